@@ -1,0 +1,5 @@
+"""What runs: the agents, the heartbeat and the registry, and the messages between actors."""
+
+from .state import AgentProcess, AgentStatus, AgentType
+
+__all__ = ["AgentProcess", "AgentStatus", "AgentType"]

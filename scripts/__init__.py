@@ -1,0 +1,1 @@
+"""What people launch: the command line, one module a command group."""

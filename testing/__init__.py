@@ -1,0 +1,1 @@
+"""The actor test harness and pytest plugin that we ship."""
