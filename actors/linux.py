@@ -1,0 +1,55 @@
+"""The few kernel calls that the standard library does not offer."""
+
+import ctypes
+import os
+import signal
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, argument: int) -> None:
+    if _libc.prctl(option, argument, 0, 0, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Let the kernel send this process a signal when the thread that forked it ends; 0 takes that back."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def become_subreaper() -> None:
+    """Adopt every orphaned descendant, so that none escapes to process 1."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def own_children() -> list[int]:
+    """The pids of all direct children of this process, adopted ones and zombies too."""
+    pids: list[int] = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as listing:  # noqa: PTH123  (read on every exit: kept cheap)
+                pids += map(int, listing.read().split())
+        except FileNotFoundError:
+            continue
+    return pids
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot: with its pid its identity. None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+            return int(stat.read().rpartition(b")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def signal_name(number: int) -> str:
+    """`SIGSEGV` for 11; `signal 40` for one that has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

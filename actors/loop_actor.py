@@ -1,0 +1,147 @@
+"""The base of all our actors: one asyncio loop inside, a lifeline to the parent, one place where errors end."""
+
+import gc
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, ClassVar, NoReturn
+
+import structlog
+from thespian.actors import Actor, ActorAddress, ActorExitRequest, ActorSystemMessage, ThespianWatch
+
+from .linux import become_subreaper, die_with_parent
+from .stepped_loop import SteppedLoop
+
+log = structlog.get_logger()
+
+# Thespian's handler for these returns into the fault, which then spins at 100% CPU for ever.
+_FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTERM)
+
+EXIT_UNEXPECTED = 70
+"""The exit status of an actor that ended on an error of its own (BSD: EX_SOFTWARE)."""
+
+
+class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
+    """An actor whose handlers and coroutines share one loop.
+
+    A subclass names its handlers in `handlers`, by message class: `on_begin(self, message, sender)`. A handler must not wait;
+    it may `spawn` coroutines, which run while the actor is idle.
+    """
+
+    handlers: ClassVar[dict[type, str]] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Until the loop watches the parent's pidfd the kernel does it for us.
+        die_with_parent(signal.SIGKILL)
+        parent = multiprocessing.parent_process()
+        self.parent_pid = parent.pid if parent is not None and parent.pid is not None else os.getppid()
+        if os.getppid() != self.parent_pid:
+            os._exit(0)
+        self._loop: SteppedLoop | None = None
+        self._next_wakeup: float | None = None
+        self._tasks: set[Any] = set()
+        self._leaving = False
+
+    @property
+    def loop(self) -> SteppedLoop:
+        """The actor's own event loop."""
+        if self._loop is None:
+            self._loop = self._set_up()
+        return self._loop
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch | None:  # noqa: N802  (Thespian's name)
+        """Handle one message, run the loop until it is idle, and say what to wait for."""
+        if self._leaving:
+            return None
+        try:
+            loop = self.loop
+            self._dispatch(message, sender)
+            self._rest(loop.step())
+        except BaseException:  # noqa: BLE001  Thespian would run the handler a second time and then go on.
+            self.fail()
+        # Every return without a watch disarms it.
+        return None if self._leaving else ThespianWatch([loop.fileno()])
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine on the actor's loop; an error in it ends the actor."""
+        task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+
+        def done(finished: Any) -> None:
+            self._tasks.discard(finished)
+            if not finished.cancelled() and finished.exception() is not None:
+                log.error("actor_task_failed", actor=type(self).__name__, exc_info=finished.exception())
+                self.fail()
+
+        task.add_done_callback(done)
+
+    def leave(self) -> None:
+        """Exit with status 0 once everything that was sent has arrived."""
+        self.loop.call_soon(self._leave)
+
+    def _leave(self) -> None:
+        if not self._leaving:
+            self._leaving = True
+            self.send(self.myAddress, ActorExitRequest(recursive=False))
+
+    def fail(self) -> NoReturn:
+        """End at once: the supervisor sees it through the pidfd and ends what we leave behind."""
+        log.exception("actor_failed", actor=type(self).__name__, pid=os.getpid())
+        os._exit(EXIT_UNEXPECTED)
+
+    def parent_died(self) -> None:
+        """The parent is gone, and with it our reason to live: end everything of ours now. Subclasses that own processes do that first."""
+        os._exit(0)
+
+    def every(self, interval: float, call: Callable[[], None]) -> None:
+        """Call something now and then every `interval` seconds, for as long as the actor lives."""
+        call()
+        self.loop.call_later(interval, self.every, interval, call)
+
+    def _dispatch(self, message: Any, sender: ActorAddress) -> None:
+        for kind in type(message).__mro__:
+            if name := self.handlers.get(kind):
+                getattr(self, name)(message, sender)
+                return
+        if not isinstance(message, ActorSystemMessage):
+            log.warning("message_unexpected", actor=type(self).__name__, message=type(message).__name__)
+
+    def _rest(self, sleep_for: float | None) -> None:
+        if sleep_for is None:
+            return
+        due = time.monotonic() + sleep_for
+        # Wake-ups cannot be cancelled: ask for another only when none comes in time.
+        if self._next_wakeup is None or self._next_wakeup <= time.monotonic() or due < self._next_wakeup:
+            self._next_wakeup = due
+            self.wakeupAfter(timedelta(seconds=sleep_for))
+
+    def _set_up(self) -> SteppedLoop:
+        self._close_inherited()
+        for number in _FATAL_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        become_subreaper()
+        loop = SteppedLoop()
+        pidfd = os.pidfd_open(self.parent_pid)
+        loop.add_reader(pidfd, self.parent_died)
+        # From here on the loop tells us, and we can end what is ours before we go.
+        die_with_parent(0)
+        if os.getppid() != self.parent_pid:
+            self.parent_died()
+        return loop
+
+    def _close_inherited(self) -> None:
+        """Close the descriptors of the parent that the fork left us; their owners in this memory are never used nor freed again."""
+        gc.freeze()
+        keep = {0, 1, 2, *self._myRef.transport.childResetFileNumList()}
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) not in keep:
+                try:
+                    os.close(int(name))
+                except OSError:
+                    continue

@@ -1,0 +1,197 @@
+"""The messages between actors. Each names the child that it is about by id and incarnation, never by address: addresses are reused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from thespian.actors import ActorAddress
+
+from .agent_spec import HeartbeatSpec
+from .exits import Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every actor of a tree must know of it."""
+
+    tree: str
+    run_id: str
+    state_dir: str
+    runtime_dir: str
+    sys_path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where the registry and the heartbeat actor are now; sent down the tree whenever that changes."""
+
+    registry: ActorAddress | None = None
+    heartbeat: ActorAddress | None = None
+
+
+# Between a supervisor and its child
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The first message to every actor: who it is and what to run. `lives` is what its own children had before it, id to (incarnation, restarts)."""
+
+    id: str
+    incarnation: int
+    restarts: int
+    spec: Any
+    context: Context
+    services: Services
+    supervisor: str | None = None
+    lives: Mapping[str, tuple[int, int]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The child is up. `pid` is its program's, if it has one; `ready` is False while it has yet to say `READY=1`."""
+
+    id: str
+    incarnation: int
+    pid: int | None = None
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The child's last word: nothing of it is left but its actor, which exits next."""
+
+    id: str
+    incarnation: int
+    exit: Exit
+    swept: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Climb the stop ladder; a second one skips a rung."""
+
+    id: str
+    incarnation: int
+
+
+# Between supervisors and the heartbeat actor
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Expect pings of this incarnation from these processes. `program_pid` is given when the program itself must ping."""
+
+    id: str
+    incarnation: int
+    spec: HeartbeatSpec
+    actor_pid: int
+    program_pid: int | None = None
+    watchdog: bool = False
+    awaits_ready: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatch:
+    """Expect no more pings of this incarnation."""
+
+    id: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """No ping of this incarnation has come for `age` seconds; `source` is `actor` or `program`."""
+
+    id: str
+    incarnation: int
+    age: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """No ping has come for longer than `suspect_after`, or, with `suspect=False`, one has come again."""
+
+    id: str
+    incarnation: int
+    suspect: bool
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """The agent said something of itself (sd_notify): `ready`, `stopping`, `trigger`, or a `status` text."""
+
+    id: str
+    incarnation: int
+    ready: bool = False
+    stopping: bool = False
+    trigger: bool = False
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PingAgesAsked:
+    """The registry wants to know how old the last pings are."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class PingAges:
+    """Id to seconds since its last ping."""
+
+    request: str
+    ages: Mapping[str, float]
+
+
+# Between supervisors and the registry
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One event, as a plain mapping that goes to the journal and to every client."""
+
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a supervisor knows of itself and its children, for a registry that is new; `recent` are its latest events, some perhaps known."""
+
+    supervisor: str
+    rows: Mapping[str, Any]
+    recent: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LivesAsked:
+    """A supervisor that starts wants to know the earlier lives of its children, so that incarnations go on counting."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """Id to (last incarnation, restarts), for the ids that have lived before."""
+
+    lives: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command from outside, for the supervisor of `target`."""
+
+    request: str
+    operation: str
+    target: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of a Request: an OTP answer (`ok`, `not_found`, …) and a value."""
+
+    request: str
+    answer: str
+    value: Any = None

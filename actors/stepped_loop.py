@@ -1,0 +1,55 @@
+"""An asyncio loop that an actor steps: it never waits by itself, and shows one descriptor to wait on instead."""
+
+import asyncio
+import selectors
+import sys
+
+# How often one step may ask the kernel for more before the actor looks at its messages again: a flood must not starve them.
+_ROUNDS_PER_STEP = 200
+
+
+class _NeverWaitingSelector(selectors.EpollSelector):
+    """Where the loop would wait, it stops the loop and keeps how long it may sleep."""
+
+    loop: asyncio.AbstractEventLoop
+    sleep_for: float | None = None
+    rounds: int = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        self.rounds += 1
+        if not ready and (timeout is None or timeout > 0):
+            self.sleep_for = timeout
+            self.loop.stop()
+        elif self.rounds >= _ROUNDS_PER_STEP:
+            # Not idle: come back at once, after the actor's messages had their turn.
+            self.loop.stop()
+            self.loop.call_soon_threadsafe(lambda: None)
+        return ready
+
+
+class SteppedLoop(asyncio.SelectorEventLoop):
+    """An event loop for code that cannot give up its thread.
+
+    `step()` runs whatever can run now and returns how many seconds the loop may sleep (None: until `fileno()` is readable).
+    """
+
+    def __init__(self) -> None:
+        self._never_waiting = _NeverWaitingSelector()
+        super().__init__(self._never_waiting)
+        self._never_waiting.loop = self
+        asyncio.set_event_loop(self)
+        if sys.version_info < (3, 12):
+            # Later versions choose this watcher themselves; the older default starts a thread for each process.
+            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+
+    def fileno(self) -> int:
+        """The one descriptor that is readable when `step()` has something to do (timers excepted)."""
+        return self._never_waiting.fileno()
+
+    def step(self) -> float | None:
+        """Run until idle; return the seconds until the next timer, or None when there is none."""
+        self._never_waiting.rounds = 0
+        self._never_waiting.sleep_for = None
+        self.run_forever()
+        return self._never_waiting.sleep_for

@@ -1,0 +1,58 @@
+"""Ending what a dead child left behind.
+
+Every actor that owns processes is a subreaper, so whatever its child forked becomes its own child when the child dies, however
+often it double-forked. What is among our children without being one that we keep is therefore provably ours, and an orphan.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Collection
+
+from .linux import own_children
+
+
+async def pidfd_readable(pidfd: int) -> None:
+    """Return when the process behind the descriptor has ended."""
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+    loop.add_reader(pidfd, lambda: ended.done() or ended.set_result(None))
+    try:
+        await ended
+    finally:
+        loop.remove_reader(pidfd)
+
+
+async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
+    """Signal a child that nobody else waits for, and return when it is dead and reaped."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+        await pidfd_readable(pidfd)
+        os.waitpid(pid, os.WNOHANG)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+    finally:
+        os.close(pidfd)
+
+
+async def sweep(keep: Callable[[], Collection[int]]) -> list[int]:
+    """Kill every child but the kept ones, and theirs as they come up, until none is left; return the pids that were ended."""
+    swept: list[int] = []
+    while orphans := [pid for pid in own_children() if pid not in keep()]:
+        await asyncio.gather(*map(end_child, orphans))
+        swept += orphans
+    return swept
+
+
+def reap_zombies(keep: Collection[int]) -> None:
+    """Reap the adopted children that have ended by themselves; those to keep are waited for elsewhere."""
+    for pid in own_children():
+        if pid not in keep:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                continue
