@@ -1,0 +1,348 @@
+"""The `[agents.ID]` table of the tree file, and the same settings given by a program."""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, LimitSpec, Ready, StopSpec
+from suptree.actors.errors import ConfigError, SpecError
+from suptree.actors.state import AgentType
+
+from .child_spec import Backoff, ChildSpec, RestartType
+from .config_problems import Problem, Rule, Table, kind_of, wrong_kind
+from .supervisor_config import Seconds, SecondsOrNone
+from .tree_spec import ROOT
+
+RESERVED_IDS = frozenset({ROOT, "top", "registry", "heartbeat"})
+
+SECONDS_BEYOND_THE_LADDER = 2.0
+"""What an agent gets beyond the rungs of its stop ladder before its supervisor kills it."""
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SIZE = re.compile(r"(\d{1,15})([KMGT]?)")
+_FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def fault_of_id(name: object) -> str | None:
+    """What is wrong with an id or a tree's name, if anything; it becomes part of file names and commands."""
+    if isinstance(name, str) and _ID.fullmatch(name):
+        return None
+    return "an id is 1 to 64 letters (a-z, A-Z), digits, or any of - _ . and starts with a letter or a digit"
+
+
+def _size(value: object) -> object:
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value.strip().upper())
+        if not match:
+            raise ValueError(f'must be a number of bytes or a size such as "512M" or "2G" (K, M, G, T), not "{value}"')
+        value = int(match[1]) * 1024 ** "KMGT".find(match[2]) * 1024 if match[2] else int(match[1])
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_kind('a number of bytes or a size such as "512M" or "2G"', value)
+    if not 0 < value < 2**63:
+        raise ValueError(f"must be above 0 bytes and below 2**63, not {value}")
+    return value
+
+
+def _backoff(value: object) -> object:
+    if isinstance(value, bool):
+        return {} if value else None
+    if not isinstance(value, Mapping):
+        raise wrong_kind("true, false or a table of base, cap and healthy_after", value)
+    return value
+
+
+def _text_of_path(value: object) -> object:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
+
+
+def _variable(name: str) -> str:
+    if not name or "=" in name:
+        raise ValueError("the name of an environment variable is not empty and has no = in it")
+    return name
+
+
+Bytes = Annotated[int, BeforeValidator(_size)]
+Text = Annotated[str, AfterValidator(_without_nul)]
+PathText = Annotated[Text, BeforeValidator(_text_of_path)]
+
+
+class HeartbeatTable(Table):
+    """`heartbeat`: what is not given follows from what is, so that `{ dead_after = 30 }` is enough."""
+
+    interval: Seconds | None = None
+    suspect_after: Seconds | None = None
+    dead_after: Seconds | None = None
+    startup_timeout: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _spec_takes_it(self) -> Self:
+        self.spec()
+        return self
+
+    def spec(self) -> HeartbeatSpec:
+        """Dead after 10 s (or later, when the others ask for it), suspect after half of that, five pings before suspicion."""
+        default = HeartbeatSpec()
+        dead = self.dead_after or max(default.dead_after, 2 * (self.suspect_after or 0), 4 * (self.interval or 0))
+        suspect = self.suspect_after or min(dead, max(dead / 2, self.interval or 0))
+        interval = self.interval or min(default.interval, suspect / 5)
+        startup = self.startup_timeout or default.startup_timeout
+        return HeartbeatSpec(interval=interval, suspect_after=suspect, dead_after=dead, startup_timeout=startup)
+
+
+class StopTable(Table):
+    """`stop`: seconds for each rung of the stop ladder; 0 skips the rung."""
+
+    cancel: SecondsOrNone = StopSpec().cancel
+    sigint: SecondsOrNone = StopSpec().sigint
+    sigterm: SecondsOrNone = StopSpec().sigterm
+
+    hints: ClassVar = {"sigkill": "SIGKILL is the last rung and needs no time"}
+
+
+class LimitsTable(Table):
+    """`limits`: sizes in bytes or as "2G", time in seconds."""
+
+    memory_max: Bytes | None = None
+    max_runtime: Seconds | None = None
+    max_output: Bytes | None = None
+
+
+class BackoffTable(Table):
+    """`backoff`: all in seconds."""
+
+    base: Seconds = Backoff().base
+    cap: Seconds = Backoff().cap
+    healthy_after: Seconds = Backoff().healthy_after
+
+    @model_validator(mode="after")
+    def _spec_takes_it(self) -> Self:
+        self.spec()
+        return self
+
+    def spec(self) -> Backoff:
+        """The delays as the core takes them."""
+        return Backoff(base=self.base, cap=self.cap, healthy_after=self.healthy_after)
+
+
+def _is_program(table: "AgentTable") -> bool:
+    return table.type is AgentType.PROCESS_WRAPPER
+
+
+def _is_native(table: "AgentTable") -> bool:
+    return table.type is AgentType.NATIVE_LLM
+
+
+class AgentTable(Table):
+    """`[agents.ID]`. The validation context holds `base_dir`, the folder that relative paths start from."""
+
+    type: Annotated[AgentType | None, Field(strict=False)] = None
+    supervisor: str = ROOT
+    name: str = ""
+    role: str = ""
+    model: str = ""
+    factory: str | None = None
+    command: PathText | None = None
+    args: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    cwd: PathText | None = None
+    env: dict[Annotated[Text, AfterValidator(_variable)], Text] = {}  # noqa: RUF012 (pydantic copies defaults)
+    restart: Annotated[RestartType | None, Field(strict=False)] = None
+    auto_restart: bool | None = None
+    significant: bool = False
+    max_restarts: Annotated[int, Field(ge=0)] | None = None
+    backoff: Annotated[BackoffTable | None, BeforeValidator(_backoff)] = None
+    hold: bool = False
+    park: bool = False
+    quota_group: Annotated[str, Field(min_length=1)] | None = None
+    ready: Annotated[Ready, Field(strict=False)] = Ready.STARTED
+    watchdog: bool | None = None
+    heartbeat: HeartbeatTable = HeartbeatTable()
+    stop: StopTable = StopTable()
+    limits: LimitsTable = LimitsTable()
+    config: dict[str, Any] = {}  # noqa: RUF012 (pydantic copies defaults)
+
+    default_restart: ClassVar = RestartType.PERMANENT
+    hints: ClassVar = dict.fromkeys(
+        ("strategy", "within", "auto_shutdown", "on_limit"), "belongs to a supervisor: put it into [supervisors.ID]"
+    ) | {"shutdown": "an agent may take as long to stop as its stop ladder: set stop = { sigterm = 10 }"}
+    rules: ClassVar = (
+        Rule(("type",), lambda table: table.type is None, 'is missing: "native_llm" or "process_wrapper"'),
+        Rule(("command", "type"), lambda table: _is_program(table) and table.command is None, "is missing: a process_wrapper needs one"),
+        Rule(
+            ("factory", "type"),
+            lambda table: _is_native(table) and table.factory is None,
+            'is missing: a native_llm needs one ("package.module:attribute")',
+        ),
+        Rule(("command", "type"), lambda table: _is_native(table) and table.given("command"), "a native_llm has no command"),
+        Rule(("args", "type"), lambda table: _is_native(table) and table.given("args"), "a native_llm takes config, no args"),
+        Rule(
+            ("watchdog", "type"),
+            lambda table: _is_native(table) and table.given("watchdog"),
+            "a native_llm is always watched; there is no program that could ping",
+        ),
+        Rule(("factory", "type"), lambda table: _is_program(table) and table.given("factory"), "a process_wrapper has no factory"),
+        Rule(
+            ("config", "type"),
+            lambda table: _is_program(table) and table.given("config"),
+            "a process_wrapper takes args, no config",
+        ),
+        Rule(
+            ("auto_restart", "restart"),
+            lambda table: table.auto_restart is not None and table.restart is not None,
+            "stands for restart (true: permanent, false: temporary): give one of the two",
+        ),
+        Rule(
+            ("significant", "restart", "auto_restart"),
+            lambda table: table.significant and table.restart_type is RestartType.PERMANENT,
+            'a permanent agent cannot be significant: set restart = "transient" or "temporary"',
+        ),
+        Rule(
+            ("max_restarts", "restart"),
+            lambda table: table.restart is RestartType.TEMPORARY and table.given("max_restarts"),
+            "a temporary agent is never restarted, so this limit could never fire",
+        ),
+        Rule(
+            ("backoff", "restart"),
+            lambda table: table.restart is RestartType.TEMPORARY and table.backoff is not None,
+            "a temporary agent is never restarted, so there is nothing to delay",
+        ),
+        Rule(("quota_group", "park"), lambda table: table.quota_group is not None and not table.park, "needs park = true"),
+    )
+
+    @field_validator("factory")
+    @classmethod
+    def _factory_is_a_reference(cls, factory: str | None) -> str | None:
+        if factory is not None and not _FACTORY.fullmatch(factory):
+            raise ValueError(f'must be "package.module:attribute", not "{factory}"')
+        return factory
+
+    @field_validator("command")
+    @classmethod
+    def _command_is_one_program(cls, command: str | None, info: ValidationInfo) -> str | None:
+        if command is None:
+            return None
+        if not command.strip():
+            raise ValueError("must not be empty")
+        path = str(_base_dir(info) / command) if "/" in command else command
+        if re.search(r"\s", command) and not (shutil.which(path) or _exists(Path(path))):
+            raise ValueError(f'is one program, not a shell line, and no file "{command}" exists: put the arguments into args')
+        return path
+
+    @field_validator("cwd")
+    @classmethod
+    def _cwd_is_a_folder(cls, cwd: str | None, info: ValidationInfo) -> str | None:
+        if cwd is None:
+            return None
+        folder = _base_dir(info) / cwd
+        if not _exists(folder):
+            raise ValueError(f"no such folder: {folder}")
+        if not folder.is_dir():
+            raise ValueError(f"is not a folder: {folder}")
+        return str(folder)
+
+    @property
+    def restart_type(self) -> RestartType:
+        """The restart type, from whichever key says it."""
+        if self.restart is not None:
+            return self.restart
+        if self.auto_restart is not None:
+            return RestartType.PERMANENT if self.auto_restart else RestartType.TEMPORARY
+        return self.default_restart
+
+    def child(self, agent_id: str, base_dir: Path) -> ChildSpec:
+        """The agent as its supervisor sees it.
+
+        Raises:
+            SpecError: a spec refused its values.
+        """
+        if self.type is None:
+            raise SpecError("type is missing")
+        stop = StopSpec(cancel=self.stop.cancel, sigint=self.stop.sigint, sigterm=self.stop.sigterm)
+        pings_if_watched = _is_program(self) and self.ready is Ready.NOTIFY and self.given("heartbeat")
+        agent = AgentSpec(
+            agent_id=agent_id,
+            agent_type=self.type,
+            name=self.name,
+            role=self.role,
+            model=self.model,
+            factory=self.factory,
+            command=self.command,
+            args=self.args,
+            cwd=self.cwd or str(base_dir),
+            env=self.env,
+            ready=self.ready,
+            watchdog=pings_if_watched if self.watchdog is None else self.watchdog,
+            heartbeat=self.heartbeat.spec(),
+            stop=stop,
+            limits=LimitSpec(memory_max=self.limits.memory_max, max_runtime=self.limits.max_runtime, max_output=self.limits.max_output),
+            config=self.config,
+        )
+        return ChildSpec(
+            id=agent_id,
+            restart=self.restart_type,
+            shutdown=stop.cancel + stop.sigint + stop.sigterm + SECONDS_BEYOND_THE_LADDER,
+            significant=self.significant,
+            start=agent,
+            backoff=None if self.backoff is None else self.backoff.spec(),
+            max_restarts=self.max_restarts,
+            hold=self.hold,
+            park=self.park,
+            quota_group=self.quota_group,
+        )
+
+
+class AgentConfig(AgentTable):
+    """What a program gives to start one agent: not restarted unless it says so, and then quarantined after three restarts."""
+
+    max_restarts: Annotated[int, Field(ge=0)] | None = 3
+
+    default_restart: ClassVar = RestartType.TEMPORARY
+
+
+def agent_child_from_config(agent_id: str, agent_type: AgentType | str, config: Mapping[str, Any], base_dir: Path | str) -> ChildSpec:
+    """The child spec of an agent that a program starts; `config` knows the keys of the tree file's agent table.
+
+    A key whose value is None counts as not given. Without `auto_restart` or `restart` the agent is not restarted.
+
+    Raises:
+        ConfigError: with every fault of the configuration.
+    """
+    source = f"agent {agent_id}"
+    if not isinstance(config, Mapping):
+        raise ConfigError(source, [("config", f"must be a mapping, not {kind_of(config)}")])
+    fault = fault_of_id(agent_id) or (f'"{agent_id}" is reserved' if agent_id in RESERVED_IDS else None)
+    problems = [Problem(("agent_id",), fault)] if fault else []
+    if "type" in config:
+        problems.append(Problem(("type",), "is given beside the configuration, not in it"))
+    raw = {key: value for key, value in config.items() if value is not None} | {"type": agent_type}
+    folder = Path(base_dir).absolute()
+    table, faults = AgentConfig.read(raw, {"base_dir": folder})
+    problems += [Problem(("agent_type",), fault.what) if fault.path == ("type",) else fault for fault in faults]
+    if problems:
+        raise ConfigError(source, [(problem.place, problem.what) for problem in problems])
+    try:
+        return table.child(agent_id, folder)
+    except SpecError as error:
+        raise ConfigError(source, [("config", str(error))]) from error
+
+
+def _base_dir(info: ValidationInfo) -> Path:
+    base_dir: Path = info.context["base_dir"] if info.context else Path.cwd()
+    return base_dir
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, or a folder that may not be entered
+        return False
