@@ -26,16 +26,21 @@ def become_subreaper() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def own_children() -> list[int]:
-    """The pids of all direct children of this process, adopted ones and zombies too."""
+def children_of(pid: int) -> list[int]:
+    """The pids of all direct children of a process, adopted ones and zombies too, oldest first."""
     pids: list[int] = []
-    for task in os.listdir("/proc/self/task"):
-        try:
-            with open(f"/proc/self/task/{task}/children", encoding="ascii") as listing:  # noqa: PTH123  (read on every exit: kept cheap)
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as listing:  # noqa: PTH123  (read on every exit: kept cheap)
                 pids += map(int, listing.read().split())
-        except FileNotFoundError:
-            continue
+    except (FileNotFoundError, ProcessLookupError):
+        pass
     return pids
+
+
+def own_children() -> list[int]:
+    """The pids of all direct children of this process."""
+    return children_of(os.getpid())
 
 
 def start_time(pid: int) -> int | None:

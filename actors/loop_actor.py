@@ -14,6 +14,7 @@ from thespian.actors import Actor, ActorAddress, ActorExitRequest, ActorSystemMe
 
 from .linux import become_subreaper, die_with_parent
 from .stepped_loop import SteppedLoop
+from .sweep import sweep
 
 log = structlog.get_logger()
 
@@ -94,7 +95,12 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         os._exit(EXIT_UNEXPECTED)
 
     def parent_died(self) -> None:
-        """The parent is gone, and with it our reason to live: end everything of ours now. Subclasses that own processes do that first."""
+        """The parent is gone, and with it our reason to live: end everything below us, then us."""
+        self.loop.remove_reader(self._parent_pidfd)
+        self.spawn(self._end_everything())
+
+    async def _end_everything(self) -> None:
+        await sweep(tuple)
         os._exit(0)
 
     def every(self, interval: float, call: Callable[[], None]) -> None:
@@ -127,12 +133,15 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
             signal.signal(number, signal.SIG_IGN)
         become_subreaper()
         loop = SteppedLoop()
-        pidfd = os.pidfd_open(self.parent_pid)
-        loop.add_reader(pidfd, self.parent_died)
+        try:
+            self._parent_pidfd = os.pidfd_open(self.parent_pid)
+        except ProcessLookupError:
+            os._exit(0)
+        loop.add_reader(self._parent_pidfd, self.parent_died)
+        if os.getppid() != self.parent_pid:
+            os._exit(0)
         # From here on the loop tells us, and we can end what is ours before we go.
         die_with_parent(0)
-        if os.getppid() != self.parent_pid:
-            self.parent_died()
         return loop
 
     def _close_inherited(self) -> None:

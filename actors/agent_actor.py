@@ -1,0 +1,52 @@
+"""What the two kinds of agent actor share: beginning, pinging, ending with a last word."""
+
+from typing import ClassVar
+
+from thespian.actors import ActorAddress
+
+from .agent_spec import AgentSpec, Ready
+from .exits import Exit
+from .loop_actor import LoopActor
+from .messages import Begin, Ended, Started, Stop
+from .notify import Pinger
+from .output_log import OutputLog, log_path
+from .sweep import sweep
+
+
+class AgentActor(LoopActor):
+    """Runs one incarnation of one agent, then exits; `run` and `stop` are the kind's own."""
+
+    handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop"}
+
+    spec: AgentSpec
+
+    def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
+        self.begin, self.supervisor, self.spec = begin, sender, begin.spec
+        self.ended = False
+        self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
+        self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
+        self.spawn(self.run())
+
+    def on_stop(self, stop: Stop, _sender: ActorAddress) -> None:
+        if stop.incarnation == self.begin.incarnation and not self.ended:
+            self.stop()
+
+    async def run(self) -> None:
+        """Run the agent from start to end."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Begin to end the agent, or, when that has begun, take the next rung now."""
+        raise NotImplementedError
+
+    def started(self, pid: int | None = None) -> None:
+        """Tell the supervisor that the agent is up."""
+        self.send(self.supervisor, Started(self.begin.id, self.begin.incarnation, pid, ready=self.spec.ready is not Ready.NOTIFY))
+
+    async def finish(self, how: Exit) -> None:
+        """End whatever is left below us, say how the agent ended, and exit."""
+        self.ended = True
+        swept = await sweep(tuple)
+        self.output.close()
+        self.send(self.supervisor, Ended(self.begin.id, self.begin.incarnation, how, tuple(swept)))
+        self.leave()

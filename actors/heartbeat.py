@@ -1,0 +1,126 @@
+"""The heartbeat actor: fans in the pings of one node, and tells supervisors who has gone silent."""
+
+import contextlib
+import os
+import socket
+import struct
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import structlog
+from thespian.actors import ActorAddress
+
+from .exits import Exit, ExitClass
+from .liveness import Key, Liveness
+from .loop_actor import LoopActor
+from .messages import Begin, Ended, Notified, PingAges, PingAgesAsked, Started, Stop, Unwatch, Watch
+from .notify import DATAGRAM_LIMIT, NOTIFY_SOCKET, parse
+
+log = structlog.get_logger()
+
+_CREDENTIALS = struct.Struct("3i")
+_RECEIVE_BUFFER = 4 * 1024 * 1024
+_DATAGRAMS_AT_ONCE = 1000
+_ANCESTORS_ASKED = 16
+
+
+class HeartbeatActor(LoopActor):
+    """One timer, set to the nearest deadline; the kernel says who sent each ping."""
+
+    handlers: ClassVar[dict[type, str]] = {
+        Begin: "on_begin",
+        Stop: "on_stop",
+        Watch: "on_watch",
+        Unwatch: "on_unwatch",
+        PingAgesAsked: "on_ping_ages_asked",
+    }
+
+    def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
+        self.begin, self.supervisor = begin, sender
+        self.liveness = Liveness()
+        self.watchers: dict[Key, ActorAddress] = {}
+        self.refused = 0
+        self._timer = None
+        self._scheduled = 0.0
+        path = Path(begin.context.runtime_dir) / NOTIFY_SOCKET
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)  # noqa: FBT003
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._socket.bind(str(path))
+        path.chmod(0o600)
+        self.loop.add_reader(self._socket, self._receive)
+        self.send(sender, Started(begin.id, begin.incarnation))
+
+    def on_stop(self, _stop: Stop, sender: ActorAddress) -> None:
+        self.send(sender, Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
+        self.leave()
+
+    def on_watch(self, watch: Watch, sender: ActorAddress) -> None:
+        self.liveness.watch(watch, time.monotonic())
+        self.watchers[watch.id, watch.incarnation] = sender
+        self._set_timer()
+
+    def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
+        key = (unwatch.id, unwatch.incarnation)
+        self.liveness.unwatch(key)
+        self.watchers.pop(key, None)
+
+    def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
+        self.send(sender, PingAges(asked.request, self.liveness.ages(time.monotonic())))
+
+    def _receive(self) -> None:
+        for _ in range(_DATAGRAMS_AT_ONCE):
+            try:
+                datagram, ancillary, flags, _ = self._socket.recvmsg(DATAGRAM_LIMIT, socket.CMSG_SPACE(_CREDENTIALS.size))
+            except BlockingIOError:
+                return
+            pid = next((_CREDENTIALS.unpack(data)[0] for _level, kind, data in ancillary if kind == socket.SCM_CREDENTIALS), 0)
+            key = self._owner(pid)
+            said = None if flags & socket.MSG_TRUNC else parse(datagram)
+            if key is None or said is None:
+                self.refused += 1
+                continue
+            if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
+                self.send(self.watchers[key], verdict)
+            if said.ready or said.stopping or said.trigger or said.status is not None:
+                self.send(self.watchers[key], Notified(*key, said.ready, said.stopping, said.trigger, said.status))
+
+    def _owner(self, pid: int) -> Key | None:
+        """The incarnation that a process belongs to: itself, or the nearest ancestor that is known."""
+        for _ in range(_ANCESTORS_ASKED):
+            if pid <= 1:
+                return None
+            if key := self.liveness.owner(pid):
+                return key
+            try:
+                pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                return None
+        return None
+
+    def _set_timer(self) -> None:
+        deadline = self.liveness.next_deadline()
+        if deadline is None or (self._timer is not None and self._scheduled <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._scheduled = deadline
+        self._timer = self.loop.call_later(max(0.0, deadline - time.monotonic()), self._judge)
+
+    def _judge(self) -> None:
+        # What was sent while we could not look counts.
+        self._receive()
+        self._timer = None
+        for verdict in self.liveness.judge(time.monotonic(), self._scheduled):
+            if watcher := self.watchers.get((verdict.id, verdict.incarnation)):
+                self.send(watcher, verdict)
+        if self.liveness.frozen:
+            log.warning("heartbeat_frozen", watched=len(self.liveness), pid=os.getpid())
+            self._scheduled = time.monotonic() + 1.0
+            self._timer = self.loop.call_later(1.0, self._judge)
+            return
+        self._set_timer()

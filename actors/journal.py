@@ -1,0 +1,69 @@
+"""The append-only record of every event, and the last picture beside it; only the registry writes it."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, serial INTEGER NOT NULL, event TEXT NOT NULL, UNIQUE (source, serial)
+);
+CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, row TEXT NOT NULL);
+"""
+
+
+class Journal:
+    """SQLite in WAL mode: an event is in it before anyone is told of it, and survives the process that wrote it."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(_SCHEMA)
+
+    def append(self, event: Mapping[str, Any], row: Mapping[str, Any] | None) -> int | None:
+        """Write an event and the row that it changed; return its number, or None when it was there already."""
+        with self._db:
+            self._db.execute("BEGIN")
+            cursor = self._db.execute(
+                "INSERT OR IGNORE INTO events (source, serial, event) VALUES (?, ?, ?)", (event["source"], event["serial"], json.dumps(event))
+            )
+            if cursor.rowcount == 0:
+                return None
+            if row is not None:
+                self._put(row)
+            return cursor.lastrowid
+
+    def knows(self, event: Mapping[str, Any]) -> bool:
+        """Whether this event was written before."""
+        found = self._db.execute("SELECT 1 FROM events WHERE source = ? AND serial = ?", (event["source"], event["serial"]))
+        return found.fetchone() is not None
+
+    def put(self, row: Mapping[str, Any]) -> None:
+        """Write a row that came without an event."""
+        self._put(row)
+
+    def remove(self, row_id: str) -> None:
+        """Forget a row."""
+        self._db.execute("DELETE FROM rows WHERE id = ?", (row_id,))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The last picture."""
+        return [json.loads(text) for (text,) in self._db.execute("SELECT row FROM rows ORDER BY rowid")]
+
+    def events(self, after: int = 0, last: int | None = None) -> Iterator[dict[str, Any]]:
+        """Every event with a number above `after`, oldest first; only the `last` so many when that is given."""
+        query = "SELECT seq, event FROM events WHERE seq > ? ORDER BY seq"
+        if last is not None:
+            query = f"SELECT * FROM (SELECT seq, event FROM events WHERE seq > ? ORDER BY seq DESC LIMIT {int(last)}) ORDER BY seq"  # noqa: S608
+        for seq, text in self._db.execute(query, (after,)):
+            yield {"seq": seq, **json.loads(text)}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _put(self, row: Mapping[str, Any]) -> None:
+        self._db.execute("INSERT INTO rows VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET row = excluded.row", (row["id"], json.dumps(row)))

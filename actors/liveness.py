@@ -1,0 +1,119 @@
+"""Who has been silent for too long: deadlines in a table, without clock or socket."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .messages import Silent, Suspect, Watch
+
+Key = tuple[str, int]
+# Below this a late look at the table is the scheduler's ordinary noise.
+_LATE = 0.5
+# Fewer than this many suspects at once say nothing about the machine.
+_FREEZE_FROM = 4
+
+
+@dataclass(slots=True)
+class _Watched:
+    watch: Watch
+    actor_seen: float
+    program_seen: float | None
+    suspect: bool = False
+    condemned: bool = False
+
+    @property
+    def oldest(self) -> tuple[float, str]:
+        if self.program_seen is not None and self.program_seen <= self.actor_seen:
+            return self.program_seen, "program"
+        return self.actor_seen, "actor"
+
+
+class Liveness:
+    """The table of all watched incarnations. Times are monotonic seconds and come from the caller."""
+
+    def __init__(self) -> None:
+        self._watched: dict[Key, _Watched] = {}
+        self._by_pid: dict[int, Key] = {}
+        self.frozen = False
+
+    def __len__(self) -> int:
+        return len(self._watched)
+
+    def watch(self, watch: Watch, now: float) -> None:
+        """Begin to expect pings, with a fresh deadline; a second watch of the same incarnation updates the first."""
+        key = (watch.id, watch.incarnation)
+        known = self._watched.get(key)
+        enforced = watch.watchdog and watch.program_pid is not None and not watch.awaits_ready
+        self._watched[key] = _Watched(watch, now if known is None else known.actor_seen, now if enforced else None)
+        self._by_pid[watch.actor_pid] = key
+        if watch.program_pid is not None:
+            self._by_pid[watch.program_pid] = key
+
+    def unwatch(self, key: Key) -> None:
+        """Expect no more pings of this incarnation."""
+        gone = self._watched.pop(key, None)
+        if gone is not None:
+            for pid in (gone.watch.actor_pid, gone.watch.program_pid):
+                if pid is not None and self._by_pid.get(pid) == key:
+                    del self._by_pid[pid]
+
+    def owner(self, pid: int) -> Key | None:
+        """Which incarnation a process belongs to."""
+        return self._by_pid.get(pid)
+
+    def pinged(self, pid: int, key: Key, now: float) -> Suspect | None:
+        """A process of this incarnation pinged; a Suspect with `suspect=False` when that clears it."""
+        watched = self._watched[key]
+        if pid == watched.watch.actor_pid:
+            watched.actor_seen = now
+        else:
+            watched.program_seen = now
+        if watched.suspect and now - watched.oldest[0] < watched.watch.spec.suspect_after:
+            watched.suspect = False
+            return Suspect(*key, suspect=False)
+        return None
+
+    def ages(self, now: float) -> dict[str, float]:
+        """Id to seconds since its last ping (of the program where that pings itself)."""
+        return {key[0]: now - watched.oldest[0] for key, watched in self._watched.items()}
+
+    def excuse(self, seconds: float) -> None:
+        """Move every deadline: we were not listening for so long."""
+        for watched in self._watched.values():
+            watched.actor_seen += seconds
+            if watched.program_seen is not None:
+                watched.program_seen += seconds
+
+    def judge(self, now: float, scheduled: float) -> list[Silent | Suspect]:
+        """The verdicts that are due. `scheduled` is when this look was meant to happen: what we are late, the agents are not."""
+        if now - scheduled > _LATE:
+            self.excuse(now - scheduled)
+        overdue = list(self._overdue(now))
+        fresh = [watched for watched in overdue if not watched.suspect]
+        # When most fall silent at once it is the machine, not they: freeze the verdicts, and say so.
+        self.frozen = len(fresh) >= _FREEZE_FROM and len(fresh) * 2 > len(self._watched)
+        if self.frozen:
+            return []
+        verdicts: list[Silent | Suspect] = []
+        for watched in overdue:
+            watch, (seen, source) = watched.watch, watched.oldest
+            if now - seen >= watch.spec.dead_after:
+                watched.condemned = True
+                verdicts.append(Silent(watch.id, watch.incarnation, now - seen, source))
+            elif not watched.suspect:
+                verdicts.append(Suspect(watch.id, watch.incarnation, suspect=True, age=now - seen))
+            watched.suspect = True
+        return verdicts
+
+    def next_deadline(self) -> float | None:
+        """When the next verdict can be due, if no ping comes."""
+        deadlines = (
+            watched.oldest[0] + (watched.watch.spec.dead_after if watched.suspect else watched.watch.spec.suspect_after)
+            for watched in self._watched.values()
+            if not watched.condemned
+        )
+        return min(deadlines, default=None)
+
+    def _overdue(self, now: float) -> Iterator[_Watched]:
+        for watched in self._watched.values():
+            if not watched.condemned and now - watched.oldest[0] >= watched.watch.spec.suspect_after:
+                yield watched

@@ -1,0 +1,146 @@
+"""The registry actor: hears every event, writes it down, keeps the whole picture, and finds supervisors by name.
+
+It connects to the launcher's Unix socket; what the launcher knows and asks goes through that link, one JSON object a line.
+"""
+
+import asyncio
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any, ClassVar
+
+import structlog
+from thespian.actors import ActorAddress
+
+from .journal import Journal
+from .loop_actor import LoopActor
+from .messages import Answered, Begin, Ended, Happened, Lives, LivesAsked, PingAges, PingAgesAsked, Request, Services, Snapshot, Started, Stop
+from .exits import Exit, ExitClass
+from .picture import Picture
+
+log = structlog.get_logger()
+
+LINK_SOCKET = "link.sock"
+JOURNAL_FILE = "journal.sqlite"
+_LINE_LIMIT = 16 * 1024 * 1024
+_EVENTS_SENT_FIRST = 500
+
+
+class RegistryActor(LoopActor):
+    """Knows the whole picture; is the only writer of the journal."""
+
+    handlers: ClassVar[dict[type, str]] = {
+        Begin: "on_begin",
+        Stop: "on_stop",
+        Services: "on_services",
+        Happened: "on_happened",
+        Snapshot: "on_snapshot",
+        LivesAsked: "on_lives_asked",
+        Answered: "on_answered",
+        PingAges: "on_ping_ages",
+    }
+
+    def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
+        self.begin, self.supervisor = begin, sender
+        self.journal = Journal(Path(begin.context.state_dir) / JOURNAL_FILE)
+        self.picture = Picture(self.journal.rows())
+        self.addresses: dict[str, ActorAddress] = {}
+        self.heartbeat: ActorAddress | None = None
+        self.asked: dict[str, str] = {}
+        self.link: asyncio.StreamWriter | None = None
+        self.seq = max((event["seq"] for event in self.journal.events(last=1)), default=0)
+        self.spawn(self._serve_link())
+
+    def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
+        self.spawn(self._end())
+
+    def on_services(self, services: Services, _sender: ActorAddress) -> None:
+        self.heartbeat = services.heartbeat
+
+    def on_happened(self, happened: Happened, sender: ActorAddress) -> None:
+        event = happened.event
+        if event.get("supervisor"):
+            self.addresses[event["supervisor"]] = sender
+        self._take(event)
+
+    def on_snapshot(self, snapshot: Snapshot, sender: ActorAddress) -> None:
+        self.addresses[snapshot.supervisor] = sender
+        for event in snapshot.recent:
+            if not self.journal.knows(event):
+                self._take(event)
+        rows = [dict(row) for row in snapshot.rows.values()]
+        # Its own row is its parent's to keep.
+        self.picture.replace(rows)
+        for row in rows:
+            self.journal.put(row)
+        self._tell_link({"rows": rows})
+
+    def on_lives_asked(self, asked: LivesAsked, sender: ActorAddress) -> None:
+        rows = ((row_id, self.picture.rows.get(row_id)) for row_id in asked.ids)
+        self.send(sender, Lives({row_id: (row["incarnation"], row["restarts"]) for row_id, row in rows if row is not None}))
+
+    def on_answered(self, answered: Answered, _sender: ActorAddress) -> None:
+        self.asked.pop(answered.request, None)
+        self._tell_link({"answer": {"request": answered.request, "answer": answered.answer, "value": answered.value, "seq": self.seq}})
+
+    def on_ping_ages(self, ages: PingAges, sender: ActorAddress) -> None:
+        self.on_answered(Answered(ages.request, "ok", dict(ages.ages)), sender)
+
+    def _take(self, event: Any) -> None:
+        row = self.picture.apply(event)
+        removed = event["event"].endswith("_removed")
+        seq = self.journal.append(event, None if removed else row)
+        if seq is None:
+            return
+        if removed:
+            self.journal.remove(event["id"])
+        if event["event"] == "supervisor_exited":
+            for below in self.picture.below(event["id"]):
+                self.journal.put(below)
+            for request in [request for request, supervisor in self.asked.items() if supervisor == event["id"]]:
+                self.on_answered(Answered(request, "refused", f"supervisor {event['id']} ended meanwhile"), self.myAddress)
+        self.seq = seq
+        self._tell_link({"event": {"seq": seq, **event}})
+
+    async def _serve_link(self) -> None:
+        path = Path(self.begin.context.runtime_dir) / LINK_SOCKET
+        reader, self.link = await asyncio.open_unix_connection(path, limit=_LINE_LIMIT)
+        recent = deque(self.journal.events(last=_EVENTS_SENT_FIRST))
+        self._tell_link({"hello": {"seq": self.seq, "rows": list(self.picture.rows.values()), "events": list(recent)}})
+        self.send(self.supervisor, Started(self.begin.id, self.begin.incarnation))
+        while line := await reader.readline():
+            self._ask(json.loads(line))
+        # The launcher is gone; the lifelines end the tree.
+        self.link = None
+
+    def _ask(self, asked: dict[str, Any]) -> None:
+        request, operation, target = asked["request"], asked["operation"], asked["target"]
+        if operation == "ping_ages":
+            if self.heartbeat is None:
+                self.on_answered(Answered(request, "ok", {}), self.myAddress)
+            else:
+                self.send(self.heartbeat, PingAgesAsked(request))
+            return
+        if operation == "start_child":
+            owner = target
+        else:
+            row = self.picture.rows.get(target)
+            owner = row["supervisor"] if row is not None else None
+        address = self.addresses.get(owner) if owner is not None else None
+        if owner is None or address is None:
+            self.on_answered(Answered(request, "not_found", target), self.myAddress)
+            return
+        self.asked[request] = owner
+        self.send(address, Request(request, operation, target, asked.get("arguments", {})))
+
+    def _tell_link(self, line: dict[str, Any]) -> None:
+        if self.link is not None:
+            self.link.write(json.dumps(line).encode() + b"\n")
+
+    async def _end(self) -> None:
+        if self.link is not None:
+            self.link.close()
+            await self.link.wait_closed()
+        self.journal.close()
+        self.send(self.supervisor, Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
+        self.leave()

@@ -1,0 +1,76 @@
+"""The Thespian system of a tree: on loopback alone, and dead when its launcher is."""
+
+import multiprocessing
+import os
+import select
+import signal
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from thespian.actors import ActorSystem
+from thespian.system.multiprocTCPBase import ActorSystemBase
+from thespian.system.transport.IPBase import IPActorAddress
+from thespian.system.transport.TCPTransport import TCPEndpoint, TCPTransport
+
+from suptree.actors.linux import die_with_parent
+
+LOOPBACK = "127.0.0.1"
+_LOG_TO_STDERR = {
+    "version": 1,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "level": "WARNING"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+}
+
+
+class _Transport(TCPTransport):  # type: ignore[misc]  # Thespian is untyped
+    """Thespian's transport; in a process that was forked for it, it first makes sure that this one dies with its parent."""
+
+    def __init__(self, init_type: Any, *args: Any) -> None:
+        if isinstance(init_type, TCPEndpoint):
+            _hold_on_to_parent()
+        super().__init__(init_type, *args)
+
+
+class _Base(ActorSystemBase):  # type: ignore[misc]
+    transportType = _Transport  # noqa: N815  (Thespian's name)
+
+
+def _hold_on_to_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101  (Thespian forks through multiprocessing)
+    assert parent.pid is not None  # noqa: S101
+    if os.getppid() != parent.pid:
+        # The admin forks twice; when the process between is gone, the launcher, a subreaper, is its parent.
+        try:
+            between = os.pidfd_open(os.getppid())
+        except ProcessLookupError:
+            pass
+        else:
+            select.select([between], [], [])
+            os.close(between)
+    die_with_parent(signal.SIGKILL)
+    if os.getppid() != parent.pid:
+        os._exit(1)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start_actor_system(state_dir: Path) -> ActorSystem:
+    """Start a Thespian system of our own on a free port; call it from a process without threads or event loop."""
+    os.environ.update(
+        THESPIAN_BASE_IPADDR=LOOPBACK,
+        THESPLOG_FILE=str(state_dir / "thespian.log"),
+        THESPIAN_MAX_PENDING_TRANSMITS="1000",
+    )
+    # Thespian advertises the address above but binds every interface; there is no option for it.
+    IPActorAddress.bindArgs = property(lambda address: ((LOOPBACK, address.sockname[1]),))
+    system = SimpleNamespace(capabilities={"Admin Port": _free_port(), "Process Startup Method": "fork"})
+    return ActorSystem(_Base(system, _LOG_TO_STDERR), transientUnique=True)

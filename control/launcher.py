@@ -1,0 +1,216 @@
+"""The launcher: a process of its own that starts the actor system, then serves the control API until the tree ends.
+
+It is exec'ed with one argument, a JSON object (`Orders`), and says one JSON line on `ready_fd`: `{"ready": true}` or `{"error": …}`.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from thespian.actors import ActorSystem
+
+from suptree.actors.errors import AlreadyRunning, SuptreeError
+from suptree.actors.linux import become_subreaper, children_of, own_children
+from suptree.actors.messages import Begin, Context, Services
+from suptree.actors.sweep import pidfd_readable, reap_zombies, sweep
+from suptree.supervisors.top import TOP, TopSupervisor
+from suptree.supervisors.tree_file import load_tree
+from suptree.supervisors.tree_spec import ROOT, SupervisorSpec, TreeSpec
+
+from . import leftovers
+from .actor_system import start_actor_system
+from .link import Link, listen
+from .paths import TreePaths
+
+log = structlog.get_logger()
+
+EXIT_ASKED = 0
+EXIT_GAVE_UP = 1
+_STOP_LIMIT_WITHOUT_OWNER = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """What a launcher is to run: the tree of a file, or, without a file, an empty tree for a program that embeds it.
+
+    `owner_pid`: the tree ends when that process does.
+    """
+
+    name: str
+    run_id: str
+    file: str | None = None
+    owner_pid: int | None = None
+    ready_fd: int | None = None
+    sys_path: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """The launcher's argument."""
+        return json.dumps(asdict(self))
+
+
+def main() -> int:
+    """Run the tree that the first argument orders; return the exit status."""
+    orders = Orders(**json.loads(sys.argv[1]))
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        return Launcher(orders).run()
+    except SuptreeError as error:
+        _say_ready(orders, {"error": str(error), "kind": type(error).__name__})
+        return EXIT_GAVE_UP
+
+
+def _say_ready(orders: Orders, line: dict[str, Any]) -> None:
+    if orders.ready_fd is not None:
+        with contextlib.suppress(OSError):
+            os.write(orders.ready_fd, json.dumps(line).encode() + b"\n")
+            os.close(orders.ready_fd)
+
+
+class Launcher:
+    """One run of one tree."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.orders = orders
+        self.paths = TreePaths.of(orders.name)
+        self.started_at = time.monotonic()
+        self.stop_asked = False
+        self.link: Link
+        self.pids: dict[str, int] = {}
+
+    def run(self) -> int:
+        """Start everything, serve until the tree has ended, and leave nothing behind."""
+        become_subreaper()
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        _raise_descriptor_limit()
+        self.paths.make()
+        tree = self._tree()
+        with self._lock():
+            leftovers.remove(self.paths)
+            leftovers.write_run(self.paths, self.orders.run_id)
+            listener = listen(self.paths.runtime)
+            system = self._start_system(tree)
+            status = asyncio.run(self._serve(system, listener))
+            log.info("tree_ended", tree=self.orders.name, asked=self.stop_asked, status=status)
+            return status
+
+    def _tree(self) -> TreeSpec:
+        if self.orders.file is None:
+            return TreeSpec(name=self.orders.name, root=SupervisorSpec(id=ROOT))
+        return load_tree(Path(self.orders.file))
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        # A POSIX lock: not inherited by the actors, and gone with this process however it ends.
+        with self.paths.lock_file.open("w") as lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise AlreadyRunning(f"tree {self.orders.name!r} runs already: see `suptree status`, or end it with `suptree down`") from None
+            yield
+
+    def _start_system(self, tree: TreeSpec) -> ActorSystem:
+        paths = self.paths
+        gc.freeze()
+        system = start_actor_system(paths.state)
+        reap_zombies(())
+        (admin,) = own_children()
+        others = children_of(admin)
+        top = system.createActor(TopSupervisor)
+        (top_pid,) = (pid for pid in children_of(admin) if pid not in others)
+        self.pids = {"launcher": os.getpid(), "admin": admin, "top": top_pid}
+        context = Context(tree.name, self.orders.run_id, str(paths.state), str(paths.runtime), tuple(self.orders.sys_path))
+        system.tell(top, Begin(TOP, 1, 0, tree, context, Services()))
+        return system
+
+    async def _serve(self, system: ActorSystem, listener: Any) -> int:
+        # Imported here: what the launcher holds before the fork, every actor holds.
+        from .api import serve_api  # noqa: PLC0415
+
+        self.link = Link()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.ask_to_stop)
+        server = await self.link.serve(listener)
+        ended = [asyncio.create_task(_process_ended(self.pids[name]), name=name) for name in ("admin", "top")]
+        api = await serve_api(self)
+        owner = asyncio.create_task(self._owner_gone())
+        ready = asyncio.create_task(self._announce())
+        done, _ = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*ended, owner, ready):
+            task.cancel()
+        admin_died = any(task.get_name() == "admin" for task in done)
+        if admin_died:
+            log.error("admin_died", pid=self.pids["admin"])
+        else:
+            await asyncio.to_thread(system.shutdown)
+        swept = await sweep(tuple)
+        if admin_died or not self.stop_asked:
+            log.error("tree_gave_up", story=self.story())
+        if swept and not admin_died:
+            log.warning("processes_swept", pids=swept)
+        await api.stop()
+        server.close()
+        return EXIT_ASKED if self.stop_asked and not admin_died else EXIT_GAVE_UP
+
+    def story(self) -> list[str]:
+        """The last events, a line each: how it came to this."""
+        from .wording import sentence  # noqa: PLC0415
+
+        return [sentence(event) for event in list(self.link.events)[-20:]]
+
+    def ask_to_stop(self) -> None:
+        """Begin to stop the tree in order; a second call is the grace's end for what still stops."""
+        self.stop_asked = True
+        self._stopping = asyncio.ensure_future(self.link.ask("shutdown", TOP, limit=60.0))
+
+    async def _announce(self) -> None:
+        await self.link.ready.wait()
+        _say_ready(self.orders, {"ready": True, "socket": str(self.paths.control_socket), "pid": os.getpid()})
+
+    async def _owner_gone(self) -> None:
+        if self.orders.owner_pid is None:
+            return
+        if os.getppid() == self.orders.owner_pid:
+            await _process_ended(self.orders.owner_pid)
+        log.info("owner_gone", pid=self.orders.owner_pid)
+        self.ask_to_stop()
+        await asyncio.sleep(_STOP_LIMIT_WITHOUT_OWNER)
+        self.ask_to_stop()
+
+
+async def _process_ended(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            await pidfd_readable(pidfd)
+        finally:
+            os.close(pidfd)
+
+
+def _raise_descriptor_limit() -> None:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What a run that was killed left behind: found by its run token, and ended before the next run begins."""
+
+import contextlib
+import json
+import os
+import signal
+import time
+
+import psutil
+import structlog
+
+from .paths import TreePaths
+
+log = structlog.get_logger()
+
+RUN_VARIABLE = "SUPTREE_RUN_ID"
+_WAIT = 5.0
+
+
+def write_run(paths: TreePaths, run_id: str) -> None:
+    """Write down who runs the tree."""
+    text = json.dumps({"tree": paths.name, "run_id": run_id, "pid": os.getpid(), "socket": str(paths.control_socket)})
+    draft = paths.run_file.with_suffix(".new")
+    draft.write_text(text + "\n", encoding="utf-8")
+    draft.chmod(0o600)
+    draft.replace(paths.run_file)
+
+
+def read_run(paths: TreePaths) -> dict[str, object] | None:
+    """Who runs the tree, or ran it last; None when nobody ever did."""
+    try:
+        run: dict[str, object] = json.loads(paths.run_file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return run
+
+
+def processes_of(run_id: str) -> list[psutil.Process]:
+    """Every process whose environment carries the run token."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(RUN_VARIABLE) == run_id:
+                found.append(process)
+    return found
+
+
+def remove(paths: TreePaths) -> list[int]:
+    """End what is left of the last run of this tree; return the pids. Call it with the tree's lock held."""
+    last = read_run(paths)
+    if last is None:
+        return []
+    ended: list[int] = []
+    deadline = time.monotonic() + _WAIT
+    # What is killed may have forked meanwhile: until none is left.
+    while (left := processes_of(str(last["run_id"]))) and time.monotonic() < deadline:
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGKILL)
+                ended.append(process.pid)
+        psutil.wait_procs(left, timeout=1.0)
+    if ended:
+        log.warning("leftovers_ended", run_id=last["run_id"], pids=sorted(set(ended)))
+    return ended

@@ -1,0 +1,121 @@
+"""The launcher's end of the link to the registry: a mirror of the picture, its events, and the way for commands."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from suptree.actors.errors import RequestTimeout
+from suptree.actors.picture import Picture
+from suptree.actors.registry import LINK_SOCKET
+
+_LINE_LIMIT = 64 * 1024 * 1024
+_EVENTS_KEPT = 10_000
+
+
+def listen(runtime: Path) -> socket.socket:
+    """The socket that registries connect to, each new one anew."""
+    path = runtime / LINK_SOCKET
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    path.chmod(0o600)
+    listener.listen()
+    return listener
+
+
+class Link:
+    """What the registry knows, as it says it; survives the death of a registry."""
+
+    def __init__(self) -> None:
+        self.picture = Picture()
+        self.events: deque[dict[str, Any]] = deque(maxlen=_EVENTS_KEPT)
+        self.ready = asyncio.Event()
+        self._seq = 0
+        self._writer: asyncio.StreamWriter | None = None
+        self._connected = asyncio.Event()
+        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._changed = asyncio.Condition()
+
+    @property
+    def seq(self) -> int:
+        """The number of the last event that the mirror contains."""
+        return self._seq
+
+    async def serve(self, listener: socket.socket) -> asyncio.Server:
+        """Begin to accept registries."""
+        return await asyncio.start_unix_server(self._talk, sock=listener, limit=_LINE_LIMIT)
+
+    async def ask(self, operation: str, target: str, arguments: dict[str, Any] | None = None, *, limit: float) -> dict[str, Any]:
+        """Send a command and return its answer (`answer`, `value`, `seq`); raises RequestTimeout after `limit` seconds."""
+        request = uuid.uuid4().hex
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[request] = answer
+        try:
+            async with asyncio.timeout(limit):
+                await self._connected.wait()
+                assert self._writer is not None  # noqa: S101
+                line = {"request": request, "operation": operation, "target": target, "arguments": arguments or {}}
+                self._writer.write(json.dumps(line).encode() + b"\n")
+                return await answer
+        except TimeoutError:
+            raise RequestTimeout(f"{operation} {target}: no answer within {limit:g} s; whether it was carried out is not known") from None
+        finally:
+            del self._answers[request]
+
+    async def follow(self, after: int) -> AsyncIterator[dict[str, Any]]:
+        """Every event with a number above `after`, as they come."""
+        while True:
+            for event in [event for event in self.events if event["seq"] > after]:
+                after = event["seq"]
+                yield event
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._seq > after)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        uid = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8]
+        if int.from_bytes(uid, "little") != os.getuid():
+            writer.close()
+            return
+        self._writer = writer
+        self._connected.set()
+        try:
+            while line := await reader.readline():
+                await self._take(json.loads(line))
+        except ConnectionError:
+            pass
+        finally:
+            if self._writer is writer:
+                self._connected.clear()
+                self._writer = None
+            writer.close()
+
+    async def _take(self, said: dict[str, Any]) -> None:
+        if hello := said.get("hello"):
+            self.picture = Picture(hello["rows"])
+            for event in hello["events"]:
+                self._keep(event)
+            self._seq = max(self._seq, hello["seq"])
+        elif rows := said.get("rows"):
+            self.picture.replace(rows)
+        elif event := said.get("event"):
+            self.picture.apply(event)
+            self._keep(event)
+        elif (answer := said.get("answer")) and (waiting := self._answers.get(answer["request"])) and not waiting.done():
+            waiting.set_result(answer)
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _keep(self, event: dict[str, Any]) -> None:
+        if event["seq"] > self._seq or not self.events:
+            self.events.append(event)
+            self._seq = event["seq"]
+        if event["event"] == "tree_ready":
+            self.ready.set()

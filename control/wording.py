@@ -1,0 +1,80 @@
+"""Events as sentences, for people."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Event = Mapping[str, Any]
+
+
+def _life(event: Event) -> str:
+    return f"{event['id']} #{event['incarnation']}"
+
+
+def _starting(event: Event) -> str:
+    return f"{_life(event)} starting"
+
+
+def _started(event: Event) -> str:
+    pid = f" (pid {event['pid']})" if event.get("pid") else ""
+    return f"{_life(event)} started{pid}" + ("" if event.get("ready", True) else ", not ready yet")
+
+
+def _ready(event: Event) -> str:
+    return f"{_life(event)} is ready"
+
+
+def _stopping(event: Event) -> str:
+    return f"{_life(event)} stopping" + (f": {event['why']}" if event.get("why") else "")
+
+
+def _exited(event: Event) -> str:
+    how = event["exit"]
+    error = f" ({how['last_error']})" if how.get("last_error") and how["last_error"] not in how["reason"] else ""
+    swept = f"; {len(event['swept'])} left-behind processes ended" if event.get("swept") else ""
+    return f"{_life(event)} exited: {how['class']}, {how['reason']}{error}{swept}"
+
+
+def _decided(event: Event) -> str:
+    after = f" in {event['delay']:.1f} s" if event["delay"] else ""
+    others = [other for other in event["affected"] if other != event["id"]]
+    along = f", along with {', '.join(others)}" if others else ""
+    return f"{_life(event)}: {event['decision']}{after}{along} ({event['why']})"
+
+
+def _suspect(event: Event) -> str:
+    return f"{_life(event)} " + (f"is suspect: silent for {event['age']:.1f} s" if event["suspect"] else "is heard again")
+
+
+def _status(event: Event) -> str:
+    return f"{_life(event)} says: {event['status']}"
+
+
+def _removed(event: Event) -> str:
+    return f"{event['id']} removed"
+
+
+_SENTENCES: dict[str, Callable[[Event], str]] = {
+    "starting": _starting,
+    "started": _started,
+    "ready": _ready,
+    "stopping": _stopping,
+    "exited": _exited,
+    "decided": _decided,
+    "suspect": _suspect,
+    "status": _status,
+    "removed": _removed,
+}
+
+
+def sentence(event: Event) -> str:
+    """One event in words, without its time."""
+    kind, _, name = event["event"].partition("_")
+    if kind == "tree":
+        return f"the tree is {name}"
+    wording = _SENTENCES.get(name)
+    return wording(event) if wording else f"{event.get('id')}: {event['event']}"
+
+
+def line(event: Event) -> str:
+    """One event as a line with its time of day (UTC)."""
+    return f"{event['at'][11:23]}  {sentence(event)}"

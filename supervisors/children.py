@@ -1,0 +1,91 @@
+"""Which actor runs which spec, and what a supervisor actor remembers of each child that lives."""
+
+import asyncio
+import multiprocessing.process
+from dataclasses import dataclass, field
+from typing import Any
+
+from thespian.actors import Actor, ActorAddress
+
+from suptree.actors.agent_spec import AgentSpec
+from suptree.actors.exits import Exit
+from suptree.actors.heartbeat import HeartbeatActor
+from suptree.actors.messages import Ended
+from suptree.actors.native_agent import NativeAgent
+from suptree.actors.process_agent import ProcessAgent
+from suptree.actors.registry import RegistryActor
+from suptree.actors.state import AgentType
+
+from .child_spec import ChildSpec
+from .tree_spec import SupervisorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One of the tree's own services: `registry` or `heartbeat`."""
+
+    name: str
+
+
+_AGENTS: dict[AgentType, type[Actor]] = {AgentType.PROCESS_WRAPPER: ProcessAgent, AgentType.NATIVE_LLM: NativeAgent}
+_SERVICES: dict[str, type[Actor]] = {"registry": RegistryActor, "heartbeat": HeartbeatActor}
+
+
+def actor_class(start: Any) -> type[Actor]:
+    """The actor that runs a spec."""
+    if isinstance(start, AgentSpec):
+        return _AGENTS[start.agent_type]
+    if isinstance(start, ServiceSpec):
+        return _SERVICES[start.name]
+    # Not at the top: a supervisor actor starts supervisor actors.
+    from .supervisor_actor import SupervisorActor  # noqa: PLC0415
+
+    return SupervisorActor
+
+
+def kind(start: Any) -> str:
+    """`agent`, `service` or `supervisor`: the first word of the events about it."""
+    return "agent" if isinstance(start, AgentSpec) else "service" if isinstance(start, ServiceSpec) else "supervisor"
+
+
+def description(spec: ChildSpec) -> dict[str, Any]:
+    """What the registry is told of a child when it starts."""
+    start = spec.start
+    if isinstance(start, AgentSpec):
+        config = {"name": start.name, "role": start.role, "model": start.model, "restart": spec.restart.value}
+        if start.agent_type is AgentType.PROCESS_WRAPPER:
+            config |= {"command": start.command, "args": list(start.args), "cwd": start.cwd}
+        else:
+            config |= {"factory": start.factory}
+        return {"kind": "agent", "type": start.agent_type.value, "config": {key: value for key, value in config.items() if value}}
+    if isinstance(start, SupervisorSpec):
+        flags = start.flags
+        return {"kind": "supervisor", "strategy": flags.strategy.value, "max_restarts": flags.max_restarts, "within": flags.within}
+    return {"kind": "service", "type": start.name}
+
+
+@dataclass(slots=True)
+class LivingChild:
+    """One incarnation whose actor has been forked and is not yet buried."""
+
+    spec: ChildSpec
+    incarnation: int
+    address: ActorAddress
+    process: multiprocessing.process.BaseProcess
+    pidfd: int
+    started: bool = False
+    program_pid: int | None = None
+    last_word: Ended | None = None
+    cause: Exit | None = None
+    deadline: asyncio.TimerHandle | None = None
+    said_last_word: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def id(self) -> str:
+        """Its id in the tree."""
+        return self.spec.id
+
+    @property
+    def kind(self) -> str:
+        """`agent`, `service` or `supervisor`."""
+        return kind(self.spec.start)

@@ -1,0 +1,50 @@
+"""What a supervisor tells the registry: every event, in order, and everything again when the registry is new."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from suptree.actors.messages import Happened, Snapshot
+from suptree.actors.picture import Picture, Row
+
+_RECENT = 200
+
+
+class Reporter:
+    """Numbers the events of one supervisor, keeps its own rows, and sends both through `send` while there is a registry."""
+
+    def __init__(self, supervisor: str, source: str, send: Callable[[Any], bool]) -> None:
+        self._supervisor = supervisor
+        self._source = source
+        self._send = send
+        self._serial = 0
+        self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
+        self._picture = Picture()
+
+    def row(self, child: str) -> Row | None:
+        """What was last said of a child."""
+        return self._picture.rows.get(child)
+
+    def tell(self, event: str, child: str | None = None, incarnation: int | None = None, **fields: Any) -> None:
+        """Report one event, of this supervisor or of one of its children."""
+        self._serial += 1
+        told = {
+            "event": event,
+            "id": child,
+            "supervisor": self._supervisor,
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "monotonic": time.monotonic(),
+            "source": self._source,
+            "serial": self._serial,
+            **({} if incarnation is None else {"incarnation": incarnation}),
+            **fields,
+        }
+        self._picture.apply(told)
+        self._recent.append(told)
+        self._send(Happened(told))
+
+    def tell_all_again(self) -> None:
+        """Give a new registry the rows of all children, and the latest events in case it missed some."""
+        self._send(Snapshot(self._supervisor, dict(self._picture.rows), tuple(self._recent)))

@@ -1,0 +1,346 @@
+"""The actor around a core: turns messages into events, and performs the commands. It holds no policy."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from typing import Any, ClassVar
+
+import structlog
+from thespian.actors import ActorAddress
+
+from suptree.actors.agent_spec import AgentSpec
+from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.linux import signal_name
+from suptree.actors.loop_actor import LoopActor
+from suptree.actors.messages import (
+    Begin,
+    Ended,
+    Lives,
+    LivesAsked,
+    Notified,
+    Request,
+    Services,
+    Silent,
+    Started,
+    Stop,
+    Suspect,
+    Unwatch,
+    Watch,
+)
+from suptree.actors.sweep import sweep
+
+from . import commands as c
+from . import events as e
+from .children import LivingChild, actor_class, description
+from .core import SupervisorCore
+from .reporter import Reporter
+from .requests import Requests
+from .tree_spec import SupervisorSpec
+
+log = structlog.get_logger()
+
+# How long to wait for the registry's word on earlier lives before going on without it.
+_LIVES_WAIT = 2.0
+# An actor that exits with status 0 has delivered its last word; it only has to be read.
+_LAST_WORD_WAIT = 5.0
+
+
+class SupervisorActor(LoopActor):
+    """Owns the actors of its children; a pidfd each is how it knows of their deaths."""
+
+    handlers: ClassVar[dict[type, str]] = {
+        Begin: "on_begin",
+        Stop: "on_stop",
+        Services: "on_services",
+        Lives: "on_lives",
+        Started: "on_started",
+        Ended: "on_ended",
+        Silent: "on_silent",
+        Suspect: "on_suspect",
+        Notified: "on_notified",
+        Request: "on_request",
+    }
+
+    # Messages
+
+    def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
+        self.begin, self.parent, self.services = begin, sender, begin.services
+        self.spec: SupervisorSpec = begin.spec
+        self.core: SupervisorCore | None = None
+        self.children: dict[str, LivingChild] = {}
+        self.timers: dict[str, asyncio.TimerHandle] = {}
+        self.announced = False
+        self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self._send_to_registry)
+        self.requests = Requests(self)
+        ids = tuple(child.id for child in self.spec.children)
+        if self._send_to_registry(LivesAsked(ids)):
+            self.loop.call_later(_LIVES_WAIT, self._start, {})
+        else:
+            self._start({})
+
+    def on_lives(self, lives: Lives, _sender: ActorAddress) -> None:
+        self._start(dict(lives.lives))
+
+    def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
+        self.shut_down()
+
+    def on_services(self, services: Services, _sender: ActorAddress) -> None:
+        self.use_services(services)
+
+    def on_started(self, started: Started, sender: ActorAddress) -> None:
+        child = self._living(started)
+        if child is None:
+            return
+        child.address, child.program_pid = sender, started.pid
+        self.reporter.tell(f"{child.kind}_started", child.id, child.incarnation, pid=started.pid, ready=started.ready)
+        self._watch(child)
+        if started.ready:
+            self._is_up(child)
+
+    def on_ended(self, ended: Ended, _sender: ActorAddress) -> None:
+        child = self._living(ended)
+        if child is not None:
+            child.last_word = ended
+            child.said_last_word.set()
+
+    def on_silent(self, silent: Silent, _sender: ActorAddress) -> None:
+        child = self._living(silent)
+        if child is None or child.cause is not None:
+            return
+        self.condemn(child, Exit(ExitClass.HUNG, f"no ping of its {silent.source} for {silent.age:.1f} s"), at_once=silent.source == "actor")
+
+    def on_suspect(self, suspect: Suspect, _sender: ActorAddress) -> None:
+        child = self._living(suspect)
+        if child is not None:
+            self.reporter.tell(f"{child.kind}_suspect", child.id, child.incarnation, suspect=suspect.suspect, age=suspect.age)
+
+    def on_notified(self, notified: Notified, _sender: ActorAddress) -> None:
+        child = self._living(notified)
+        if child is None:
+            return
+        if notified.status is not None:
+            self.reporter.tell(f"{child.kind}_status", child.id, child.incarnation, status=notified.status)
+        if notified.ready and not child.started:
+            self.reporter.tell(f"{child.kind}_ready", child.id, child.incarnation)
+            self._is_up(child)
+            self._watch(child)
+        if notified.trigger:
+            self.condemn(child, Exit(ExitClass.HUNG, "it said WATCHDOG=trigger"))
+
+    def on_request(self, request: Request, sender: ActorAddress) -> None:
+        self.requests.take(request, sender)
+
+    # What the core hears and orders
+
+    def tell_core(self, event: e.Event) -> None:
+        """Hand the core one event and perform what it orders."""
+        if self.core is None:
+            return
+        for command in self.core.handle(event, time.monotonic()):
+            getattr(self, _PERFORMED_BY[type(command)])(command)
+        if not self.announced and self.core.is_up:
+            self.announced = True
+            self.announce()
+
+    def announce(self) -> None:
+        """Tell the parent that all children are up."""
+        self.send(self.parent, Started(self.begin.id, self.begin.incarnation))
+
+    def say_goodbye(self, how: Exit) -> None:
+        """Tell the parent how it ended."""
+        self.send(self.parent, Ended(self.begin.id, self.begin.incarnation, how))
+
+    def shut_down(self) -> None:
+        """Stop all children in reverse order, then exit; a second call kills what still stops."""
+        if self.core is None:
+            self._exit(c.ExitSupervisor(Exit(ExitClass.SHUTDOWN, "stop requested")))
+        else:
+            self.tell_core(e.ShutdownRequested())
+
+    def condemn(self, child: LivingChild, cause: Exit, *, at_once: bool = False) -> None:
+        """End a child for a cause that is recorded first, so that its exit is classed by it; `at_once` when it cannot hear us anyway."""
+        child.cause = cause
+        self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation, why=f"{cause.exit_class}: {cause.reason}")
+        if at_once or not child.started:
+            self._kill(child)
+        else:
+            self.tell_core(e.ChildCondemned(child.id, child.incarnation, cause.exit_class, cause.reason))
+
+    def use_services(self, services: Services) -> None:
+        """Learn where registry and heartbeat are now, pass it on, and tell them what they must know."""
+        is_new_registry = services.registry is not None and services.registry != self.services.registry
+        is_new_heartbeat = services.heartbeat is not None and services.heartbeat != self.services.heartbeat
+        self.services = services
+        for child in self.children.values():
+            if child.kind == "supervisor":
+                self.send(child.address, services)
+            if is_new_heartbeat:
+                self._watch(child)
+        if is_new_registry:
+            self.reporter.tell_all_again()
+
+    def _start(self, lives: dict[str, tuple[int, int]]) -> None:
+        if self.core is None:
+            self.core = SupervisorCore(self.spec.flags, self.spec.children, lives=lives)
+            self.tell_core(e.SupervisorStarted())
+
+    def _start_child(self, command: c.StartChild) -> None:
+        spec, incarnation = command.spec, command.incarnation
+        address = self.createActor(actor_class(spec.start))
+        # Thespian keeps the process of each child that it forked; there is no public way to it.
+        process = self._myRef._child_procs[-1].childProc
+        child = LivingChild(spec, incarnation, address, process, os.pidfd_open(process.pid))
+        self.children[spec.id] = child
+        self.loop.add_reader(child.pidfd, self._child_gone, child)
+        self.reporter.tell(
+            f"{child.kind}_starting", spec.id, incarnation, restarts=command.restarts, actor_pid=process.pid, **description(spec)
+        )
+        self.send(address, Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, self.services, self.begin.id))
+        if isinstance(spec.start, AgentSpec):
+            child.deadline = self.loop.call_later(spec.start.heartbeat.startup_timeout, self._startup_timed_out, child)
+
+    def _stop_child(self, command: c.StopChild) -> None:
+        child = self._living(command)
+        if child is not None:
+            if child.cause is None:
+                self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation)
+            self._forget_deadline(child)
+            self.send(child.address, Stop(child.id, child.incarnation))
+
+    def _kill_child(self, command: c.KillChild) -> None:
+        child = self._living(command)
+        if child is not None:
+            if child.cause is None:
+                child.cause = Exit(ExitClass.SHUTDOWN, "killed on request")
+                self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation, why="SIGKILL")
+            self._kill(child)
+
+    def _set_timer(self, command: c.SetTimer) -> None:
+        self._cancel_timer(c.CancelTimer(command.name))
+        fired = e.TimerFired(command.name, command.generation)
+        self.timers[command.name] = self.loop.call_later(command.delay, self.tell_core, fired)
+
+    def _cancel_timer(self, command: c.CancelTimer) -> None:
+        if timer := self.timers.pop(command.name, None):
+            timer.cancel()
+
+    def _reply(self, command: c.Reply) -> None:
+        self.requests.answer(command)
+
+    def _report(self, report: c.Report) -> None:
+        child = self.reporter.row(report.id)
+        self.reporter.tell(
+            f"{child['kind'] if child else 'agent'}_decided",
+            report.id,
+            report.incarnation,
+            decision=report.decision.value,
+            why=report.why,
+            delay=round(report.delay, 3),
+            affected=list(report.affected),
+            restarts_left=report.restarts_left,
+            charged=report.decision is c.Decision.RESTART,
+        )
+
+    def _exit(self, command: c.ExitSupervisor) -> None:
+        for timer in self.timers.values():
+            timer.cancel()
+        self.say_goodbye(command.exit)
+        self.leave()
+
+    # Children
+
+    def _living(self, about: Any) -> LivingChild | None:
+        child = self.children.get(about.id)
+        return child if child is not None and child.incarnation == about.incarnation else None
+
+    def _is_up(self, child: LivingChild) -> None:
+        self._forget_deadline(child)
+        child.started = True
+        self.child_is_up(child)
+        self.tell_core(e.ChildStarted(child.id, child.incarnation))
+
+    def child_is_up(self, child: LivingChild) -> None:
+        """A hook for supervisors that need a child's address."""
+
+    def _startup_timed_out(self, child: LivingChild) -> None:
+        start: AgentSpec = child.spec.start
+        self.condemn(child, Exit(ExitClass.STARTUP_TIMEOUT, f"not ready within {start.heartbeat.startup_timeout} s", during_start=True))
+
+    def _kill(self, child: LivingChild) -> None:
+        # Its program dies with it; what that leaves behind becomes ours, and is swept before the burial ends.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+
+    def _child_gone(self, child: LivingChild) -> None:
+        self.loop.remove_reader(child.pidfd)
+        self._forget_deadline(child)
+        if child.kind == "agent":
+            self._send_to_heartbeat(Unwatch(child.id, child.incarnation))
+        self.spawn(self._bury(child))
+
+    async def _bury(self, child: LivingChild) -> None:
+        os.close(child.pidfd)
+        code = child.process.exitcode
+        swept = await sweep(lambda: {living.process.pid for living in self.children.values() if living is not child})
+        if code == 0 and child.last_word is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(child.said_last_word.wait(), _LAST_WORD_WAIT)
+        how = self._how_it_ended(child, code)
+        del self.children[child.id]
+        ended_by_actor = child.last_word.swept if child.last_word else ()
+        self.reporter.tell(
+            f"{child.kind}_exited",
+            child.id,
+            child.incarnation,
+            exit={"class": how.exit_class.value, "reason": how.reason, "last_error": how.last_error},
+            swept=[*ended_by_actor, *swept],
+        )
+        about = e.ChildExited if child.started else e.ChildStartFailed
+        self.tell_core(about(child.id, child.incarnation, how))
+
+    def _how_it_ended(self, child: LivingChild, code: int | None) -> Exit:
+        if child.cause is not None:
+            return child.cause
+        if child.last_word is not None:
+            return child.last_word.exit
+        if code is not None and code < 0:
+            return Exit(ExitClass.CRASH, f"its actor died by {signal_name(-code)}")
+        return Exit(ExitClass.CRASH, f"its actor ended with status {code}")
+
+    def _forget_deadline(self, child: LivingChild) -> None:
+        if child.deadline is not None:
+            child.deadline.cancel()
+            child.deadline = None
+
+    # Services
+
+    def _watch(self, child: LivingChild) -> None:
+        spec = child.spec.start
+        if isinstance(spec, AgentSpec) and child.process.pid is not None:
+            waits = not child.started and spec.ready.value == "notify"
+            pids = (child.process.pid, child.program_pid)
+            self._send_to_heartbeat(Watch(child.id, child.incarnation, spec.heartbeat, *pids, spec.watchdog, awaits_ready=waits))
+
+    def _send_to_heartbeat(self, message: Any) -> None:
+        if self.services.heartbeat is not None:
+            self.send(self.services.heartbeat, message)
+
+    def _send_to_registry(self, message: Any) -> bool:
+        if self.services.registry is None:
+            return False
+        self.send(self.services.registry, message)
+        return True
+
+
+_PERFORMED_BY: dict[type, str] = {
+    c.StartChild: "_start_child",
+    c.StopChild: "_stop_child",
+    c.KillChild: "_kill_child",
+    c.SetTimer: "_set_timer",
+    c.CancelTimer: "_cancel_timer",
+    c.Reply: "_reply",
+    c.Report: "_report",
+    c.ExitSupervisor: "_exit",
+}

@@ -1,0 +1,48 @@
+"""The top supervisor: owns the services of the tree, and the root supervisor of the tree file."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+from thespian.actors import ActorAddress
+
+from suptree.actors.exits import Exit
+from suptree.actors.messages import Begin, Services
+
+from .child_spec import INFINITY, AutoShutdown, ChildSpec, RestartType, SupervisorFlags
+from .children import LivingChild, ServiceSpec
+from .supervisor_actor import SupervisorActor
+from .tree_spec import SupervisorSpec, TreeSpec
+
+TOP = "top"
+_SERVICE_RESTARTS = SupervisorFlags(max_restarts=30, within=60.0, auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
+
+
+def top_spec(tree: TreeSpec) -> SupervisorSpec:
+    """The services first, so that they hear everything; then the root, whose `shutdown` exit (it gave up) is the end of the tree."""
+    services = tuple(ChildSpec(id=name, start=ServiceSpec(name)) for name in ("registry", "heartbeat"))
+    root = ChildSpec(id=tree.root.id, restart=RestartType.TRANSIENT, significant=True, shutdown=INFINITY, start=tree.root)
+    return SupervisorSpec(id=TOP, flags=_SERVICE_RESTARTS, children=(*services, root))
+
+
+class TopSupervisor(SupervisorActor):
+    """A supervisor that also tells the tree where its services are."""
+
+    handlers: ClassVar[dict[type, str]] = {**SupervisorActor.handlers}
+
+    def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
+        super().on_begin(replace(begin, spec=top_spec(begin.spec)), sender)
+
+    def announce(self) -> None:
+        """The tree is up; the launcher, which is no actor, hears it from the registry."""
+        self.reporter.tell("tree_ready")
+
+    def say_goodbye(self, how: Exit) -> None:
+        """Nobody above listens: the launcher sees our end through a pidfd."""
+
+    def child_is_up(self, child: LivingChild) -> None:
+        """Pass on the address of a service that is up."""
+        if isinstance(child.spec.start, ServiceSpec):
+            services = Services(**{"registry": self.services.registry, "heartbeat": self.services.heartbeat, child.id: child.address})
+            self.use_services(services)
+            if services.registry is not None:
+                self.send(services.registry, services)

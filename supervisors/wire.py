@@ -1,0 +1,31 @@
+"""Child specs as JSON, for the way from a client to the supervisor that starts the child."""
+
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from suptree.actors.agent_spec import AgentSpec
+
+from .child_spec import ChildSpec
+
+
+@cache
+def _agents() -> TypeAdapter[AgentSpec]:
+    return TypeAdapter(AgentSpec)
+
+
+@cache
+def _children() -> TypeAdapter[ChildSpec]:
+    return TypeAdapter(ChildSpec)
+
+
+def encode_child(spec: ChildSpec) -> dict[str, Any]:
+    """A child spec of an agent as plain JSON values."""
+    encoded: dict[str, Any] = _children().dump_python(spec, mode="json", exclude={"start"})
+    return {**encoded, "start": _agents().dump_python(spec.start, mode="json")}
+
+
+def decode_child(encoded: dict[str, Any]) -> ChildSpec:
+    """The child spec behind such values; pydantic's ValidationError when they are none."""
+    return _children().validate_python({**encoded, "start": _agents().validate_python(encoded["start"])})
