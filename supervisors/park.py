@@ -1,0 +1,16 @@
+"""How long a child that ran into a quota waits."""
+
+from .backoff import Uniform
+
+DEFAULT_RETRY_AFTER = 60.0
+"""Seconds, for a quota exit that does not say when to come back."""
+SPREAD = 0.25
+"""Everyone who waits comes back up to this share of the wait later than asked, and never all at once."""
+LEAST_SPREAD = 1.0
+"""Seconds."""
+
+
+def delay_until_resume(retry_after: float | None, uniform: Uniform) -> float:
+    """How many seconds one parked child waits: never less than `retry_after`."""
+    wait = DEFAULT_RETRY_AFTER if retry_after is None else max(retry_after, 0.0)
+    return wait + uniform(0.0, max(LEAST_SPREAD, wait * SPREAD))

@@ -1,0 +1,43 @@
+"""What a supervisor core is in the middle of: stops in reverse start order, then starts in start order, one at a time."""
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Aim(StrEnum):
+    """Why the children are stopped and started, which decides what a failed start means."""
+
+    START_ALL = "start_all"
+    """The supervisor itself starts."""
+    RESTART = "restart"
+    """A child, and those that its strategy takes along, are started again."""
+    STOP = "stop"
+    """Children are stopped and nothing is started."""
+    START_ONE = "start_one"
+    """A start_child or restart_child request."""
+    SHUT_DOWN = "shut_down"
+    """The supervisor itself ends."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """The stops that are left (the next one last), then the starts that are left (the next one first).
+
+    `current` is the child that the plan waits for. What is stopped while there is a `leader` comes back when the leader does.
+    `counts` says whether the starts are restarts; a resumed park is none.
+    """
+
+    aim: Aim
+    stops: list[str] = field(default_factory=list)
+    starts: deque[str] = field(default_factory=deque)
+    current: str | None = None
+    stopping: bool = False
+    """`current` is being stopped, not started."""
+    leader: str | None = None
+    graceful: bool = True
+    counts: bool = False
+    request: Hashable = None
+    new: bool = False
+    """The request brought the spec along: it is forgotten if the start fails."""
