@@ -5,9 +5,10 @@ has a plan (`plan.py`) that each event moves on, and a mailbox of its own for wh
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from suptree.actors.errors import SpecError
@@ -115,10 +116,18 @@ def middle(low: float, high: float) -> float:
 class SupervisorCore:
     """Decides what becomes of the children of one supervisor.
 
+    `lives` says which incarnation and how many restarts each child had under an earlier supervisor, so that they go on counting.
     `uniform(low, high)` is where jitter comes from. Raises SpecError for children that cannot work together or under these flags.
     """
 
-    def __init__(self, flags: SupervisorFlags, children: Sequence[ChildSpec], *, uniform: Uniform = middle) -> None:
+    def __init__(
+        self,
+        flags: SupervisorFlags,
+        children: Sequence[ChildSpec],
+        *,
+        lives: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+        uniform: Uniform = middle,
+    ) -> None:
         check_limits(flags, children)
         self.flags = flags
         self.phase = Phase.NEW
@@ -129,7 +138,8 @@ class SupervisorCore:
                 raise SpecError(f"{spec.id}: this id stands twice among the children")
             if problem := self._unfit(spec):
                 raise SpecError(problem)
-            self._children[spec.id] = Child(spec)
+            incarnation, restarts = lives.get(spec.id, (0, 0))
+            self._children[spec.id] = Child(spec, incarnation=incarnation, restarts=restarts)
         self._window = RestartWindow(flags.max_restarts, flags.within)
         self._now = -INFINITY
         self._plan: Plan | None = None
@@ -145,6 +155,15 @@ class SupervisorCore:
     def children(self) -> list[ChildView]:
         """Every child in start order."""
         return [ChildView(c.spec.id, c.state, c.incarnation, c.restarts, c.detail, c.waits_for) for c in self._children.values()]
+
+    @property
+    def is_up(self) -> bool:
+        """Whether all first starts are done (OTP: `start_link` has returned)."""
+        return self.phase is Phase.RUNNING
+
+    def knows(self, child_id: str) -> bool:
+        """Whether there is a child of that id, running or not."""
+        return child_id in self._children
 
     def spec(self, child_id: str) -> ChildSpec:
         """The spec of a child; KeyError if there is none."""
@@ -562,7 +581,7 @@ class SupervisorCore:
         elif problem := self._unfit(spec):
             self._reply(event.request, Answer.REFUSED, problem)
         else:
-            self._children[spec.id] = Child(spec, incarnation=event.last_incarnation)
+            self._children[spec.id] = Child(spec, incarnation=event.last_incarnation, restarts=event.restarts)
             self._plan = Plan(Aim.START_ONE, starts=deque([spec.id]), request=event.request, new=True)
 
     def _terminate(self, event: TerminateChildRequested) -> None:

@@ -81,11 +81,12 @@ class ShutdownRequested:
 
 @dataclass(frozen=True, slots=True)
 class StartChildRequested:
-    """OTP's `start_child`. `last_incarnation` lets an id that lived before go on counting."""
+    """OTP's `start_child`. `last_incarnation` and `restarts` let an id that lived before go on counting."""
 
     request: Hashable
     spec: ChildSpec
     last_incarnation: int = 0
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
