@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("actors", "supervisors", "control", "scripts", "testing")
-SHELL_SCRIPTS = {"suptree/scripts/demo", "suptree/scripts/test"}
+SHELL_SCRIPTS = {"suptree/scripts/demo", "suptree/scripts/environment.sh", "suptree/scripts/test"}
 NOT_SOURCE = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info")
 
 
