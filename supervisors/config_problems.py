@@ -155,19 +155,21 @@ def _what(model: type[Table], details: ErrorDetails) -> str:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
         key, table = str(details["loc"][-1]), _table_at(model, details["loc"][:-1])
-        return table.hints.get(key) or unknown_key(key, table.model_fields)
-    if kind == "enum":
-        return _not_one_of(value, re.findall(r"'([^']*)'", context["expected"]))
-    if kind == "float_type" and isinstance(value, int) and not isinstance(value, bool):
-        return "is too large"
-    if kind in WANTED_KIND:
-        return f"must be {WANTED_KIND[kind]}, not {kind_of(value)}"
-    if kind in WANTED_RANGE:
-        return f"{WANTED_RANGE[kind].format_map(context)}, not {value}"
-    if kind == "value_error":
-        text = str(context["error"])
-        return text.partition(": ")[2] if isinstance(context["error"], SpecError) else text
-    return details["msg"]
+        what = table.hints.get(key) or unknown_key(key, table.model_fields)
+    elif kind == "enum":
+        what = _not_one_of(value, re.findall(r"'([^']*)'", context["expected"]))
+    elif kind == "float_type" and kind_of(value) == "a whole number":
+        what = "is too large"
+    elif kind in WANTED_KIND:
+        what = f"must be {WANTED_KIND[kind]}, not {kind_of(value)}"
+    elif kind in WANTED_RANGE:
+        what = f"{WANTED_RANGE[kind].format_map(context)}, not {value}"
+    elif kind == "value_error":
+        what = str(context["error"])
+        what = what.partition(": ")[2] if isinstance(context["error"], SpecError) else what
+    else:
+        what = details["msg"]
+    return what
 
 
 def _not_one_of(value: object, allowed: list[str]) -> str:

@@ -77,15 +77,12 @@ def parse_tree(text: str, source: str, base_dir: Path | str) -> TreeSpec:
     tables = reader.read(raw, Path(source).stem)
     problems = reader.problems
     problems += _cross_problems(tables, {problem.path[:3] for problem in problems})
-    tree: TreeSpec | None = None
     if not problems:
         try:
-            tree = _build(tables, lines, folder)
+            return _build(tables, lines, folder)
         except _Refused as refused:
-            problems = [refused.problem]
-    if tree is None:
-        raise ConfigError(source, _placed(problems, lines))
-    return tree
+            problems.append(refused.problem)
+    raise ConfigError(source, _placed(problems, lines))
 
 
 class _Refused(Exception):
@@ -175,14 +172,15 @@ def _cross_problems(tables: _Tables, refused: set[tuple[str | int, ...]]) -> Ite
 def _cycles_and_depths(tables: _Tables) -> Iterator[Problem]:
     above = {supervisor_id: supervisor.supervisor for supervisor_id, supervisor in tables.supervisors.items()}
     in_a_cycle: set[str] = set()
-    for start in above:
-        chain = [start]
-        while (following := above.get(chain[-1])) is not None and following not in chain:
-            chain.append(following)
-        if following == start and start not in in_a_cycle:
+    for start, at in above.items():
+        chain = {start: None}  # a dict, because it keeps the order and is quick to search
+        while at in above and at not in chain:
+            chain[at] = None
+            at = above[at]  # noqa: PLW2901 (it climbs)
+        if at == start and start not in in_a_cycle:
             in_a_cycle.update(chain)
             yield Problem(("supervisors", start, "supervisor"), f"goes round in a circle: {' -> '.join([*chain, start])}")
-        elif following is None and chain[-1] == ROOT and len(chain) - 1 == MAX_DEPTH + 1:
+        elif at == ROOT and len(chain) == MAX_DEPTH + 1:
             yield Problem(("supervisors", start, "supervisor"), f"stands more than {MAX_DEPTH} supervisors deep, which cannot be started")
 
 

@@ -1,0 +1,78 @@
+"""The tree file that `suptree init` writes: it runs as it is, on a machine that has no more than a shell."""
+
+TREE_TEMPLATE = '''\
+# A suptree tree file.
+#
+#   suptree check FILE     says everything that is wrong with it
+#   suptree up FILE        runs it; add -d to leave it in the background
+#
+# Children start in the order in which they stand here, and stop in reverse.
+# Relative paths start from this file's folder.
+
+[tree]
+name = "fleet"
+
+# The root supervisor needs no table; this one sets its own limit: more than 3 restarts within 60 seconds, and the tree gives up.
+[supervisors.root]
+max_restarts = 3
+within = 60
+
+# A supervisor restarts its children. When one ends:
+#   one_for_one    it alone is restarted (the default)
+#   one_for_all    all are stopped and started again
+#   rest_for_one   it and those that stand after it are
+[supervisors.pipeline]
+strategy = "rest_for_one"
+max_restarts = 5
+within = 60
+
+# A process_wrapper runs a program: `command` is the program alone, its arguments stand in `args`.
+[agents.source]
+type = "process_wrapper"
+supervisor = "pipeline"
+command = "sh"
+args = ["-c", """
+while true; do
+    echo "source: $(date)"
+    sleep 5
+done
+"""]
+
+# This one fails after 20 seconds, so that there is something to see. Only it is restarted: nothing stands after it.
+[agents.flaky]
+type = "process_wrapper"
+supervisor = "pipeline"
+command = "sh"
+args = ["-c", "echo 'flaky: working'; sleep 20; echo 'flaky: out of luck' >&2; exit 1"]
+max_restarts = 10                 # of this agent alone; beyond it, it stays down as crashed, and its siblings live on
+backoff = true                    # the first restart comes at once, later ones after 1, 2, 4 … up to 60 seconds
+# backoff = { base = 0.5, cap = 30 }
+
+# Under no supervisor of the file: the root's.
+[agents.helper]
+type = "process_wrapper"
+role = "helper"
+command = "sleep"
+args = ["1000000"]
+restart = "permanent"             # always restarted (the default); "transient": only after a failure; "temporary": never
+env = { LANG = "C.UTF-8" }        # added to the environment that suptree was started with
+stop = { cancel = 0, sigint = 1, sigterm = 5 }   # seconds for each rung before the next; SIGKILL comes last
+limits = { memory_max = "512M" }
+
+# A program that speaks sd_notify says itself when it is ready, and may be watched for silence:
+#
+# [agents.server]
+# type = "process_wrapper"
+# command = "./server"
+# args = ["--port", "8000"]
+# ready = "notify"                # running when it says READY=1
+# heartbeat = { dead_after = 30 } # restarted when it has not said WATCHDOG=1 for 30 seconds
+
+# A native_llm is a Python object that runs in a process of its own:
+#
+# [agents.planner]
+# type = "native_llm"
+# factory = "newsroom.agents:Planner"
+# role = "planner"
+# config = { temperature = 0.2 }  # handed to the factory
+'''
