@@ -6,6 +6,7 @@ from thespian.actors import ActorAddress
 
 from .agent_spec import AgentSpec, Ready
 from .exits import Exit
+from .linux import set_name
 from .loop_actor import LoopActor
 from .messages import Begin, Ended, Started, Stop
 from .notify import Pinger
@@ -23,6 +24,7 @@ class AgentActor(LoopActor):
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor, self.spec = begin, sender, begin.spec
         self.ended = False
+        set_name(f"st:{begin.id}")
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
         self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
         self.spawn(self.run())

@@ -36,6 +36,10 @@ class AlreadyRunning(SuptreeError):
     """That id, or that tree, runs already."""
 
 
+class AlreadyPresent(AlreadyRunning):
+    """That id is in the tree already, and is stopped (OTP: `already_present`)."""
+
+
 class StartFailed(SuptreeError):
     """An agent could not be started; the text says why."""
 

@@ -12,6 +12,7 @@ import structlog
 from thespian.actors import ActorAddress
 
 from .exits import Exit, ExitClass
+from .linux import set_name
 from .liveness import Key, Liveness
 from .loop_actor import LoopActor
 from .messages import Begin, Ended, Notified, PingAges, PingAgesAsked, Started, Stop, Unwatch, Watch
@@ -38,6 +39,7 @@ class HeartbeatActor(LoopActor):
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor = begin, sender
+        set_name(f"st:{begin.id}")
         self.liveness = Liveness()
         self.watchers: dict[Key, ActorAddress] = {}
         self.refused = 0

@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+# Of earlier runs; those of the present run are all kept.
+_EVENTS_KEPT = 100_000
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, serial INTEGER NOT NULL, event TEXT NOT NULL, UNIQUE (source, serial)
 );
 CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, row TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS runs (first_seq INTEGER NOT NULL, run_id TEXT PRIMARY KEY);
 """
 
 
@@ -22,6 +26,19 @@ class Journal:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
+
+    def begin_run(self, run_id: str) -> int:
+        """Say which run the events belong to from now on; a new run begins with an empty picture. Return the number before its first event."""
+        known = self._db.execute("SELECT first_seq FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if known is not None:
+            return int(known[0])
+        last = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM rows")
+            self._db.execute("DELETE FROM events WHERE seq <= ?", (last - _EVENTS_KEPT,))
+            self._db.execute("INSERT INTO runs VALUES (?, ?)", (last, run_id))
+        return last
 
     def append(self, event: Mapping[str, Any], row: Mapping[str, Any] | None) -> int | None:
         """Write an event and the row that it changed; return its number, or None when it was there already."""

@@ -130,7 +130,8 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         for number in _FATAL_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+            # Handled, not ignored: what is ignored stays so in the programs that we execute.
+            signal.signal(number, lambda _number, _frame: None)
         become_subreaper()
         loop = SteppedLoop()
         try:

@@ -5,7 +5,6 @@ It connects to the launcher's Unix socket; what the launcher knows and asks goes
 
 import asyncio
 import json
-from collections import deque
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ import structlog
 from thespian.actors import ActorAddress
 
 from .journal import Journal
+from .linux import set_name
 from .loop_actor import LoopActor
 from .messages import Answered, Begin, Ended, Happened, Lives, LivesAsked, PingAges, PingAgesAsked, Request, Services, Snapshot, Started, Stop
 from .exits import Exit, ExitClass
@@ -42,7 +42,9 @@ class RegistryActor(LoopActor):
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor = begin, sender
+        set_name(f"st:{begin.id}")
         self.journal = Journal(Path(begin.context.state_dir) / JOURNAL_FILE)
+        self.before_run = self.journal.begin_run(begin.context.run_id)
         self.picture = Picture(self.journal.rows())
         self.addresses: dict[str, ActorAddress] = {}
         self.heartbeat: ActorAddress | None = None
@@ -105,8 +107,8 @@ class RegistryActor(LoopActor):
     async def _serve_link(self) -> None:
         path = Path(self.begin.context.runtime_dir) / LINK_SOCKET
         reader, self.link = await asyncio.open_unix_connection(path, limit=_LINE_LIMIT)
-        recent = deque(self.journal.events(last=_EVENTS_SENT_FIRST))
-        self._tell_link({"hello": {"seq": self.seq, "rows": list(self.picture.rows.values()), "events": list(recent)}})
+        recent = list(self.journal.events(after=self.before_run, last=_EVENTS_SENT_FIRST))
+        self._tell_link({"hello": {"seq": self.seq, "rows": list(self.picture.rows.values()), "events": recent}})
         self.send(self.supervisor, Started(self.begin.id, self.begin.incarnation))
         while line := await reader.readline():
             self._ask(json.loads(line))

@@ -38,10 +38,10 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         self._never_waiting = _NeverWaitingSelector()
         super().__init__(self._never_waiting)
         self._never_waiting.loop = self
-        asyncio.set_event_loop(self)
         if sys.version_info < (3, 12):
             # Later versions choose this watcher themselves; the older default starts a thread for each process.
             asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+        asyncio.set_event_loop(self)
 
     def fileno(self) -> int:
         """The one descriptor that is readable when `step()` has something to do (timers excepted)."""

@@ -10,11 +10,11 @@ import gc
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from suptree.supervisors.tree_spec import ROOT, SupervisorSpec, TreeSpec
 
 from . import leftovers
 from .actor_system import start_actor_system
+from .launcher_orders import Orders
 from .link import Link, listen
 from .paths import TreePaths
 
@@ -39,25 +40,6 @@ log = structlog.get_logger()
 EXIT_ASKED = 0
 EXIT_GAVE_UP = 1
 _STOP_LIMIT_WITHOUT_OWNER = 30.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Orders:
-    """What a launcher is to run: the tree of a file, or, without a file, an empty tree for a program that embeds it.
-
-    `owner_pid`: the tree ends when that process does.
-    """
-
-    name: str
-    run_id: str
-    file: str | None = None
-    owner_pid: int | None = None
-    ready_fd: int | None = None
-    sys_path: list[str] = field(default_factory=list)
-
-    def to_json(self) -> str:
-        """The launcher's argument."""
-        return json.dumps(asdict(self))
 
 
 def main() -> int:
@@ -112,7 +94,13 @@ class Launcher:
             system = self._start_system(tree)
             status = asyncio.run(self._serve(system, listener))
             log.info("tree_ended", tree=self.orders.name, asked=self.stop_asked, status=status)
+            self._clean_up()
             return status
+
+    def _clean_up(self) -> None:
+        shutil.rmtree(self.paths.runtime, ignore_errors=True)
+        if self.orders.ephemeral:
+            shutil.rmtree(self.paths.state.parents[1], ignore_errors=True)
 
     def _tree(self) -> TreeSpec:
         if self.orders.file is None:

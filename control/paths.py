@@ -39,9 +39,9 @@ class TreePaths:
     runtime: Path
 
     @classmethod
-    def of(cls, name: str) -> "TreePaths":
-        """The folders of the tree of that name, under the present home."""
-        base = home()
+    def of(cls, name: str, base: Path | None = None) -> "TreePaths":
+        """The folders of the tree of that name, under the present home unless another is given."""
+        base = base or home()
         # A socket's path may be 107 bytes long: short names, apart for each home.
         key = hashlib.sha256(f"{base}\0{name}".encode()).hexdigest()[:16]
         return cls(name, base / "trees" / name, _runtime_root() / key)

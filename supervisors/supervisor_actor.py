@@ -12,7 +12,7 @@ from thespian.actors import ActorAddress
 
 from suptree.actors.agent_spec import AgentSpec
 from suptree.actors.exits import Exit, ExitClass
-from suptree.actors.linux import signal_name
+from suptree.actors.linux import set_name, signal_name
 from suptree.actors.loop_actor import LoopActor
 from suptree.actors.messages import (
     Begin,
@@ -67,6 +67,7 @@ class SupervisorActor(LoopActor):
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.parent, self.services = begin, sender, begin.services
+        set_name(f"st:{begin.id}")
         self.spec: SupervisorSpec = begin.spec
         self.core: SupervisorCore | None = None
         self.children: dict[str, LivingChild] = {}

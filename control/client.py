@@ -1,0 +1,146 @@
+"""A client of one tree's control API, with typed errors."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from suptree.actors import errors
+from suptree.actors.errors import AlreadyPresent, AlreadyRunning, NoSuchAgent, NotRunning, StartFailed, SuptreeError
+from suptree.supervisors.child_spec import ChildSpec
+from suptree.supervisors.tree_spec import ROOT
+from suptree.supervisors.wire import encode_child
+
+_CONNECT_LIMIT = 5.0
+_ANSWER_LIMIT = 130.0
+
+
+class Client:
+    """Talks to the launcher behind a control socket; use it with `async with`.
+
+    Every method raises NotRunning when nobody listens there, NoSuchAgent for an id that the tree does not know, RequestTimeout when no
+    answer came in time, and SuptreeError for whatever else was refused.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        # The address of a Unix socket needs no certificates; loading them would cost 30 ms.
+        transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False)  # noqa: S501
+        timeout = httpx.Timeout(_ANSWER_LIMIT, connect=_CONNECT_LIMIT)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://suptree", timeout=timeout, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; the tree goes on."""
+        await self._http.aclose()
+
+    async def status(self) -> dict[str, Any]:
+        """The status object of the whole tree."""
+        return dict(await self._call("GET", "/status"))
+
+    async def agent(self, agent_id: str) -> dict[str, Any]:
+        """One agent's part of the status object."""
+        return dict(await self._call("GET", f"/agents/{agent_id}"))
+
+    async def picture(self) -> dict[str, Any]:
+        """All rows, and the number (`seq`) of the last event in them."""
+        return dict(await self._call("GET", "/picture"))
+
+    async def start(self, agent_id: str) -> int:
+        """Start an agent that is stopped; return the number of the event by which it ran. Raises AlreadyRunning, StartFailed."""
+        return _done(await self._call("POST", f"/agents/{agent_id}/start"), agent_id)
+
+    async def stop(self, agent_id: str, *, graceful: bool = True) -> int:
+        """Stop an agent, or a supervisor and all below; `graceful=False` begins at SIGKILL. Return the number of the event by which it was down."""
+        return _done(await self._call("POST", f"/agents/{agent_id}/stop", {"graceful": graceful}), agent_id)
+
+    async def restart(self, agent_id: str) -> int:
+        """Stop an agent if it runs, and start it. Raises StartFailed."""
+        return _done(await self._call("POST", f"/agents/{agent_id}/restart"), agent_id)
+
+    async def delete(self, agent_id: str) -> int:
+        """Forget an agent that is stopped."""
+        return _done(await self._call("POST", f"/agents/{agent_id}/delete"), agent_id)
+
+    async def start_new(self, spec: ChildSpec, supervisor: str = ROOT) -> int:
+        """Add an agent under a supervisor and start it. Raises AlreadyRunning, StartFailed."""
+        return _done(await self._call("POST", "/agents", {"spec": encode_child(spec), "supervisor": supervisor}), spec.id)
+
+    async def shut_down(self) -> None:
+        """Begin to stop the whole tree; a second call ends the grace of what still stops."""
+        await self._call("POST", "/shutdown")
+
+    async def known_events(self, after: int = 0) -> list[dict[str, Any]]:
+        """The events of this run with a number above `after`, oldest first."""
+        return list(await self._call("GET", f"/events?follow=false&after={after}"))
+
+    def events(self, after: int = 0) -> AsyncIterator[dict[str, Any]]:
+        """Every event with a number above `after`, then each new one as it comes; ends when the launcher does."""
+        return self._stream(f"/events?after={after}")
+
+    async def log_lines(self, agent_id: str, lines: int = 100) -> list[str]:
+        """The last lines of an agent's output."""
+        return list(await self._call("GET", f"/agents/{agent_id}/logs?lines={lines}"))
+
+    async def follow_log(self, agent_id: str, lines: int = 100) -> AsyncIterator[str]:
+        """The last lines of an agent's output, then each new one."""
+        async for line in self._stream(f"/agents/{agent_id}/logs?lines={lines}&follow=true", decode=str):
+            yield line
+
+    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+        try:
+            response = await self._http.request(method, path, json=body)
+        except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError) as error:
+            raise NotRunning(f"no tree answers on {self._socket}") from error
+        _raise_for(response.status_code, response.content)
+        return response.json()
+
+    async def _stream(self, path: str, decode: Any = json.loads) -> AsyncIterator[Any]:
+        try:
+            async with self._http.stream("GET", path, timeout=httpx.Timeout(None, connect=_CONNECT_LIMIT)) as response:
+                if response.status_code != httpx.codes.OK:
+                    _raise_for(response.status_code, await response.aread())
+                async for line in response.aiter_lines():
+                    if line.startswith("data:"):
+                        yield decode(line.removeprefix("data:").removeprefix(" "))
+        except httpx.ConnectError as error:
+            raise NotRunning(f"no tree answers on {self._socket}") from error
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            return
+
+
+def _raise_for(status: int, content: bytes) -> None:
+    if status == httpx.codes.OK:
+        return
+    try:
+        said = json.loads(content)
+        name, message = said["error"], said["message"]
+    except (ValueError, KeyError):
+        name, message = "", f"the launcher answered {status}"
+    kind = getattr(errors, name, SuptreeError)
+    raise kind(message) if isinstance(kind, type) and issubclass(kind, SuptreeError) else SuptreeError(message)
+
+
+def _done(answer: dict[str, Any], agent_id: str) -> int:
+    """The event number of an answer that is `ok`; the error that fits any other."""
+    said, value = answer["answer"], answer.get("value")
+    if said == "ok":
+        return int(answer["seq"])
+    if said == "not_found":
+        raise NoSuchAgent(f"no agent {agent_id!r} in the tree")
+    if said in ("running", "already_started"):
+        raise AlreadyRunning(f"{agent_id!r} runs already")
+    if said == "restarting":
+        raise AlreadyRunning(f"{agent_id!r} is about to be restarted: stop it first")
+    if said == "already_present":
+        raise AlreadyPresent(f"{agent_id!r} is in the tree already, stopped: start it, or delete it first")
+    raise StartFailed(f"{agent_id!r}: {value}")
+

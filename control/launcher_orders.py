@@ -1,0 +1,24 @@
+"""What a launcher is told to run."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """The tree of a file, or, without a file, an empty tree for a program that embeds it.
+
+    `owner_pid`: the tree ends when that process does. `ephemeral`: its files are removed when it has ended.
+    """
+
+    name: str
+    run_id: str
+    file: str | None = None
+    owner_pid: int | None = None
+    ready_fd: int | None = None
+    sys_path: list[str] = field(default_factory=list)
+    ephemeral: bool = False
+
+    def to_json(self) -> str:
+        """The launcher's argument."""
+        return json.dumps(asdict(self))

@@ -1,0 +1,86 @@
+"""Commands about one agent (or one supervisor with all below): start, stop, restart, kill, logs."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import click
+
+from suptree.actors.output_log import log_path
+from suptree.control.client import Client
+from suptree.control.find import find_tree
+from suptree.control.log_files import tail
+
+from .common import json_option, print_json, tree_option, with_client
+
+
+def _act(tree_name: str | None, agent_id: str, act: Callable[[Client], Awaitable[int]], *, as_json: bool) -> None:
+    async def talk(client: Client) -> dict[str, object]:
+        await act(client)
+        return await client.agent(agent_id)
+
+    agent = with_client(tree_name, talk)
+    if as_json:
+        print_json(agent)
+    else:
+        pid = f", pid {agent['pid']}" if agent["pid"] else ""
+        click.echo(f"{agent_id}: {agent['status']} (incarnation {agent['incarnation']}{pid})")
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@tree_option
+@json_option
+def start(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
+    """Start what is stopped, crashed or held; returns when it runs."""
+    _act(tree_name, agent_id, lambda client: client.start(agent_id), as_json=as_json)
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@tree_option
+@json_option
+def stop(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
+    """Stop it by its stop ladder, and keep it stopped; returns when it is down. A second stop skips a rung."""
+    _act(tree_name, agent_id, lambda client: client.stop(agent_id), as_json=as_json)
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@tree_option
+@json_option
+def restart(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
+    """Stop it if it runs, and start it; returns when it runs."""
+    _act(tree_name, agent_id, lambda client: client.restart(agent_id), as_json=as_json)
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@tree_option
+@json_option
+def kill(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
+    """Stop it with SIGKILL, without grace, and keep it stopped."""
+    _act(tree_name, agent_id, lambda client: client.stop(agent_id, graceful=False), as_json=as_json)
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@tree_option
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is written next.")
+@click.option("--lines", "-n", default=100, show_default=True, help="How many lines to begin with.")
+def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool) -> None:
+    """What an agent printed: time, incarnation, stream, text."""
+    paths = find_tree(tree_name)
+
+    async def talk() -> None:
+        async with Client(paths.control_socket) as client:
+            if follow:
+                async for text in client.follow_log(agent_id, lines):
+                    click.echo(text)
+            else:
+                await client.agent(agent_id)
+                for text in tail(log_path(str(paths.state), agent_id), lines):
+                    click.echo(text)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(talk())

@@ -1,0 +1,39 @@
+"""What the commands share: the options, and talking to a running tree."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from suptree.control.client import Client
+from suptree.control.find import find_tree
+
+Result = TypeVar("Result")
+
+tree_option = click.option("--tree", "-t", "tree_name", metavar="NAME", help="Which tree; without it the only one that runs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result]]) -> Result:
+    """Find the tree and run a coroutine with a client of it. Raises what the client raises."""
+    paths = find_tree(tree_name)
+
+    async def run() -> Result:
+        async with Client(paths.control_socket) as client:
+            return await talk(client)
+
+    return asyncio.run(run())
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or wide enough for everything when there is none; colours only on a terminal."""
+    return Console() if sys.stdout.isatty() else Console(width=200, color_system=None)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, on one line when it goes to a program."""
+    click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))

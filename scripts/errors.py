@@ -1,0 +1,28 @@
+"""How errors end a command: one line on stderr, and an exit status that says what kind it was."""
+
+from typing import Any
+
+import click
+
+from suptree.actors.errors import ConfigError, NoSuchAgent, NotRunning, SuptreeError
+
+EXIT_FAILED, EXIT_USAGE, EXIT_NOT_RUNNING, EXIT_NO_SUCH_AGENT = 1, 2, 3, 4
+
+_STATUS: tuple[tuple[type[SuptreeError], int], ...] = (
+    (ConfigError, EXIT_USAGE),
+    (NotRunning, EXIT_NOT_RUNNING),
+    (NoSuchAgent, EXIT_NO_SUCH_AGENT),
+    (SuptreeError, EXIT_FAILED),
+)
+
+
+class Group(click.Group):
+    """A click group whose commands may raise the library's errors."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; turn an error of ours into its line and its exit status."""
+        try:
+            return super().invoke(ctx)
+        except SuptreeError as error:
+            click.echo(f"suptree: {error}" if not isinstance(error, ConfigError) else str(error), err=True)
+            ctx.exit(next(status for kind, status in _STATUS if isinstance(error, kind)))

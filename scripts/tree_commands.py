@@ -1,0 +1,151 @@
+"""Commands about a whole tree: init, check, up, down."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from suptree.actors.errors import NotRunning, SuptreeError
+from suptree.control.client import Client
+from suptree.control.find import find_tree
+from suptree.control.leftovers import processes_of, read_run
+from suptree.control.paths import TreePaths
+from suptree.control.spawn import LauncherProcess, spawn_launcher
+from suptree.control.wording import line
+from suptree.supervisors.tree_file import load_tree
+from suptree.supervisors.tree_spec import TreeSpec
+from suptree.supervisors.tree_template import TREE_TEMPLATE
+
+from .common import json_option, print_json, tree_option
+
+_STORY_LINES = 8
+_FORCE_WAIT = 15.0
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), default=Path("tree.toml"))
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+def init(file: Path, *, force: bool) -> None:
+    """Write a commented tree file to begin with."""
+    if file.exists() and not force:
+        raise SuptreeError(f"{file} is there already: choose another name, or --force")
+    try:
+        file.write_text(TREE_TEMPLATE, encoding="utf-8")
+    except OSError as error:
+        raise SuptreeError(f"{file} cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {file}; run it with: suptree up {file}")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def check(file: Path, *, as_json: bool) -> None:
+    """Validate a tree file; every fault is shown at once."""
+    counts = _counts(load_tree(file))
+    if as_json:
+        print_json({"tree": load_tree(file).name, **counts})
+    else:
+        click.echo(f"{file} is good: {_in_words(counts)}")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--detach", "-d", is_flag=True, help="Return when the tree is ready, and leave it running.")
+def up(file: Path, *, detach: bool) -> None:
+    """Run the tree of a file: in the foreground with live events, or in the background."""
+    spec = load_tree(file)
+    # Relative paths in PYTHONPATH mean the folder in which the command was given.
+    path = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    raise SystemExit(asyncio.run(_up(spec, file.absolute(), [*path, str(file.absolute().parent)], detach=detach)))
+
+
+@click.command()
+@tree_option
+@click.option("--timeout", default=300.0, show_default=True, help="Seconds after which whatever still stops is killed.")
+def down(tree_name: str | None, timeout: float) -> None:
+    """Stop everything, in order, and say what is left."""
+    paths = find_tree(tree_name)
+    left = asyncio.run(_down(paths, timeout))
+    click.echo(f"{paths.name}: {left} processes left")
+    raise SystemExit(1 if left else 0)
+
+
+async def _up(spec: TreeSpec, file: Path, path: list[str], *, detach: bool) -> int:
+    launcher = await spawn_launcher(spec.name, file=file, owner_pid=None if detach else os.getpid(), sys_path=path)
+    click.echo(f"{spec.name} is up: {_in_words(_counts(spec))} (launcher pid {launcher.process.pid})")
+    if detach:
+        return 0
+    return await run_in_foreground(launcher, lambda event: click.echo(line(event)))
+
+
+async def run_in_foreground(launcher: LauncherProcess, show: Any, seconds: float | None = None) -> int:
+    """Show events until the tree ends by itself, at Ctrl-C, or after `seconds`; then say what is left. Return the exit status."""
+    loop = asyncio.get_running_loop()
+    async with Client(launcher.paths.control_socket) as client:
+
+        async def ask() -> None:
+            with contextlib.suppress(NotRunning):
+                await client.shut_down()
+
+        asked: list[asyncio.Task[None]] = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: asked.append(loop.create_task(ask())))
+        if seconds is not None:
+            loop.call_later(seconds, lambda: asked.append(loop.create_task(ask())))
+        with contextlib.suppress(NotRunning):
+            async for event in client.events():
+                show(event)
+        status = await launcher.wait()
+    left = processes_of(launcher.run_id)
+    if status != 0:
+        click.echo(f"the tree ended by itself: see {launcher.paths.launcher_log}", err=True)
+    click.echo(f"{launcher.paths.name}: {len(left)} processes left")
+    return 1 if left else status
+
+
+async def _down(paths: TreePaths, timeout: float) -> int:
+    run = read_run(paths)
+    if run is None:
+        raise NotRunning(f"tree {paths.name!r} does not run")
+    run_id, pid = str(run["run_id"]), int(str(run["pid"]))
+    pidfd = os.pidfd_open(pid)
+    async with Client(paths.control_socket) as client:
+        with contextlib.suppress(NotRunning):
+            await client.shut_down()
+        if not await _ended(pidfd, timeout):
+            with contextlib.suppress(NotRunning):
+                await client.shut_down()
+            if not await _ended(pidfd, _FORCE_WAIT):
+                # The lifelines of the actors end what is below it.
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                await _ended(pidfd, _FORCE_WAIT)
+    os.close(pidfd)
+    return len(processes_of(run_id))
+
+
+async def _ended(pidfd: int, timeout: float) -> bool:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(pidfd, ended.set)
+    try:
+        async with asyncio.timeout(timeout):
+            await ended.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(pidfd)
+    return True
+
+
+def _counts(spec: TreeSpec) -> dict[str, int]:
+    counts = Counter("supervisors" if hasattr(child.start, "children") else "agents" for _, child in spec.root.walk())
+    return {"agents": counts["agents"], "supervisors": counts["supervisors"] + 1}
+
+
+def _in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in counts.items())
