@@ -544,6 +544,22 @@ class TestBadFiles:
         ]
         assert expected == refuse(text)
 
+    def test_a_limit_that_a_slow_backoff_keeps_from_firing_is_refused(self, refuse: Refuse) -> None:
+        [(place, what)] = refuse("""\
+            [supervisors.root]
+            max_restarts = 5
+            within = 5
+            [agents.a]
+            type = "process_wrapper"
+            command = "sh"
+            backoff = true
+        """)
+
+        assert ("agents.a.backoff (line 7)", "the limit of 5 restarts within 5 s could never be exceeded") == (
+            place,
+            what.partition(":")[0],
+        )
+
     def test_secrets_in_the_environment_are_not_repeated(self, parse: Parse) -> None:
         with pytest.raises(ConfigError) as refused:
             parse('[agents.a]\ntype = "process_wrapper"\ncommand = "sh"\nenv = { KEY = 4711, TOKEN = ["hush"], NUL = "hush\\u0000" }')
