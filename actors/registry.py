@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 LINK_SOCKET = "link.sock"
 JOURNAL_FILE = "journal.sqlite"
+_FOR_SUPERVISORS = ("start_child", "shutdown")
 _LINE_LIMIT = 16 * 1024 * 1024
 _EVENTS_SENT_FIRST = 500
 
@@ -123,7 +124,7 @@ class RegistryActor(LoopActor):
             else:
                 self.send(self.heartbeat, PingAgesAsked(request))
             return
-        if operation == "start_child":
+        if operation in _FOR_SUPERVISORS:
             owner = target
         else:
             row = self.picture.rows.get(target)

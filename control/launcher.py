@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 from thespian.actors import ActorSystem
 
-from suptree.actors.errors import AlreadyRunning, SuptreeError
+from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
 from suptree.actors.linux import become_subreaper, children_of, own_children
 from suptree.actors.messages import Begin, Context, Services
 from suptree.actors.sweep import pidfd_readable, reap_zombies, sweep
@@ -40,6 +40,7 @@ log = structlog.get_logger()
 EXIT_ASKED = 0
 EXIT_GAVE_UP = 1
 _STOP_LIMIT_WITHOUT_OWNER = 30.0
+_SHUTDOWN_HEARD_LIMIT = 10.0
 
 
 def main() -> int:
@@ -169,7 +170,18 @@ class Launcher:
     def ask_to_stop(self) -> None:
         """Begin to stop the tree in order; a second call is the grace's end for what still stops."""
         self.stop_asked = True
-        self._stopping = asyncio.ensure_future(self.link.ask("shutdown", TOP, limit=60.0))
+        self._stopping = asyncio.ensure_future(self._stop_tree())
+
+    async def _stop_tree(self) -> None:
+        try:
+            answer = await self.link.ask("shutdown", TOP, limit=_SHUTDOWN_HEARD_LIMIT)
+        except RequestTimeout:
+            answer = {"answer": "nothing"}
+        if answer["answer"] != "ok":
+            # Nobody is left who could do it in order: what dies with the top supervisor is swept.
+            log.error("shutdown_not_heard", answer=answer["answer"])
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pids["top"], signal.SIGKILL)
 
     async def _announce(self) -> None:
         await self.link.ready.wait()

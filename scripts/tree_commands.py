@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 
 from suptree.actors.errors import NotRunning, SuptreeError
 from suptree.control.client import Client
@@ -124,6 +125,7 @@ async def _down(paths: TreePaths, timeout: float) -> int:
                 # The lifelines of the actors end what is below it.
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 await _ended(pidfd, _FORCE_WAIT)
+                await asyncio.to_thread(psutil.wait_procs, processes_of(run_id), timeout=_FORCE_WAIT)
     os.close(pidfd)
     return len(processes_of(run_id))
 
