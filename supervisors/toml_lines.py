@@ -17,6 +17,7 @@ def lines_of_keys(text: str) -> dict[Keys, int]:
     table: Keys = ()
     statement, start = "", 0
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+        # Only these can end a statement of several lines; "}" since TOML 1.1.
         if statement and not any(end in line for end in ('"""', "'''", "]", "}")):
             statement += "\n" + line
             continue

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from suptree.actors.errors import ConfigError, SpecError
 
 from .agent_config import RESERVED_IDS, AgentTable, fault_of_id
+from .backoff import check_limits
 from .child_spec import AutoShutdown, ChildSpec
 from .config_problems import Problem, Table, did_you_mean, kind_of, unknown_key
 from .supervisor_config import RootTable, SupervisorTable
@@ -158,15 +159,29 @@ def _cross_problems(tables: _Tables, refused: set[tuple[str | int, ...]]) -> Ite
             is_agent = f'; "{supervisor}" is an agent' if supervisor in tables.agents else did_you_mean(supervisor, known)
             yield Problem((table, own_id, "supervisor"), f'there is no supervisor "{supervisor}"{is_agent}')
     yield from _cycles_and_depths(tables)
+    yield from _misfits(tables, refused)
+
+
+def _misfits(tables: _Tables, refused: set[tuple[str | int, ...]]) -> Iterator[Problem]:
+    """What a child asks that the rules of its supervisor make impossible."""
     for table, own_id, supervisor in tables.parents():
-        significant = (tables.supervisors if table == "supervisors" else tables.agents)[own_id].significant
+        child = (tables.supervisors if table == "supervisors" else tables.agents)[own_id]
         above = tables.root if supervisor == ROOT else tables.supervisors.get(supervisor)
-        judged = refused.isdisjoint({("supervisors", supervisor, "auto_shutdown"), (table, own_id, "supervisor")})
-        if significant and above and above.auto_shutdown is AutoShutdown.NEVER and judged:
+        if above is None or (table, own_id, "supervisor") in refused:
+            continue
+        if child.significant and above.auto_shutdown is AutoShutdown.NEVER and ("supervisors", supervisor, "auto_shutdown") not in refused:
             yield Problem(
                 (table, own_id, "significant"),
                 f'means nothing unless [supervisors.{supervisor}] sets auto_shutdown to "any_significant" or "all_significant"',
             )
+        limit = {("supervisors", supervisor, key) for key in ("max_restarts", "within")}
+        own = {(table, own_id, key) for key in ("restart", "auto_restart", "max_restarts")}
+        if isinstance(child, AgentTable) and child.backoff and refused.isdisjoint(limit | own):
+            bare = ChildSpec(id=own_id, restart=child.restart_type, backoff=child.backoff.spec(), max_restarts=child.max_restarts)
+            try:
+                check_limits(above.flags(), [bare])
+            except SpecError as error:
+                yield Problem((table, own_id, "backoff"), str(error).removeprefix(f"{own_id}: "))
 
 
 def _cycles_and_depths(tables: _Tables) -> Iterator[Problem]:

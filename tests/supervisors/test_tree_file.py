@@ -419,6 +419,11 @@ class TestBadFiles:
             ),
             ("[supervisors.a]\nwithin = nan", ("supervisors.a.within (line 2)", "must be a finite number, not nan")),
             ("[supervisors.a]\nwithin = 1e12", ("supervisors.a.within (line 2)", "must be 8.64e+08 or less, not 1000000000000.0")),
+            (f"[supervisors.a]\nwithin = {10**400}", ("supervisors.a.within (line 2)", "is too large")),
+            (
+                "[supervisors.a]\nsignificant = true\nrestart = 'transient'\nsupervisor = 5",
+                ("supervisors.a.supervisor (line 4)", "must be a string, not a whole number"),
+            ),
             ("[supervisors.a]\nintensity = 3", ("supervisors.a.intensity (line 2)", 'unknown key; did you mean "max_restarts"?')),
             (
                 "[supervisors.root]\nauto_shutdown = 'any_significant'\n[supervisors.a]\nsignificant = true",
@@ -460,6 +465,7 @@ class TestBadFiles:
             ("env = ['A=b']", ("env", "must be a table, not a list")),
             ("env = { 'A=' = 'b' }", ('env."A="', "the name of an environment variable is not empty and has no = in it")),
             ("cwd = '/dev/null'", ("cwd", "is not a folder: /dev/null")),
+            (f"cwd = '/{'x' * 5000}'", ("cwd", f"no such folder: /{'x' * 5000}")),
             ("factory = 'a:b'", ("factory", "a process_wrapper has no factory")),
             ("config = { a = 1 }", ("config", "a process_wrapper takes args, no config")),
             ("hold = 1", ("hold", "must be true or false, not a whole number")),
@@ -543,6 +549,22 @@ class TestBadFiles:
             )
         ]
         assert expected == refuse(text)
+
+    def test_a_limit_that_a_slow_backoff_keeps_from_firing_is_refused(self, refuse: Refuse) -> None:
+        [(place, what)] = refuse("""\
+            [supervisors.root]
+            max_restarts = 5
+            within = 5
+            [agents.a]
+            type = "process_wrapper"
+            command = "sh"
+            backoff = true
+        """)
+
+        assert ("agents.a.backoff (line 7)", "the limit of 5 restarts within 5 s could never be exceeded") == (
+            place,
+            what.partition(":")[0],
+        )
 
     def test_secrets_in_the_environment_are_not_repeated(self, parse: Parse) -> None:
         with pytest.raises(ConfigError) as refused:
