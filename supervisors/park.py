@@ -10,7 +10,12 @@ LEAST_SPREAD = 1.0
 """Seconds."""
 
 
+def wait_for_quota(retry_after: float | None) -> float:
+    """How many seconds to wait at least."""
+    return DEFAULT_RETRY_AFTER if retry_after is None else max(retry_after, 0.0)
+
+
 def delay_until_resume(retry_after: float | None, uniform: Uniform) -> float:
-    """How many seconds one parked child waits: never less than `retry_after`."""
-    wait = DEFAULT_RETRY_AFTER if retry_after is None else max(retry_after, 0.0)
+    """How many seconds one parked child waits."""
+    wait = wait_for_quota(retry_after)
     return wait + uniform(0.0, max(LEAST_SPREAD, wait * SPREAD))
