@@ -105,7 +105,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Tell the registry what was decided about a child that ended, and why.
+    """Tell the registry what was decided about a child that ended, and why; or that one which did not end parks with its quota group.
 
     `delay` is how many seconds it waits first; `affected` are the ids that are stopped or started along with it, in start order;
     `restarts_left` is how many more restarts are allowed by the limit that governs the child: its own, or else its supervisor's.

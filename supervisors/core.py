@@ -127,9 +127,11 @@ class SupervisorCore:
         timer = self._run.orders.timer_fired(event.name, event.generation)
         if timer is None:
             return
+        child = self._run.children[timer.child_id]
         if timer.use is Use.KILL:
-            self._run.orders.kill(self._run.children[timer.child_id])
+            self._run.orders.kill(child)
         else:
+            child.until = None
             self._run.mailbox.append((Turn.RESUME, timer.child_id))
 
     def _quota_group_parked(self, event: QuotaGroupParked) -> None:
@@ -177,10 +179,6 @@ class SupervisorCore:
             terminate_child(self._run, event)
         else:
             self._request_came(event)
-
-    def _starts(self, child: Child) -> bool:
-        """Whether the plan waits for the start of this child."""
-        return self._run.plan is not None and self._run.plan.current == child.spec.id and not self._run.plan.stopping
 
     def _go_on(self) -> None:
         """Do all that can be done without waiting for an event."""

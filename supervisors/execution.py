@@ -60,6 +60,7 @@ class Turn(StrEnum):
 Request = StartChildRequested | TerminateChildRequested | RestartChildRequested | DeleteChildRequested
 Message = Request | QuotaGroupParked | tuple[Turn, str]
 TOO_LATE = "the supervisor is shutting down"
+_GROUP_PARKED = "its quota group is parked"
 
 
 class Execution:
@@ -94,9 +95,12 @@ class Execution:
         return self.plan is not None and self.plan.current == child.spec.id and not self.plan.stopping
 
     def next_step(self, plan: Plan) -> None:
+        """Order the next stop or start of the plan, or end it."""
         plan.stopping = True
         while plan.stops:
-            child = self.children[plan.stops.pop()]
+            child = self.children.get(plan.stops.pop())
+            if child is None:
+                continue  # temporary, and forgotten when it was stopped for the plan before
             if child.alive:
                 plan.current = child.spec.id
                 child.condemned = None  # whatever it was condemned for, its end is now wanted
@@ -104,7 +108,9 @@ class Execution:
                     self.orders.stop(child, plan.graceful)
                 return
             if child.unhandled:
-                self.report(child, Outcome(Decision.LEAVE, f"{child.last_exit.told}: just before it was to be stopped anyway"))
+                comes_back = plan.aim is Aim.RESTART and child.spec.restart is not RestartType.TEMPORARY
+                why = f"{child.last_exit.told}, when it was about to be stopped"
+                self.report(child, Outcome(Decision.RESTART if comes_back else Decision.LEAVE, why))
                 child.unhandled = False
                 child.move(Step.ENDED)
                 self.stopped(child, plan)
@@ -113,12 +119,12 @@ class Execution:
                 self.stopped(child, plan)
         plan.stopping = False
         while plan.starts:
-            child_ = self.children.get(plan.starts.popleft())  # a temporary one that was stopped is gone
-            if child_ is not None and self._may_start(child_):
-                if plan.counts and child_.incarnation:
-                    child_.restarts += 1
-                plan.current = child_.spec.id
-                self.orders.start(child_)
+            child = self.children.get(plan.starts.popleft())
+            if child is not None and self._may_start(child):
+                if plan.counts and child.incarnation:
+                    child.restarts += 1
+                plan.current = child.spec.id
+                self.orders.start(child)
                 return
         self.plan_done()
         if plan.aim is Aim.SHUT_DOWN:
@@ -133,6 +139,7 @@ class Execution:
         return leader is None or leader.state is not ChildState.PARKED
 
     def plan_done(self) -> None:
+        """Nothing more is to be done for the plan."""
         self.plan = None
         if self.phase is Phase.STARTING:
             self.phase = Phase.RUNNING
@@ -164,6 +171,7 @@ class Execution:
 
     def stopped(self, child: Child, plan: Plan) -> None:
         """A child that the plan wanted down is down."""
+        child.detail = ""
         parks, child.parks = child.parks and plan.aim is Aim.STOP, False
         by_request = bool(child.terminations)
         self.orders.answer_terminations(child)
@@ -175,6 +183,7 @@ class Execution:
                 self.release_followers(child)
         elif parks:
             child.move(Step.PARK)
+            child.detail = _GROUP_PARKED
         elif plan.leader is not None:
             child.waits_for = plan.leader
 
@@ -207,6 +216,9 @@ class Execution:
             self.report(child, Outcome(Decision.ESCALATE, why))
             self.shut_down(Exit(ExitClass.FAILED, why, last_error=child.last_exit.last_error))
             return
+        if child.spec.restart is RestartType.TEMPORARY:
+            self.carry_out(child, Outcome(Decision.LEAVE, f"{child.last_exit.told}: a temporary child is not restarted"))
+            return
         outcome = self.judge.by_own_rules(child)
         if outcome is not None and outcome.decision is not Decision.PARK:
             self.carry_out(child, outcome)
@@ -226,6 +238,7 @@ class Execution:
     # ---- what the mailbox holds about children -------------------------------------------------
 
     def decide(self, child_id: str) -> None:
+        """A child ended by itself, unless the plan before has dealt with that."""
         child = self.children.get(child_id)
         if child is not None and child.unhandled:
             child.unhandled = False
@@ -234,19 +247,23 @@ class Execution:
             self.carry_out(child, self.judge.after_exit(child, self.children.values(), self.now))
 
     def try_again(self, child_id: str) -> None:
+        """A start failed; what was requested meanwhile has been served."""
         child = self.children.get(child_id)
         if child is not None and child.state is ChildState.RESTARTING:
             child.move(Step.GIVE_UP)
             self.carry_out(child, self.judge.count_restart(child, self.now))
 
     def resume(self, child_id: str) -> None:
+        """The timer of a child has fired; `until` is set again if there is a new one already."""
         child = self.children.get(child_id)
-        if child is not None and (child.state is ChildState.BACKING_OFF or child.state is ChildState.PARKED):
+        if child is not None and child.until is None and child.state in (ChildState.BACKING_OFF, ChildState.PARKED):
+            # A park costs no restart.
             counts = child.state is ChildState.BACKING_OFF
-            self.orders.stop_waiting(child)
+            child.move(Step.GIVE_UP)
             self.restart(child, counts)
 
     def release(self, child_id: str) -> None:
+        """Start those that waited for a child which will not come back by itself."""
         waiting = deque(c.spec.id for c in self.children.values() if c.waits_for == child_id)
         self.plan = Plan(Aim.RESTART, starts=waiting, counts=True)
 
@@ -261,18 +278,17 @@ class Execution:
         for child in members:
             if child.state is ChildState.PARKED and child.until is not None and child.until >= self.now + wait:
                 continue
-            outcome = Outcome(Decision.PARK, f"its quota group {event.quota_group} is parked", self.judge.park_delay(event.retry_after))
+            outcome = Outcome(Decision.PARK, _GROUP_PARKED, self.judge.park_delay(event.retry_after))
             self.report(child, outcome)
             if child.state in ALIVE:
                 child.parks = True
-                child.detail = outcome.why
                 self.orders.set_resume(child, outcome.delay, self.now)
                 stops += self.range(child)
             else:
                 self.orders.stop_waiting(child)
                 self._wait(child, Step.PARK, outcome)
         if stops:
-            self.plan = Plan(Aim.STOP, stops=stops, leader=stops[0])
+            self.plan = Plan(Aim.STOP, stops=stops, leader=members[0].spec.id)
 
     def _can_park(self, child: Child) -> bool:
         """Not one that is down to stay, nor one that would not be started again."""
@@ -330,6 +346,12 @@ class Execution:
         self.orders.set_resume(child, outcome.delay, self.now)
         if self.flags.strategy is not Strategy.ONE_FOR_ONE:
             self.plan = Plan(Aim.STOP, stops=[i for i in self.range(child) if i != child.spec.id], leader=child.spec.id)
+
+    def abandon_followers(self, leader: Child) -> None:
+        """Whoever waits for it stays down."""
+        for child in self.children.values() if self.flags.strategy is not Strategy.ONE_FOR_ONE else ():
+            if child.waits_for == leader.spec.id:
+                child.waits_for = None
 
     def release_followers(self, leader: Child) -> None:
         """It will not come back by itself: whoever waits for it is started without it."""

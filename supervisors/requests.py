@@ -37,10 +37,13 @@ def terminate_child(run: Execution, event: TerminateChildRequested) -> None:
         run.plan = Plan(Aim.STOP, stops=[event.id], graceful=event.graceful)
     else:
         child.waits_for = None
-        if child.state in RESTARTING:
-            if child.state is not ChildState.RESTARTING:
-                run.release_followers(child)
+        if child.state is ChildState.RESTARTING:
+            # As in OTP, those that were to be started after it stay down.
             run.orders.stop_waiting(child)
+            run.abandon_followers(child)
+        elif child.state in RESTARTING:
+            run.orders.stop_waiting(child)
+            run.release_followers(child)
         run.orders.reply(event.request, Answer.OK)
 
 
