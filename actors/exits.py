@@ -51,3 +51,8 @@ class Exit:
     def is_normal(self) -> bool:
         """Whether OTP would call the reason normal: `normal`, `shutdown` and `{shutdown, Term}` are."""
         return self.exit_class in (ExitClass.NORMAL, ExitClass.SHUTDOWN)
+
+    @property
+    def told(self) -> str:
+        """The class and the reason, for people."""
+        return f"{self.exit_class} ({self.reason})"

@@ -14,13 +14,23 @@ from typing import Any
 
 from suptree.actors.exits import Exit, ExitClass
 from suptree.supervisors.child import ALIVE, RESTARTING
-from suptree.supervisors.child_spec import BRUTAL_KILL, INFINITY, AutoShutdown, BrutalKill, ChildSpec, RestartType, Strategy, SupervisorFlags
+from suptree.supervisors.child_spec import (
+    BRUTAL_KILL,
+    INFINITY,
+    AutoShutdown,
+    BrutalKill,
+    ChildSpec,
+    RestartType,
+    Strategy,
+    SupervisorFlags,
+)
 from suptree.supervisors.commands import (
     Answer,
     CancelTimer,
     Command,
     ExitSupervisor,
     KillChild,
+    ParkQuotaGroup,
     Reply,
     Report,
     SetTimer,
@@ -161,7 +171,7 @@ class Simulation:
                 self.trace.append([*request, *told(answer, value)])  # type: ignore[misc]
             case ExitSupervisor(exit=exit_):
                 self.trace.append(self._last_entry(exit_))
-            case CancelTimer() | Report():
+            case CancelTimer() | Report() | ParkQuotaGroup():
                 pass
         return None
 

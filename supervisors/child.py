@@ -110,6 +110,8 @@ class Child:
     killed: bool = False
     parks: bool = False
     """It is being stopped in order to be parked."""
+    until: float | None = None
+    """When its backoff or park ends."""
     waits_for: str | None = None
     """The sibling whose backoff or park this one shares."""
     terminations: list[Hashable] = field(default_factory=list)
@@ -127,3 +129,20 @@ class Child:
     def move(self, step: Step) -> None:
         """Change state as the table says."""
         self.state = TRANSITIONS[self.state][step]
+
+    def view(self) -> "ChildView":
+        """What it looks like from outside."""
+        return ChildView(self.spec.id, self.state, self.incarnation, self.restarts, self.detail, self.until, self.waits_for)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildView:
+    """One row of which_children: `until` is when its backoff or park ends, on the core's clock."""
+
+    id: str
+    state: ChildState
+    incarnation: int
+    restarts: int
+    detail: str
+    until: float | None
+    waits_for: str | None

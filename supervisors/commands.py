@@ -55,6 +55,14 @@ class CancelTimer:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class ParkQuotaGroup:
+    """Tell every other supervisor: QuotaGroupParked. This one has seen to its own children."""
+
+    quota_group: str
+    retry_after: float | None
+
+
 class Answer(StrEnum):
     """What a request was answered with; OTP's words."""
 
@@ -97,10 +105,10 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Tell the registry what was decided about a child that ended, and why.
+    """Tell the registry what was decided about a child that ended, and why; or that one which did not end parks with its quota group.
 
     `delay` is how many seconds it waits first; `affected` are the ids that are stopped or started along with it, in start order;
-    `restarts_left` is how many more restarts the supervisor's window allows.
+    `restarts_left` is how many more restarts are allowed by the limit that governs the child: its own, or else its supervisor's.
     """
 
     id: str
@@ -119,4 +127,4 @@ class ExitSupervisor:
     exit: Exit
 
 
-Command = StartChild | StopChild | KillChild | SetTimer | CancelTimer | Reply | Report | ExitSupervisor
+Command = StartChild | StopChild | KillChild | SetTimer | CancelTimer | ParkQuotaGroup | Reply | Report | ExitSupervisor

@@ -72,6 +72,14 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaGroupParked:
+    """A member of the quota group, under whichever supervisor, ran into the quota; `retry_after` is in seconds from now."""
+
+    quota_group: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownRequested:
     """The parent, or a person, wants this supervisor and all its children stopped.
 
@@ -136,6 +144,7 @@ Event = (
     | ChildExited
     | ChildCondemned
     | TimerFired
+    | QuotaGroupParked
     | ShutdownRequested
     | StartChildRequested
     | TerminateChildRequested

@@ -41,3 +41,7 @@ class Plan:
     request: Hashable = None
     new: bool = False
     """The request brought the spec along: it is forgotten if the start fails."""
+
+    def names(self, child_id: str) -> bool:
+        """Whether it will still come to this child."""
+        return child_id in self.stops or child_id in self.starts

@@ -36,7 +36,7 @@ from . import events as e
 from .children import LivingChild, actor_class, description
 from .core import SupervisorCore
 from .reporter import Reporter
-from .requests import Requests
+from .control_requests import Requests
 from .tree_spec import SupervisorSpec
 
 log = structlog.get_logger()

@@ -1,7 +1,6 @@
-"""What a child's own rules say about its end, before its supervisor's window is asked."""
+"""The tables of what becomes of a child that ended: OTP's own, and the rules that a child's spec turns on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from suptree.actors.exits import Exit, ExitClass
 
@@ -10,7 +9,7 @@ from .child_spec import RestartType
 from .commands import Decision
 from .fingerprint import ALIKE_LIMIT
 
-# (restart type, whether the exit was normal) -> whether the child is started again. OTP's own table.
+# (restart type, whether the exit was normal) -> whether the child is started again.
 RESTARTS: dict[tuple[RestartType, bool], bool] = {
     (RestartType.PERMANENT, True): True,
     (RestartType.PERMANENT, False): True,
@@ -21,18 +20,10 @@ RESTARTS: dict[tuple[RestartType, bool], bool] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A decision and what it rests on."""
-
-    decision: Decision
-    why: str
-
-
 def _hit_a_quota(child: Child, exit_: Exit) -> str | None:
     """`park`, and the exit class is `quota`"""
     if child.spec.park and exit_.exit_class is ExitClass.QUOTA:
-        return "it ran into a quota"
+        return f"it ran into a quota: {exit_.reason}"
     return None
 
 
@@ -44,36 +35,30 @@ def _cannot_be_mended(child: Child, exit_: Exit) -> str | None:
 
 
 def _fails_alike(child: Child, _exit: Exit) -> str | None:
-    """`hold`, and this is the third exit in a row with the same fingerprint"""
+    """`hold`, and this is the third exit running with the same fingerprint"""
     if child.spec.hold and child.alike >= ALIKE_LIMIT:
         return f"it failed {child.alike} times running in the same way: {child.fingerprint}"
     return None
 
 
-def _exceeds_its_own_limit(child: Child, _exit: Exit) -> str | None:
-    """`max_restarts`, and so many restarts in a row were made"""
+def _exceeds_its_own_limit(child: Child, exit_: Exit) -> str | None:
+    """`max_restarts`, and so many restarts of it were made in a row"""
     limit = child.spec.max_restarts
     if limit is not None and child.in_a_row >= limit:
-        return f"it exceeded its own limit of {limit} restarts"
+        return f"{exit_.told}: it exceeded its own limit of {limit} restarts"
     return None
 
 
-# The first that applies decides.
-OWN_RULES: tuple[tuple[Callable[[Child, Exit], str | None], Decision], ...] = (
+Rule = Callable[[Child, Exit], str | None]
+"""Says why it applies, or None."""
+
+# The first that applies decides; where none does, OTP's rules do.
+OWN_RULES: tuple[tuple[Rule, Decision], ...] = (
     (_hit_a_quota, Decision.PARK),
     (_cannot_be_mended, Decision.HOLD),
     (_fails_alike, Decision.HOLD),
     (_exceeds_its_own_limit, Decision.QUARANTINE),
 )
-
-
-def own_verdict(child: Child, exit_: Exit) -> Verdict | None:
-    """What the additions that the child's spec turned on decide; None where they leave it to OTP's rules."""
-    for rule, decision in OWN_RULES:
-        why = rule(child, exit_)
-        if why is not None:
-            return Verdict(decision, why)
-    return None
 
 
 def has_rules_of_its_own(child: Child) -> bool:

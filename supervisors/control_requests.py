@@ -1,0 +1,78 @@
+"""Commands from outside, as a supervisor actor carries them out: each is answered once, with what happened."""
+
+from typing import TYPE_CHECKING
+
+from thespian.actors import ActorAddress
+
+from suptree.actors.messages import Answered, Request
+
+from . import commands as c
+from . import events as e
+from .child_spec import ChildSpec
+from .wire import decode_child
+
+if TYPE_CHECKING:
+    from .supervisor_actor import SupervisorActor
+
+
+class Requests:
+    """Turns requests into events for the core, and the core's replies into answers."""
+
+    def __init__(self, supervisor: "SupervisorActor") -> None:
+        self._supervisor = supervisor
+        self._asked: dict[str, tuple[Request, ActorAddress]] = {}
+        self._known: dict[str, ChildSpec] = {child.id: child for child in supervisor.spec.children}
+
+    def take(self, request: Request, sender: ActorAddress) -> None:
+        """Begin to carry out a request; one that is carried out already is not begun again."""
+        if request.request in self._asked:
+            return
+        self._asked[request.request] = (request, sender)
+        begin = getattr(self, f"_{request.operation}", None)
+        if begin is None:
+            self.answer(c.Reply(request.request, c.Answer.REFUSED, f"no such operation: {request.operation}"))
+        else:
+            begin(request)
+
+    def answer(self, reply: c.Reply) -> None:
+        """Pass on what the core replied, or take the second half of a restart."""
+        request, sender = self._asked[str(reply.request)]
+        if request.operation == "restart" and "stopped" not in request.arguments and reply.answer in (c.Answer.OK, c.Answer.NOT_FOUND):
+            again = Request(request.request, "restart", request.target, {"stopped": True})
+            self._asked[request.request] = (again, sender)
+            self._start(again)
+            return
+        del self._asked[request.request]
+        self._supervisor.send(sender, Answered(request.request, reply.answer.value, reply.value))
+
+    def _start(self, request: Request) -> None:
+        core = self._supervisor.core
+        spec = self._known.get(request.target)
+        if core is None or spec is None or core.knows(request.target):
+            self._supervisor.tell_core(e.RestartChildRequested(request.request, request.target))
+        else:
+            # A temporary child's spec is deleted when it ends; the person may still mean that one.
+            row = self._supervisor.reporter.row(request.target) or {}
+            self._supervisor.tell_core(e.StartChildRequested(request.request, spec, row.get("incarnation", 0), row.get("restarts", 0)))
+
+    def _start_child(self, request: Request) -> None:
+        spec = decode_child(request.arguments["spec"])
+        self._known[spec.id] = spec
+        row = self._supervisor.reporter.row(spec.id) or {}
+        self._supervisor.tell_core(e.StartChildRequested(request.request, spec, row.get("incarnation", 0), row.get("restarts", 0)))
+
+    def _stop(self, request: Request) -> None:
+        graceful = bool(request.arguments.get("graceful", True))
+        self._supervisor.tell_core(e.TerminateChildRequested(request.request, request.target, graceful))
+
+    def _restart(self, request: Request) -> None:
+        self._stop(request)
+
+    def _delete(self, request: Request) -> None:
+        self._supervisor.tell_core(e.DeleteChildRequested(request.request, request.target))
+
+    def _shutdown(self, request: Request) -> None:
+        self.answer(c.Reply(request.request, c.Answer.OK))
+        self._supervisor.shut_down()
+
+
