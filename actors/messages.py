@@ -166,8 +166,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class LivesAsked:
-    """A supervisor that starts wants to know the earlier lives of its children, so that incarnations go on counting."""
+    """A supervisor that starts says where it is, and asks for the earlier lives of its children, so that incarnations go on counting."""
 
+    supervisor: str
     ids: tuple[str, ...]
 
 

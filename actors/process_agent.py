@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -23,6 +24,12 @@ PERMANENT_CODES = {64: "bad usage", 77: "no permission", 78: "bad configuration"
 """Exit statuses that a restart cannot mend (sysexits.h and the shell's own)."""
 QUOTA_CODE = 75
 """sysexits.h: EX_TEMPFAIL."""
+_EXEC_ERRORS = {
+    errno.ENOEXEC: "is not a program: it is neither a binary for this machine nor a script that begins with #!",
+    errno.ENOENT: "cannot be started: the interpreter in its #! line does not exist",
+    errno.E2BIG: "cannot be started: its arguments and environment are too long",
+}
+"""What the kernel says of a file that is there and executable."""
 _EXTERNAL_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -82,8 +89,8 @@ class ProcessAgent(AgentActor):
             await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True))
             return
         except OSError as error:
-            where = f": {error.filename}" if error.filename else ""
-            await self.finish(Exit(ExitClass.PERMANENT, f"cannot start: {error.strerror}{where}", during_start=True))
+            what = _EXEC_ERRORS.get(error.errno or 0, f"cannot be started: {error.strerror}")
+            await self.finish(Exit(ExitClass.PERMANENT, f"command {self.spec.command!r} {what}", during_start=True))
             return
         self._program = program
         self.loop.add_signal_handler(signal.SIGCHLD, lambda: reap_zombies({program.pid}))

@@ -79,6 +79,7 @@ class RegistryActor(LoopActor):
         self._tell_link({"rows": rows})
 
     def on_lives_asked(self, asked: LivesAsked, sender: ActorAddress) -> None:
+        self.addresses[asked.supervisor] = sender
         rows = ((row_id, self.picture.rows.get(row_id)) for row_id in asked.ids)
         self.send(sender, Lives({row_id: (row["incarnation"], row["restarts"]) for row_id, row in rows if row is not None}))
 

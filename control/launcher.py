@@ -26,7 +26,6 @@ from suptree.actors.linux import become_subreaper, children_of, own_children
 from suptree.actors.messages import Begin, Context, Services
 from suptree.actors.sweep import pidfd_readable, reap_zombies, sweep
 from suptree.supervisors.top import TOP, TopSupervisor
-from suptree.supervisors.tree_file import load_tree
 from suptree.supervisors.tree_spec import ROOT, SupervisorSpec, TreeSpec
 
 from . import leftovers
@@ -87,12 +86,11 @@ class Launcher:
             signal.signal(number, signal.SIG_IGN)
         _raise_descriptor_limit()
         self.paths.make()
-        tree = self._tree()
         with self._lock():
             leftovers.remove(self.paths)
             leftovers.write_run(self.paths, self.orders.run_id)
             listener = listen(self.paths.runtime)
-            system = self._start_system(tree)
+            system = self._start_system()
             status = asyncio.run(self._serve(system, listener))
             log.info("tree_ended", tree=self.orders.name, asked=self.stop_asked, status=status)
             self._clean_up()
@@ -106,6 +104,9 @@ class Launcher:
     def _tree(self) -> TreeSpec:
         if self.orders.file is None:
             return TreeSpec(name=self.orders.name, root=SupervisorSpec(id=ROOT))
+        # Imported here: what the launcher holds before the first fork, every actor holds.
+        from suptree.supervisors.tree_file import load_tree  # noqa: PLC0415
+
         return load_tree(Path(self.orders.file))
 
     @contextlib.contextmanager
@@ -118,7 +119,7 @@ class Launcher:
                 raise AlreadyRunning(f"tree {self.orders.name!r} runs already: see `suptree status`, or end it with `suptree down`") from None
             yield
 
-    def _start_system(self, tree: TreeSpec) -> ActorSystem:
+    def _start_system(self) -> ActorSystem:
         paths = self.paths
         gc.freeze()
         system = start_actor_system(paths.state)
@@ -128,12 +129,16 @@ class Launcher:
         top = system.createActor(TopSupervisor)
         (top_pid,) = (pid for pid in children_of(admin) if pid not in others)
         self.pids = {"launcher": os.getpid(), "admin": admin, "top": top_pid}
+        try:
+            tree = self._tree()
+        except SuptreeError:
+            system.shutdown()
+            raise
         context = Context(tree.name, self.orders.run_id, str(paths.state), str(paths.runtime), tuple(self.orders.sys_path))
         system.tell(top, Begin(TOP, 1, 0, tree, context, Services()))
         return system
 
     async def _serve(self, system: ActorSystem, listener: Any) -> int:
-        # Imported here: what the launcher holds before the fork, every actor holds.
         from .api import serve_api  # noqa: PLC0415
 
         self.link = Link()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import time
 from typing import Any, ClassVar
@@ -76,7 +77,7 @@ class SupervisorActor(LoopActor):
         self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self._send_to_registry)
         self.requests = Requests(self)
         ids = tuple(child.id for child in self.spec.children)
-        if self._send_to_registry(LivesAsked(ids)):
+        if self._send_to_registry(LivesAsked(begin.id, ids)):
             self.loop.call_later(_LIVES_WAIT, self._start, {})
         else:
             self._start({})
@@ -184,7 +185,7 @@ class SupervisorActor(LoopActor):
 
     def _start(self, lives: dict[str, tuple[int, int]]) -> None:
         if self.core is None:
-            self.core = SupervisorCore(self.spec.flags, self.spec.children, lives=lives)
+            self.core = SupervisorCore(self.spec.flags, self.spec.children, lives=lives, uniform=random.uniform)
             self.tell_core(e.SupervisorStarted())
 
     def _start_child(self, command: c.StartChild) -> None:

@@ -1,22 +1,28 @@
 """Child specs as JSON, for the way from a client to the supervisor that starts the child."""
 
 from functools import cache
-from typing import Any
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Any
 
 from suptree.actors.agent_spec import AgentSpec
 
 from .child_spec import ChildSpec
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
 
 @cache
-def _agents() -> TypeAdapter[AgentSpec]:
+def _agents() -> "TypeAdapter[AgentSpec]":
+    # Imported here: most supervisors never need it, and every actor would inherit its memory.
+    from pydantic import TypeAdapter  # noqa: PLC0415
+
     return TypeAdapter(AgentSpec)
 
 
 @cache
-def _children() -> TypeAdapter[ChildSpec]:
+def _children() -> "TypeAdapter[ChildSpec]":
+    from pydantic import TypeAdapter  # noqa: PLC0415
+
     return TypeAdapter(ChildSpec)
 
 

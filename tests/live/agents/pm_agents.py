@@ -1,0 +1,39 @@
+"""Native agents for the tests of ProcessManager."""
+
+import asyncio
+import sys
+
+
+class Steady:
+    @classmethod
+    async def create(cls, agent_id: str, name: str, role: str, model: str, config: dict) -> "Steady":
+        self = cls()
+        self.config = config
+        return self
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def health_check(self) -> bool:
+        return True
+
+    async def update_heartbeat(self, status: str) -> None:
+        pass
+
+    async def shutdown(self) -> None:
+        pass
+
+
+class Flood(Steady):
+    """Prints far more than a pipe holds."""
+
+    async def run(self) -> None:
+        for _ in range(1000):
+            print("x" * 1000)
+            print("y" * 1000, file=sys.stderr)
+        await asyncio.Event().wait()
+
+
+class Raises(Steady):
+    async def run(self) -> None:
+        raise ValueError("no such model")

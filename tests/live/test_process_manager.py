@@ -1,0 +1,209 @@
+"""ProcessManager: the contract that its users' code relies on."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from suptree.actors import AgentProcess, AgentStatus
+from suptree.control import ProcessManager, get_process_manager, reset_process_manager
+
+AGENTS = str(Path(__file__).parent / "agents")
+SLEEP = {"command": "sleep", "args": ["1000000"]}
+STEADY = {"factory": "pm_agents:Steady", "role": "tester", "model": "none"}
+
+
+@pytest.fixture(autouse=True)
+def agents_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(AGENTS)
+
+
+@contextlib.asynccontextmanager
+async def manager() -> AsyncIterator[ProcessManager]:
+    async with ProcessManager() as pm:
+        yield pm
+    assert [] == psutil.Process().children(recursive=True)
+
+
+async def until(true: Callable[[], bool], within: float = 10.0) -> None:
+    """Look after each event that the manager hears."""
+    deadline = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def run(test: Callable[[], object]) -> None:
+    asyncio.run(test())  # type: ignore[arg-type]
+
+
+def test_every_method_on_two_agents_of_each_kind_and_the_loop_is_never_blocked() -> None:
+    async def program() -> None:
+        gaps: list[float] = []
+
+        async def tick() -> None:
+            last = time.perf_counter()
+            while True:
+                await asyncio.sleep(0.005)
+                now = time.perf_counter()
+                gaps.append(now - last)
+                last = now
+
+        ticking = asyncio.create_task(tick())
+        async with manager() as pm:
+            assert AgentStatus.UNKNOWN is pm.get_agent_status("p1")
+            assert {} == pm.get_all_agents()
+            for agent_id, kind, config in (
+                ("p1", "process_wrapper", SLEEP), ("p2", "process_wrapper", SLEEP), ("n1", "native_llm", STEADY), ("n2", "native_llm", STEADY),
+            ):  # fmt: skip
+                assert await pm.start_agent(agent_id, kind, config) is True
+                assert AgentStatus.RUNNING is pm.get_agent_status(agent_id)
+            assert ["p1", "p2", "n1", "n2"] == pm.get_running_agents()
+            assert await pm.start_agent("p1", "process_wrapper", SLEEP) is False
+            assert {"p1": True, "p2": True, "n1": True, "n2": True} == await pm.monitor_agent_health()
+
+            await pm.start_monitor(interval=0.1)
+            assert pm.get_summary() == {
+                "total_agents": 4, "running_agents": 4, "running_agent_ids": ["p1", "p2", "n1", "n2"],
+                "status_counts": {"running": 4}, "monitor_running": True,
+            }  # fmt: skip
+            await pm.stop_monitor()
+            assert pm.get_summary()["monitor_running"] is False
+
+            before = pm.get_all_agents()["p1"]
+            assert isinstance(before, AgentProcess)
+            assert before.is_alive
+            assert SLEEP == before.config
+            assert timedelta(0) == before.started_at.utcoffset()
+            assert await pm.restart_agent("p1") is True
+            after = pm.get_all_agents()["p1"]
+            assert (before.restart_count, SLEEP, True) == (after.restart_count, after.config, after.pid != before.pid)
+
+            assert await pm.stop_agent("p2") is True
+            assert await pm.stop_agent("p2") is False
+            assert await pm.stop_agent("n2", graceful=False) is True
+            assert await pm.stop_agent("stranger") is False
+            assert await pm.restart_agent("stranger") is False
+            stopped = pm.get_all_agents()["p2"]
+            assert (AgentStatus.STOPPED, False, 0.0) == (stopped.status, stopped.is_alive, stopped.uptime)
+            assert stopped.stopped_at is not None
+            assert await pm.restart_agent("p2") is True
+            await pm.shutdown_all()
+            assert [] == pm.get_running_agents()
+        ticking.cancel()
+        # The machine may be busy with something else; the loop itself must not be: nearly every tick is on time.
+        late = [gap for gap in gaps if gap > 0.05]
+        assert len(late) <= len(gaps) // 200
+
+    run(program)
+
+
+def test_a_crash_without_auto_restart_is_recorded_at_once_and_nothing_is_restarted() -> None:
+    async def program() -> None:
+        async with manager() as pm:
+            assert await pm.start_agent("a", "process_wrapper", {"command": "sh", "args": ["-c", "sleep 0.2; echo bad >&2; exit 3"]})
+            await until(lambda: pm.get_agent_status("a") is AgentStatus.CRASHED)
+            agent = pm.get_all_agents()["a"]
+            assert (0, 1, "exit 3") == (agent.restart_count, agent.incarnation, agent.last_exit["reason"])
+            # It is still the manager's: it can be started again as it was.
+            assert await pm.restart_agent("a") is True
+            assert 2 == pm.get_all_agents()["a"].incarnation
+
+    run(program)
+
+
+def test_the_restart_count_is_kept_so_that_the_limit_fires() -> None:
+    async def program() -> None:
+        async with manager() as pm:
+            config = {"command": "sh", "args": ["-c", "exit 1"], "auto_restart": True, "max_restarts": 2}
+            await pm.start_agent("a", "process_wrapper", config)
+            await until(lambda: pm.get_agent_status("a") is AgentStatus.CRASHED and "quarantine" in (pm.get_all_agents()["a"].detail or ""))
+            agent = pm.get_all_agents()["a"]
+            assert (2, 3) == (agent.restart_count, agent.incarnation)
+
+    run(program)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "word"),
+    [
+        ("process_wrapper", {"command": "no-such-program"}, "command not found"),
+        ("process_wrapper", {"command": "/tmp"}, "command is a folder"),
+        ("process_wrapper", {"command": "{here}/plain.txt"}, "command is not executable"),
+        ("process_wrapper", {"command": "{here}/no-shebang"}, "is not a program"),
+        ("process_wrapper", {"command": "{here}/bad-shebang"}, "interpreter"),
+        ("process_wrapper", {"comand": "sleep"}, "command"),
+        ("native_llm", {"factory": "no_such_module:Agent"}, "no module"),
+        ("native_llm", {"factory": "pm_agents:Nobody"}, "has no"),
+        ("robot", {}, "robot"),
+    ],
+)
+def test_what_cannot_start_is_false_with_a_warning_that_says_why(
+    kind: str, config: dict, word: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name, text, mode in (("plain.txt", "text", 0o644), ("no-shebang", "text", 0o755), ("bad-shebang", "#!/no/such/shell\n", 0o755)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(mode)
+    config = {key: value.replace("{here}", str(tmp_path)) for key, value in config.items()}
+
+    async def program() -> None:
+        async with manager() as pm:
+            assert await pm.start_agent("a", kind, config) is False
+            assert await pm.start_agent("b", "process_wrapper", SLEEP) is True
+
+    run(program)
+    assert word in capsys.readouterr().out
+
+
+def test_floods_on_both_streams_hang_nobody() -> None:
+    async def program() -> None:
+        async with manager() as pm:
+            shout = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; echo $i >&2; done; exec sleep 1000000"
+            assert await pm.start_agent("p", "process_wrapper", {"command": "sh", "args": ["-c", shout]})
+            assert await pm.start_agent("n", "native_llm", {"factory": "pm_agents:Flood"})
+            assert await pm.stop_agent("p")
+            assert await pm.stop_agent("n")
+
+    run(program)
+
+
+def test_a_program_that_dies_takes_its_tree_along() -> None:
+    script = (
+        "import asyncio\nfrom suptree.control import ProcessManager\n"
+        "async def main():\n"
+        "    pm = ProcessManager()\n"
+        "    await pm.start_agent('a', 'process_wrapper', {'command': 'sleep', 'args': ['1000000']})\n"
+        "    print(pm.get_all_agents()['a'].pid, flush=True)\n"
+        "    await asyncio.sleep(1000)\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as embedding:
+        pid = int(embedding.stdout.readline())
+        family = [psutil.Process(pid), *psutil.Process(embedding.pid).children(recursive=True)]
+        os.kill(embedding.pid, signal.SIGKILL)
+        _gone, alive = psutil.wait_procs(family, timeout=10)
+    assert [] == alive
+
+
+def test_the_manager_of_the_program_is_one_until_it_is_reset() -> None:
+    async def program() -> None:
+        first = get_process_manager()
+        assert first is get_process_manager()
+        await first.start_agent("a", "process_wrapper", SLEEP)
+        family = psutil.Process().children(recursive=True)
+        reset_process_manager()
+        assert first is not get_process_manager()
+        _gone, alive = await asyncio.to_thread(psutil.wait_procs, family, 10)
+        assert [] == alive
+
+    run(program)
+    reset_process_manager()
