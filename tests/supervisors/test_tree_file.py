@@ -535,7 +535,7 @@ class TestBadFiles:
         assert (f"agents.a.{expected[0]}", expected[1]) == (place.partition(" (line")[0], what)
 
     def test_a_circle_of_supervisors_is_reported_once(self, refuse: Refuse) -> None:
-        text = "\n".join(f"[supervisors.{own}]\nsupervisor = '{above}'" for own, above in ["ac", "ba", "cb", "da"])
+        text = "\n".join(f"[supervisors.{own}]\nsupervisor = '{above}'" for own, above in [("a", "c"), ("b", "a"), ("c", "b"), ("d", "a")])
 
         assert [("supervisors.a.supervisor (line 2)", "goes round in a circle: a -> c -> b -> a")] == refuse(text)
 
