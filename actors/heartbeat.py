@@ -1,5 +1,6 @@
 """The heartbeat actor: fans in the pings of one node, and tells supervisors who has gone silent."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -43,13 +44,13 @@ class HeartbeatActor(LoopActor):
         self.liveness = Liveness()
         self.watchers: dict[Key, ActorAddress] = {}
         self.refused = 0
-        self._timer = None
+        self._timer: asyncio.TimerHandle | None = None
         self._scheduled = 0.0
         path = Path(begin.context.runtime_dir) / NOTIFY_SOCKET
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)  # noqa: FBT003
+        self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._socket.bind(str(path))

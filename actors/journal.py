@@ -28,7 +28,7 @@ class Journal:
         self._db.executescript(_SCHEMA)
 
     def begin_run(self, run_id: str) -> int:
-        """Say which run the events belong to from now on; a new run begins with an empty picture. Return the number before its first event."""
+        """Begin a run, with an empty picture, unless it has begun; return the number before its first event."""
         known = self._db.execute("SELECT first_seq FROM runs WHERE run_id = ?", (run_id,)).fetchone()
         if known is not None:
             return int(known[0])
@@ -45,7 +45,8 @@ class Journal:
         with self._db:
             self._db.execute("BEGIN")
             cursor = self._db.execute(
-                "INSERT OR IGNORE INTO events (source, serial, event) VALUES (?, ?, ?)", (event["source"], event["serial"], json.dumps(event))
+                "INSERT OR IGNORE INTO events (source, serial, event) VALUES (?, ?, ?)",
+                (event["source"], event["serial"], json.dumps(event)),
             )
             if cursor.rowcount == 0:
                 return None

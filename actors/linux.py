@@ -36,7 +36,7 @@ def children_of(pid: int) -> list[int]:
     """The pids of all direct children of a process, adopted ones and zombies too, oldest first."""
     pids: list[int] = []
     try:
-        for task in os.listdir(f"/proc/{pid}/task"):
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
             with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as listing:  # noqa: PTH123  (read on every exit: kept cheap)
                 pids += map(int, listing.read().split())
     except (FileNotFoundError, ProcessLookupError):

@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import multiprocessing.process
 import os
 import signal
 import time
@@ -80,6 +81,13 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
 
         task.add_done_callback(done)
 
+    def fork(self, actor_class: type[Actor]) -> tuple[ActorAddress, int, multiprocessing.process.BaseProcess]:
+        """Create a child actor; return its address, its pid and its process, which is ours to watch from this moment on."""
+        address = self.createActor(actor_class)
+        # Thespian keeps the process of each child that it forked; there is no public way to it.
+        process = self._myRef._child_procs[-1].childProc
+        return address, process.pid, process
+
     def leave(self) -> None:
         """Exit with status 0 once everything that was sent has arrived."""
         self.loop.call_soon(self._leave)
@@ -149,7 +157,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         """Close the descriptors of the parent that the fork left us; their owners in this memory are never used nor freed again."""
         gc.freeze()
         keep = {0, 1, 2, *self._myRef.transport.childResetFileNumList()}
-        for name in os.listdir("/proc/self/fd"):
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (names, not paths)
             if int(name) not in keep:
                 try:
                     os.close(int(name))

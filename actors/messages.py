@@ -34,7 +34,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """The first message to every actor: who it is and what to run. `lives` is what its own children had before it, id to (incarnation, restarts)."""
+    """The first message to every actor: who it is and what to run."""
 
     id: str
     incarnation: int
@@ -43,7 +43,6 @@ class Begin:
     context: Context
     services: Services
     supervisor: str | None = None
-    lives: Mapping[str, tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that a supervisor knows of itself and its children, for a registry that is new; `recent` are its latest events, some perhaps known."""
+    """All that a supervisor knows of its children, for a registry that is new; `recent` are its latest events, some perhaps known."""
 
     supervisor: str
     rows: Mapping[str, Any]

@@ -49,7 +49,7 @@ class Pinger:
     def __init__(self, runtime_dir: str) -> None:
         self._path = str(Path(runtime_dir) / NOTIFY_SOCKET)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)  # noqa: FBT003
+        self._socket.setblocking(False)
 
     def ping(self) -> None:
         """One sign of life from this process."""

@@ -10,7 +10,20 @@ Row = dict[str, Any]
 Event = Mapping[str, Any]
 
 _ALIVE = ("starting", "running", "stopping", "unknown")
-_DESCRIBED = ("id", "kind", "type", "supervisor", "node", "incarnation", "restarts", "actor_pid", "strategy", "max_restarts", "within", "config")
+_DESCRIBED = (
+    "id",
+    "kind",
+    "type",
+    "supervisor",
+    "node",
+    "incarnation",
+    "restarts",
+    "actor_pid",
+    "strategy",
+    "max_restarts",
+    "within",
+    "config",
+)
 _RESTARTS_KEPT = 100
 
 

@@ -11,11 +11,25 @@ from typing import Any, ClassVar
 import structlog
 from thespian.actors import ActorAddress
 
+from .exits import Exit, ExitClass
 from .journal import Journal
 from .linux import set_name
 from .loop_actor import LoopActor
-from .messages import Answered, Begin, Ended, Happened, Lives, LivesAsked, PingAges, PingAgesAsked, Request, Services, Snapshot, Started, Stop
-from .exits import Exit, ExitClass
+from .messages import (
+    Answered,
+    Begin,
+    Ended,
+    Happened,
+    Lives,
+    LivesAsked,
+    PingAges,
+    PingAgesAsked,
+    Request,
+    Services,
+    Snapshot,
+    Started,
+    Stop,
+)
 from .picture import Picture
 
 log = structlog.get_logger()

@@ -15,10 +15,10 @@ from .linux import own_children
 async def pidfd_readable(pidfd: int) -> None:
     """Return when the process behind the descriptor has ended."""
     loop = asyncio.get_running_loop()
-    ended = loop.create_future()
-    loop.add_reader(pidfd, lambda: ended.done() or ended.set_result(None))
+    ended = asyncio.Event()
+    loop.add_reader(pidfd, ended.set)
     try:
-        await ended
+        await ended.wait()
     finally:
         loop.remove_reader(pidfd)
 
@@ -32,7 +32,7 @@ async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
     try:
         signal.pidfd_send_signal(pidfd, number)
         await pidfd_readable(pidfd)
-        os.waitpid(pid, os.WNOHANG)
+        os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222  (it has ended: this does not wait)
     except (ProcessLookupError, ChildProcessError):
         pass
     finally:

@@ -182,9 +182,17 @@ async def serve_api(launcher: "Launcher") -> ApiServer:
         listener.bind(str(path))
     finally:
         os.umask(before)
-    failures = {NoSuchAgent: _failure(404), RequestTimeout: _failure(504), SuptreeError: _failure(409), HTTPException: _failure(400), ValueError: _failure(400)}
+    failures = {
+        NoSuchAgent: _failure(404),
+        RequestTimeout: _failure(504),
+        SuptreeError: _failure(409),
+        HTTPException: _failure(400),
+        ValueError: _failure(400),
+    }
     app = Starlette(routes=Api(launcher).routes(), exception_handlers=dict(failures))
-    config = uvicorn.Config(app, log_config=None, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none")
+    config = uvicorn.Config(
+        app, log_config=None, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none"
+    )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     return ApiServer(server, serving, path)

@@ -28,7 +28,7 @@ class Client:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
         # The address of a Unix socket needs no certificates; loading them would cost 30 ms.
-        transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False)  # noqa: S501
+        transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False)
         timeout = httpx.Timeout(_ANSWER_LIMIT, connect=_CONNECT_LIMIT)
         self._http = httpx.AsyncClient(transport=transport, base_url="http://suptree", timeout=timeout, trust_env=False)
 
@@ -59,7 +59,7 @@ class Client:
         return _done(await self._call("POST", f"/agents/{agent_id}/start"), agent_id)
 
     async def stop(self, agent_id: str, *, graceful: bool = True) -> int:
-        """Stop an agent, or a supervisor and all below; `graceful=False` begins at SIGKILL. Return the number of the event by which it was down."""
+        """Stop an agent, or a supervisor and all below; `graceful=False` begins at SIGKILL. Return the number of the last event of it."""
         return _done(await self._call("POST", f"/agents/{agent_id}/stop", {"graceful": graceful}), agent_id)
 
     async def restart(self, agent_id: str) -> int:
@@ -143,4 +143,3 @@ def _done(answer: dict[str, Any], agent_id: str) -> int:
     if said == "already_present":
         raise AlreadyPresent(f"{agent_id!r} is in the tree already, stopped: start it, or delete it first")
     raise StartFailed(f"{agent_id!r}: {value}")
-

@@ -13,10 +13,9 @@ TREE_VARIABLE = "SUPTREE_TREE"
 
 def answers(paths: TreePaths) -> bool:
     """Whether a launcher listens on a tree's control socket."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        with contextlib.suppress(OSError):
-            probe.connect(str(paths.control_socket))
-            return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+        probe.connect(str(paths.control_socket))
+        return True
     return False
 
 

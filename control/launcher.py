@@ -116,7 +116,9 @@ class Launcher:
             try:
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise AlreadyRunning(f"tree {self.orders.name!r} runs already: see `suptree status`, or end it with `suptree down`") from None
+                raise AlreadyRunning(
+                    f"tree {self.orders.name!r} runs already: see `suptree status`, or end it with `suptree down`"
+                ) from None
             yield
 
     def _start_system(self) -> ActorSystem:

@@ -77,7 +77,8 @@ class Link:
                 after = event["seq"]
                 yield event
             async with self._changed:
-                await self._changed.wait_for(lambda: self._seq > after)
+                while self._seq <= after:
+                    await self._changed.wait()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8]

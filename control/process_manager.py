@@ -159,7 +159,7 @@ class ProcessManager:
         }
 
     async def start_monitor(self, interval: float = 30) -> None:
-        """Log the agents that are not healthy every `interval` seconds. Supervision does not depend on it: crashes and hangs are mended anyway."""
+        """Log the agents that are not healthy every `interval` seconds. Crashes and hangs are mended with or without it."""
         if interval <= 0:
             raise ValueError(f"interval must be above 0 seconds, not {interval}")
         await self.stop_monitor()
@@ -241,7 +241,7 @@ class ProcessManager:
             started_at=_time(row["started_at"]),
             stopped_at=None if is_alive(row) else _time(row["stopped_at"]),
             restart_count=row["restarts"],
-            config=dict(self._configs.get(row["id"], row["config"])),
+            config=dict(self._configs.get(row["id"]) or row["config"]),
             pid=row["pid"] or row["actor_pid"],
             incarnation=row["incarnation"],
             last_exit=row["last_exit"],

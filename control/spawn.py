@@ -42,7 +42,13 @@ class LauncherProcess:
 
 
 async def spawn_launcher(
-    name: str, *, file: Path | None = None, owner_pid: int | None = None, base: Path | None = None, sys_path: list[str] | None = None, ephemeral: bool = False
+    name: str,
+    *,
+    file: Path | None = None,
+    owner_pid: int | None = None,
+    base: Path | None = None,
+    sys_path: list[str] | None = None,
+    ephemeral: bool = False,
 ) -> LauncherProcess:
     """Start a launcher and return when its tree is ready.
 
@@ -53,7 +59,13 @@ async def spawn_launcher(
     run_id = uuid.uuid4().hex
     ready_end, launcher_end = os.pipe()
     orders = Orders(
-        name=name, run_id=run_id, file=str(file) if file else None, owner_pid=owner_pid, ready_fd=launcher_end, sys_path=sys_path or [], ephemeral=ephemeral
+        name=name,
+        run_id=run_id,
+        file=str(file) if file else None,
+        owner_pid=owner_pid,
+        ready_fd=launcher_end,
+        sys_path=sys_path or [],
+        ephemeral=ephemeral,
     )
     environment = {**os.environ, RUN_VARIABLE: run_id}
     if base is not None:

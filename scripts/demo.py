@@ -9,7 +9,6 @@ import tempfile
 from collections import deque
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console, Group

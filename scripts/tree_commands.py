@@ -109,7 +109,7 @@ async def run_in_foreground(launcher: LauncherProcess, show: Any, seconds: float
     return 1 if left else status
 
 
-async def _down(paths: TreePaths, timeout: float) -> int:
+async def _down(paths: TreePaths, limit: float) -> int:
     run = read_run(paths)
     if run is None:
         raise NotRunning(f"tree {paths.name!r} does not run")
@@ -118,7 +118,7 @@ async def _down(paths: TreePaths, timeout: float) -> int:
     async with Client(paths.control_socket) as client:
         with contextlib.suppress(NotRunning):
             await client.shut_down()
-        if not await _ended(pidfd, timeout):
+        if not await _ended(pidfd, limit):
             with contextlib.suppress(NotRunning):
                 await client.shut_down()
             if not await _ended(pidfd, _FORCE_WAIT):
@@ -130,12 +130,12 @@ async def _down(paths: TreePaths, timeout: float) -> int:
     return len(processes_of(run_id))
 
 
-async def _ended(pidfd: int, timeout: float) -> bool:
+async def _ended(pidfd: int, limit: float) -> bool:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(pidfd, ended.set)
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(limit):
             await ended.wait()
     except TimeoutError:
         return False

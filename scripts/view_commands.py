@@ -131,9 +131,7 @@ def _below(found: dict[str, Any], supervisor: str | None) -> list[dict[str, Any]
 
 
 def _nested(found: dict[str, Any], supervisor: str | None) -> list[dict[str, Any]]:
-    return [
-        {**row, **({"children": _nested(found, row["id"])} if "strategy" in row else {})} for row in _below(found, supervisor)
-    ]
+    return [{**row, **({"children": _nested(found, row["id"])} if "strategy" in row else {})} for row in _below(found, supervisor)]
 
 
 def _drawn(found: dict[str, Any]) -> Tree:
@@ -143,7 +141,9 @@ def _drawn(found: dict[str, Any]) -> Tree:
         for row in _below(found, supervisor):
             text = Text.assemble(row["id"], " ", (row["status"], STYLES.get(row["status"], "")))
             if "strategy" in row:
-                text.append(f"  {row['strategy']}, {row['restarts_in_window']}/{row['max_restarts']} restarts in {row['within']:g} s", "dim")
+                text.append(
+                    f"  {row['strategy']}, {row['restarts_in_window']}/{row['max_restarts']} restarts in {row['within']:g} s", "dim"
+                )
                 draw(branch.add(text), row["id"])
             else:
                 text.append(f"  {row['type']}, pid {row['pid'] or row['actor_pid'] or '-'}, {row['restarts']} restarts", "dim")

@@ -52,7 +52,7 @@ def description(spec: ChildSpec) -> dict[str, Any]:
     """What the registry is told of a child when it starts."""
     start = spec.start
     if isinstance(start, AgentSpec):
-        config = {"name": start.name, "role": start.role, "model": start.model, "restart": spec.restart.value}
+        config: dict[str, Any] = {"name": start.name, "role": start.role, "model": start.model, "restart": spec.restart.value}
         if start.agent_type is AgentType.PROCESS_WRAPPER:
             config |= {"command": start.command, "args": list(start.args), "cwd": start.cwd}
         else:
@@ -71,6 +71,7 @@ class LivingChild:
     spec: ChildSpec
     incarnation: int
     address: ActorAddress
+    pid: int
     process: multiprocessing.process.BaseProcess
     pidfd: int
     started: bool = False

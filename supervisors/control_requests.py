@@ -74,5 +74,3 @@ class Requests:
     def _shutdown(self, request: Request) -> None:
         self.answer(c.Reply(request.request, c.Answer.OK))
         self._supervisor.shut_down()
-
-

@@ -35,9 +35,9 @@ from suptree.actors.sweep import sweep
 from . import commands as c
 from . import events as e
 from .children import LivingChild, actor_class, description
+from .control_requests import Requests
 from .core import SupervisorCore
 from .reporter import Reporter
-from .control_requests import Requests
 from .tree_spec import SupervisorSpec
 
 log = structlog.get_logger()
@@ -111,7 +111,9 @@ class SupervisorActor(LoopActor):
         child = self._living(silent)
         if child is None or child.cause is not None:
             return
-        self.condemn(child, Exit(ExitClass.HUNG, f"no ping of its {silent.source} for {silent.age:.1f} s"), at_once=silent.source == "actor")
+        self.condemn(
+            child, Exit(ExitClass.HUNG, f"no ping of its {silent.source} for {silent.age:.1f} s"), at_once=silent.source == "actor"
+        )
 
     def on_suspect(self, suspect: Suspect, _sender: ActorAddress) -> None:
         child = self._living(suspect)
@@ -190,15 +192,11 @@ class SupervisorActor(LoopActor):
 
     def _start_child(self, command: c.StartChild) -> None:
         spec, incarnation = command.spec, command.incarnation
-        address = self.createActor(actor_class(spec.start))
-        # Thespian keeps the process of each child that it forked; there is no public way to it.
-        process = self._myRef._child_procs[-1].childProc
-        child = LivingChild(spec, incarnation, address, process, os.pidfd_open(process.pid))
+        address, pid, process = self.fork(actor_class(spec.start))
+        child = LivingChild(spec, incarnation, address, pid, process, os.pidfd_open(pid))
         self.children[spec.id] = child
         self.loop.add_reader(child.pidfd, self._child_gone, child)
-        self.reporter.tell(
-            f"{child.kind}_starting", spec.id, incarnation, restarts=command.restarts, actor_pid=process.pid, **description(spec)
-        )
+        self.reporter.tell(f"{child.kind}_starting", spec.id, incarnation, restarts=command.restarts, actor_pid=pid, **description(spec))
         self.send(address, Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, self.services, self.begin.id))
         if isinstance(spec.start, AgentSpec):
             child.deadline = self.loop.call_later(spec.start.heartbeat.startup_timeout, self._startup_timed_out, child)
@@ -285,7 +283,7 @@ class SupervisorActor(LoopActor):
     async def _bury(self, child: LivingChild) -> None:
         os.close(child.pidfd)
         code = child.process.exitcode
-        swept = await sweep(lambda: {living.process.pid for living in self.children.values() if living is not child})
+        swept = await sweep(lambda: {living.pid for living in self.children.values() if living is not child})
         if code == 0 and child.last_word is None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(child.said_last_word.wait(), _LAST_WORD_WAIT)
@@ -320,9 +318,9 @@ class SupervisorActor(LoopActor):
 
     def _watch(self, child: LivingChild) -> None:
         spec = child.spec.start
-        if isinstance(spec, AgentSpec) and child.process.pid is not None:
+        if isinstance(spec, AgentSpec):
             waits = not child.started and spec.ready.value == "notify"
-            pids = (child.process.pid, child.program_pid)
+            pids = (child.pid, child.program_pid)
             self._send_to_heartbeat(Watch(child.id, child.incarnation, spec.heartbeat, *pids, spec.watchdog, awaits_ready=waits))
 
     def _send_to_heartbeat(self, message: Any) -> None:

@@ -32,7 +32,7 @@ class LeakedProcesses(AssertionError):
 class LiveTree:
     """One run of one tree, under a home of its own; use it with `with`.
 
-    `tree` is the text of a tree file, or the path of one. Leaving the block stops the tree, and raises LeakedProcesses if that left any process.
+    `tree` is the text of a tree file, or the path of one. Leaving the block stops the tree, and raises LeakedProcesses if any process is left.
     """
 
     def __init__(self, tree: str | Path, *, sys_path: list[str] | None = None) -> None:
@@ -103,7 +103,7 @@ class LiveTree:
         return self.ask(lambda client: client.known_events())
 
     def wait_until(self, true_of: Callable[[Status], bool], within: float = 10.0) -> Status:
-        """The first status that a predicate is true of; looked at after each event. Raises AssertionError with the last one at the deadline."""
+        """The first status that a predicate is true of, looked at after each event; at the deadline AssertionError with the last one."""
 
         async def wait(client: Client) -> Status:
             status = await client.status()
@@ -123,7 +123,9 @@ class LiveTree:
 
     def wait_until_all_run(self, within: float = 10.0) -> Status:
         """The first status in which every agent and supervisor runs."""
-        return self.wait_until(lambda status: all(row["status"] == "running" for row in (*status["agents"], *status["supervisors"])), within)
+        return self.wait_until(
+            lambda status: all(row["status"] == "running" for row in (*status["agents"], *status["supervisors"])), within
+        )
 
     def processes(self) -> list[psutil.Process]:
         """Every process of every run of this tree that is still there, zombies not counted."""
