@@ -30,10 +30,11 @@ from .messages import (
     Started,
     Stop,
 )
-from .picture import Picture
+from .picture import Picture, is_alive
 
 log = structlog.get_logger()
 
+TOP_SUPERVISOR = "top"
 LINK_SOCKET = "link.sock"
 JOURNAL_FILE = "journal.sqlite"
 _FOR_SUPERVISORS = ("start_child", "shutdown")
@@ -64,6 +65,7 @@ class RegistryActor(LoopActor):
         self.addresses: dict[str, ActorAddress] = {}
         self.heartbeat: ActorAddress | None = None
         self.asked: dict[str, str] = {}
+        self.early: dict[str, list[dict[str, Any]]] = {}
         self.link: asyncio.StreamWriter | None = None
         self.seq = max((event["seq"] for event in self.journal.events(last=1)), default=0)
         self.spawn(self._serve_link())
@@ -77,11 +79,11 @@ class RegistryActor(LoopActor):
     def on_happened(self, happened: Happened, sender: ActorAddress) -> None:
         event = happened.event
         if event.get("supervisor"):
-            self.addresses[event["supervisor"]] = sender
+            self._find(event["supervisor"], sender)
         self._take(event)
 
     def on_snapshot(self, snapshot: Snapshot, sender: ActorAddress) -> None:
-        self.addresses[snapshot.supervisor] = sender
+        self._find(snapshot.supervisor, sender)
         for event in snapshot.recent:
             if not self.journal.knows(event):
                 self._take(event)
@@ -93,7 +95,7 @@ class RegistryActor(LoopActor):
         self._tell_link({"rows": rows})
 
     def on_lives_asked(self, asked: LivesAsked, sender: ActorAddress) -> None:
-        self.addresses[asked.supervisor] = sender
+        self._find(asked.supervisor, sender)
         rows = ((row_id, self.picture.rows.get(row_id)) for row_id in asked.ids)
         self.send(sender, Lives({row_id: (row["incarnation"], row["restarts"]) for row_id, row in rows if row is not None}))
 
@@ -103,6 +105,11 @@ class RegistryActor(LoopActor):
 
     def on_ping_ages(self, ages: PingAges, sender: ActorAddress) -> None:
         self.on_answered(Answered(ages.request, "ok", dict(ages.ages)), sender)
+
+    def _find(self, supervisor: str, address: ActorAddress) -> None:
+        self.addresses[supervisor] = address
+        for asked in self.early.pop(supervisor, []):
+            self._ask(asked)
 
     def _take(self, event: Any) -> None:
         row = self.picture.apply(event)
@@ -115,6 +122,7 @@ class RegistryActor(LoopActor):
         if event["event"] == "supervisor_exited":
             for below in self.picture.below(event["id"]):
                 self.journal.put(below)
+            self.addresses.pop(event["id"], None)
             for request in [request for request, supervisor in self.asked.items() if supervisor == event["id"]]:
                 self.on_answered(Answered(request, "refused", f"supervisor {event['id']} ended meanwhile"), self.myAddress)
         self.seq = seq
@@ -144,9 +152,14 @@ class RegistryActor(LoopActor):
         else:
             row = self.picture.rows.get(target)
             owner = row["supervisor"] if row is not None else None
-        address = self.addresses.get(owner) if owner is not None else None
-        if owner is None or address is None:
+        owner_row = self.picture.rows.get(owner) if owner is not None else None
+        if owner is None or (owner != TOP_SUPERVISOR and (owner_row is None or not is_alive(owner_row))):
             self.on_answered(Answered(request, "not_found", target), self.myAddress)
+            return
+        address = self.addresses.get(owner)
+        if address is None:
+            # A registry that is new has yet to hear from that supervisor.
+            self.early.setdefault(owner, []).append(asked)
             return
         self.asked[request] = owner
         self.send(address, Request(request, operation, target, asked.get("arguments", {})))

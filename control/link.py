@@ -40,8 +40,7 @@ class Link:
         self.ready = asyncio.Event()
         self._seq = 0
         self._writer: asyncio.StreamWriter | None = None
-        self._connected = asyncio.Event()
-        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._asked: dict[str, tuple[bytes, asyncio.Future[dict[str, Any]]]] = {}
         self._changed = asyncio.Condition()
 
     @property
@@ -57,18 +56,17 @@ class Link:
         """Send a command and return its answer (`answer`, `value`, `seq`); raises RequestTimeout after `limit` seconds."""
         request = uuid.uuid4().hex
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._answers[request] = answer
+        line = json.dumps({"request": request, "operation": operation, "target": target, "arguments": arguments or {}}).encode() + b"\n"
+        self._asked[request] = (line, answer)
         try:
             async with asyncio.timeout(limit):
-                await self._connected.wait()
-                assert self._writer is not None  # noqa: S101
-                line = {"request": request, "operation": operation, "target": target, "arguments": arguments or {}}
-                self._writer.write(json.dumps(line).encode() + b"\n")
+                if self._writer is not None:
+                    self._writer.write(line)
                 return await answer
         except TimeoutError:
             raise RequestTimeout(f"{operation} {target}: no answer within {limit:g} s; whether it was carried out is not known") from None
         finally:
-            del self._answers[request]
+            del self._asked[request]
 
     async def follow(self, after: int) -> AsyncIterator[dict[str, Any]]:
         """Every event with a number above `after`, as they come."""
@@ -86,7 +84,9 @@ class Link:
             writer.close()
             return
         self._writer = writer
-        self._connected.set()
+        # What the last registry took with it is asked again; the supervisors know what they have done already.
+        for request, _answer in self._asked.values():
+            writer.write(request)
         try:
             while line := await reader.readline():
                 await self._take(json.loads(line))
@@ -94,7 +94,6 @@ class Link:
             pass
         finally:
             if self._writer is writer:
-                self._connected.clear()
                 self._writer = None
             writer.close()
 
@@ -109,8 +108,8 @@ class Link:
         elif event := said.get("event"):
             self.picture.apply(event)
             self._keep(event)
-        elif (answer := said.get("answer")) and (waiting := self._answers.get(answer["request"])) and not waiting.done():
-            waiting.set_result(answer)
+        elif (answer := said.get("answer")) and (asked := self._asked.get(answer["request"])) and not asked[1].done():
+            asked[1].set_result(answer)
         async with self._changed:
             self._changed.notify_all()
 

@@ -14,6 +14,8 @@ from .wire import decode_child
 if TYPE_CHECKING:
     from .supervisor_actor import SupervisorActor
 
+_ANSWERS_KEPT = 100
+
 
 class Requests:
     """Turns requests into events for the core, and the core's replies into answers."""
@@ -21,11 +23,16 @@ class Requests:
     def __init__(self, supervisor: "SupervisorActor") -> None:
         self._supervisor = supervisor
         self._asked: dict[str, tuple[Request, ActorAddress]] = {}
+        self._answered: dict[str, Answered] = {}
         self._known: dict[str, ChildSpec] = {child.id: child for child in supervisor.spec.children}
 
     def take(self, request: Request, sender: ActorAddress) -> None:
-        """Begin to carry out a request; one that is carried out already is not begun again."""
+        """Begin to carry out a request. One that comes again, by way of a new registry, is not carried out twice, but answered there."""
+        if answered := self._answered.get(request.request):
+            self._supervisor.send(sender, answered)
+            return
         if request.request in self._asked:
+            self._asked[request.request] = (self._asked[request.request][0], sender)
             return
         self._asked[request.request] = (request, sender)
         begin = getattr(self, f"_{request.operation}", None)
@@ -43,7 +50,10 @@ class Requests:
             self._start(again)
             return
         del self._asked[request.request]
-        self._supervisor.send(sender, Answered(request.request, reply.answer.value, reply.value))
+        answered = self._answered[request.request] = Answered(request.request, reply.answer.value, reply.value)
+        if len(self._answered) > _ANSWERS_KEPT:
+            del self._answered[next(iter(self._answered))]
+        self._supervisor.send(sender, answered)
 
     def _start(self, request: Request) -> None:
         core = self._supervisor.core

@@ -7,13 +7,14 @@ from thespian.actors import ActorAddress
 
 from suptree.actors.exits import Exit
 from suptree.actors.messages import Begin, Services
+from suptree.actors.registry import TOP_SUPERVISOR
 
 from .child_spec import INFINITY, AutoShutdown, ChildSpec, RestartType, SupervisorFlags
 from .children import LivingChild, ServiceSpec
 from .supervisor_actor import SupervisorActor
 from .tree_spec import SupervisorSpec, TreeSpec
 
-TOP = "top"
+TOP = TOP_SUPERVISOR
 _SERVICE_RESTARTS = SupervisorFlags(max_restarts=30, within=60.0, auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
 
 

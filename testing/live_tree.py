@@ -32,7 +32,8 @@ class LeakedProcesses(AssertionError):
 class LiveTree:
     """One run of one tree, under a home of its own; use it with `with`.
 
-    `tree` is the text of a tree file, or the path of one. Leaving the block stops the tree, and raises LeakedProcesses if any process is left.
+    `tree` is the text of a tree file, or the path of one. Leaving the block stops the tree, and raises
+    LeakedProcesses if any process is left.
     """
 
     def __init__(self, tree: str | Path, *, sys_path: list[str] | None = None) -> None:

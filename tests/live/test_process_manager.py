@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -63,8 +64,11 @@ def test_every_method_on_two_agents_of_each_kind_and_the_loop_is_never_blocked()
             assert AgentStatus.UNKNOWN is pm.get_agent_status("p1")
             assert {} == pm.get_all_agents()
             for agent_id, kind, config in (
-                ("p1", "process_wrapper", SLEEP), ("p2", "process_wrapper", SLEEP), ("n1", "native_llm", STEADY), ("n2", "native_llm", STEADY),
-            ):  # fmt: skip
+                ("p1", "process_wrapper", SLEEP),
+                ("p2", "process_wrapper", SLEEP),
+                ("n1", "native_llm", STEADY),
+                ("n2", "native_llm", STEADY),
+            ):
                 assert await pm.start_agent(agent_id, kind, config) is True
                 assert AgentStatus.RUNNING is pm.get_agent_status(agent_id)
             assert ["p1", "p2", "n1", "n2"] == pm.get_running_agents()
@@ -83,6 +87,7 @@ def test_every_method_on_two_agents_of_each_kind_and_the_loop_is_never_blocked()
             assert isinstance(before, AgentProcess)
             assert before.is_alive
             assert SLEEP == before.config
+            assert before.started_at is not None
             assert timedelta(0) == before.started_at.utcoffset()
             assert await pm.restart_agent("p1") is True
             after = pm.get_all_agents()["p1"]
@@ -113,6 +118,7 @@ def test_a_crash_without_auto_restart_is_recorded_at_once_and_nothing_is_restart
             assert await pm.start_agent("a", "process_wrapper", {"command": "sh", "args": ["-c", "sleep 0.2; echo bad >&2; exit 3"]})
             await until(lambda: pm.get_agent_status("a") is AgentStatus.CRASHED)
             agent = pm.get_all_agents()["a"]
+            assert agent.last_exit is not None
             assert (0, 1, "exit 3") == (agent.restart_count, agent.incarnation, agent.last_exit["reason"])
             # It is still the manager's: it can be started again as it was.
             assert await pm.restart_agent("a") is True
@@ -148,7 +154,7 @@ def test_the_restart_count_is_kept_so_that_the_limit_fires() -> None:
     ],
 )
 def test_what_cannot_start_is_false_with_a_warning_that_says_why(
-    kind: str, config: dict, word: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    kind: str, config: dict[str, Any], word: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for name, text, mode in (("plain.txt", "text", 0o644), ("no-shebang", "text", 0o755), ("bad-shebang", "#!/no/such/shell\n", 0o755)):
         (tmp_path / name).write_text(text)
@@ -187,6 +193,7 @@ def test_a_program_that_dies_takes_its_tree_along() -> None:
         "asyncio.run(main())\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as embedding:
+        assert embedding.stdout is not None
         pid = int(embedding.stdout.readline())
         family = [psutil.Process(pid), *psutil.Process(embedding.pid).children(recursive=True)]
         os.kill(embedding.pid, signal.SIGKILL)

@@ -1,11 +1,14 @@
 """Whatever is killed in a running tree, everything runs again, and nothing old is left."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from suptree.control.client import Client
 from suptree.testing import LiveTree, kill
 
 NEWSROOM = Path(__file__).parents[2] / "examples" / "newsroom.toml"
@@ -18,11 +21,11 @@ def newsroom() -> Iterator[LiveTree]:
         yield tree
 
 
-def row(status: dict, row_id: str) -> dict:
+def row(status: dict[str, Any], row_id: str) -> dict[str, Any]:
     return next(row for row in (*status["agents"], *status["supervisors"]) if row["id"] == row_id)
 
 
-def all_run(status: dict) -> bool:
+def all_run(status: dict[str, Any]) -> bool:
     return all(row["status"] == "running" for row in (*status["agents"], *status["supervisors"]))
 
 
@@ -105,3 +108,19 @@ def test_when_the_program_that_owns_a_tree_is_gone_the_foundation_and_everything
     with LiveTree(NEWSROOM) as tree:
         kill(tree.status()["pids"]["launcher"])
         tree.expect_nothing_left(within=5)
+
+
+def test_a_command_that_the_registry_took_with_it_is_still_answered() -> None:
+    with LiveTree(NEWSROOM) as tree:
+        pids = tree.wait_until_all_run()["pids"]
+
+        async def stop_while_the_registry_dies(client: Client) -> None:
+            stopping = asyncio.create_task(client.stop("writer"))
+            await anext(event async for event in client.events() if event["event"] == "agent_stopping")
+            kill(pids["registry"])
+            await stopping
+
+        tree.ask(stop_while_the_registry_dies)
+
+        tree.wait_until(lambda s: row(s, "writer")["status"] == "stopped")
+        assert 1 == len([event for event in tree.events() if event["event"] == "agent_stopping" and event["id"] == "writer"])

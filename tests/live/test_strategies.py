@@ -1,6 +1,7 @@
 """The strategies, seen in a running tree: which pids change, and in which order."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ args = ["-c", "sleep 0.3; exit 9"]
 """
 
 
-def pids(status: dict) -> dict[str, int]:
+def pids(status: dict[str, Any]) -> dict[str, int]:
     return {row["id"]: row["actor_pid"] for row in status["agents"]}
 
 
@@ -79,7 +80,7 @@ def test_the_death_of_one_changes_exactly_the_pids_that_its_strategy_says(killed
         seen = len(tree.events())
         kill(pids(before)[killed])
 
-        def repaired(status: dict) -> bool:
+        def repaired(status: dict[str, Any]) -> bool:
             now = pids(status)
             return all(row["status"] == "running" for row in status["agents"]) and all(now[a] != pids(before)[a] for a in started)
 

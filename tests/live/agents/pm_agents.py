@@ -6,10 +6,8 @@ import sys
 
 class Steady:
     @classmethod
-    async def create(cls, agent_id: str, name: str, role: str, model: str, config: dict) -> "Steady":
-        self = cls()
-        self.config = config
-        return self
+    async def create(cls, agent_id: str, name: str, role: str, model: str, config: dict[str, object]) -> "Steady":
+        return cls()
 
     async def run(self) -> None:
         await asyncio.Event().wait()
