@@ -190,7 +190,7 @@ class SupervisorCore:
         elif child.alive:
             if child.state is ChildState.STOPPING:
                 self._run.orders.stop_harder(child, event.graceful)
-            elif self._run.starts(child) or (self._run.phase is Phase.SHUTTING_DOWN and not event.graceful):
+            elif self._run.starts(child):
                 self._run.orders.stop(child, event.graceful)
             if self._run.starts(child) or (plan is not None and plan.current == event.id and plan.aim is Aim.STOP):
                 child.terminations.append(event.request)

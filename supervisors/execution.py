@@ -71,6 +71,7 @@ class Execution:
         self.phase = Phase.NEW
         self.now = float("-inf")
         self.children: dict[str, Child] = {}  # in start order
+        self.last_incarnations: dict[str, int] = {}  # of ids that are gone
         self.judge = Judge(flags, uniform or EvenSpread())
         self.orders = Orders()
         self.plan: Plan | None = None
@@ -389,7 +390,8 @@ class Execution:
             self.orders.reply(request.request, Answer.OK)
 
     def forget(self, child: Child) -> None:
-        """Delete its spec."""
+        """Delete its spec, and remember only how often it lived: an id that comes back goes on counting."""
+        self.last_incarnations[child.spec.id] = child.incarnation
         del self.children[child.spec.id]
 
     def report(self, child: Child, outcome: Outcome) -> None:

@@ -14,16 +14,17 @@ from .plan import Aim, Plan
 def start_child(run: Execution, event: StartChildRequested) -> None:
     """Add a child and start it; if the start fails, nothing of it is kept."""
     spec = event.spec
-    child = run.children.get(spec.id)
-    if child is not None:
-        run.orders.reply(event.request, Answer.ALREADY_STARTED if child.state in ALIVE else Answer.ALREADY_PRESENT)
-        return
     try:
         run.check(spec)
     except SpecError as error:
         run.orders.reply(event.request, Answer.REFUSED, str(error))
         return
-    run.children[spec.id] = Child(spec, incarnation=event.last_incarnation, restarts=event.restarts)
+    child = run.children.get(spec.id)
+    if child is not None:
+        run.orders.reply(event.request, Answer.ALREADY_STARTED if child.state in ALIVE else Answer.ALREADY_PRESENT)
+        return
+    last_incarnation = max(event.last_incarnation, run.last_incarnations.pop(spec.id, 0))
+    run.children[spec.id] = Child(spec, incarnation=last_incarnation, restarts=event.restarts)
     run.plan = Plan(Aim.START_ONE, starts=deque([spec.id]), request=event.request, new=True)
 
 
@@ -55,6 +56,7 @@ def restart_child(run: Execution, event: RestartChildRequested) -> None:
         return
     if child.state is not ChildState.DOWN:
         child.move(Step.GIVE_UP)
+    child.waits_for = None
     child.fingerprint, child.alike = None, 0
     run.plan = Plan(Aim.START_ONE, starts=deque([event.id]), request=event.request)
 

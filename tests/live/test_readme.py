@@ -28,7 +28,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", f"{BIN}:{os.environ['PATH']}")
     (tmp_path / "shop.toml").write_text(blocks("toml")[0])
     yield tmp_path
-    subprocess.run(["suptree", "down"], capture_output=True, timeout=60, check=False)  # noqa: S607
+    subprocess.run(["suptree", "down"], capture_output=True, timeout=60, check=False)
 
 
 def test_the_embedding_example_prints_what_the_readme_says(tmp_path: Path) -> None:

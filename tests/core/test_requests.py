@@ -1,0 +1,333 @@
+"""OTP's calls, and the two things a person should not have to wait for: a stop that was asked for, and a child that only waits."""
+
+from suptree.actors.exits import ExitClass
+from suptree.supervisors.child_spec import BRUTAL_KILL, Backoff, ChildSpec, Strategy
+from suptree.supervisors.commands import Answer, Reply, StopChild
+from suptree.supervisors.events import (
+    ChildCondemned,
+    ChildIgnored,
+    CountChildrenRequested,
+    DeleteChildRequested,
+    RestartChildRequested,
+    ShutdownRequested,
+    StartChildRequested,
+    SupervisorStarted,
+    TerminateChildRequested,
+    WhichChildrenRequested,
+)
+
+from .driver import CRASH, FAILED, STOPPED, TEMPORARY, TRANSIENT, Driver, specs
+
+TOO_LATE = "the supervisor is shutting down"
+
+
+# ---- start_child ------------------------------------------------------------------------------------
+
+
+def test_start_child_adds_a_child_at_the_end() -> None:
+    driver = Driver(specs("b"))
+    assert driver.start(ChildSpec(id="a")) == ["start a1", "reply s ok"]
+    assert list(driver.states()) == ["b", "a"]
+
+
+def test_start_child_refuses_an_id_that_is_there() -> None:
+    driver = Driver(specs("ab"))
+    driver.terminate("b")
+    assert driver.start(ChildSpec(id="a")) == ["reply s already_started"]
+    assert driver.start(ChildSpec(id="b")) == ["reply s already_present"]
+
+
+def test_start_child_that_fails_leaves_no_spec_and_costs_nothing() -> None:
+    driver = Driver(specs("a"), auto=False)
+    driver.started("a")
+    driver.start(ChildSpec(id="b"))
+    assert driver.start_fails("b") == ["reply s refused"]
+    assert Reply("s", Answer.REFUSED, "failed (exit 1)") == driver.commands[0]
+    assert driver.states() == {"a": "running"}
+    assert driver.core.restarts_in_window(0) == 0
+
+
+def test_start_child_that_is_ignored_keeps_the_spec_unless_it_is_temporary() -> None:
+    driver = Driver([], auto=False)
+    for child_id, restart in (("a", TRANSIENT), ("t", TEMPORARY)):
+        driver.start(ChildSpec(id=child_id, restart=restart))
+        assert driver.feed(ChildIgnored(child_id, 1)) == ["reply s ok"]
+    assert driver.states() == {"a": "down"}
+
+
+def test_start_child_refuses_what_can_never_work() -> None:
+    driver = Driver([], max_restarts=10)
+    assert driver.start(ChildSpec(id="a", restart=TRANSIENT, significant=True)) == ["reply s refused"]
+    assert driver.start(ChildSpec(id="a", backoff=Backoff())) == ["reply s refused"]
+    assert isinstance(driver.commands[0], Reply)
+    assert "could never be exceeded" in driver.commands[0].value
+    assert driver.states() == {}
+
+
+def test_an_id_that_comes_back_goes_on_counting_incarnations() -> None:
+    driver = Driver([])
+    assert driver.start(ChildSpec(id="a", restart=TEMPORARY), last_incarnation=7) == ["start a8", "reply s ok"]
+    driver.exits("a")
+    assert driver.start(ChildSpec(id="a")) == ["start a9", "reply s ok"]
+    driver.terminate("a")
+    driver.delete("a")
+    assert driver.start(ChildSpec(id="a"), last_incarnation=3) == ["start a10", "reply s ok"]
+
+
+# ---- terminate_child --------------------------------------------------------------------------------
+
+
+def test_terminate_child_stops_the_child_and_keeps_the_spec() -> None:
+    driver = Driver(specs("ab"))
+    assert driver.terminate("a") == ["stop a1", "set kill a 5", "cancel kill a", "reply t ok"]
+    assert driver.states() == {"a": "down", "b": "running"}
+    assert driver.terminate("a") == ["reply t ok"]
+
+
+def test_terminate_child_deletes_a_temporary_child() -> None:
+    driver = Driver(specs("a", restart=TEMPORARY))
+    driver.terminate("a")
+    assert driver.states() == {}
+    assert driver.terminate("a") == ["reply t not_found"]
+
+
+def test_terminate_child_without_grace_kills_at_once() -> None:
+    driver = Driver(specs("a"))
+    assert driver.terminate("a", graceful=False) == ["kill a1", "reply t ok"]
+
+
+def test_a_terminated_child_that_does_not_stop_is_killed() -> None:
+    driver = Driver(specs("a"))
+    driver.auto = False
+    driver.terminate("a")
+    assert driver.pass_time(5) == ["kill a1"]
+    assert driver.exits("a", CRASH) == ["reply t ok"]
+
+
+def test_a_second_terminate_child_stops_harder_and_both_are_answered() -> None:
+    driver = Driver(specs("a"))
+    driver.auto = False
+    driver.terminate("a", "t1")
+    assert driver.terminate("a", "t2") == ["stop a1"]
+    assert StopChild("a", 1, 5.0) == driver.commands[0]
+    assert driver.terminate("a", "t3", graceful=False) == ["cancel kill a", "kill a1"]
+    assert driver.terminate("a", "t4") == ["kill a1"]
+    assert driver.exits("a", STOPPED) == ["reply t1 ok", "reply t2 ok", "reply t3 ok", "reply t4 ok"]
+    assert driver.pass_time(60) == []
+
+
+def test_a_child_that_starts_can_be_terminated() -> None:
+    driver = Driver(specs("ab"), auto=False)
+    assert driver.terminate("a") == ["stop a1", "set kill a 5"]
+    assert driver.terminate("a", "t2") == ["stop a1"]
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "reply t ok", "reply t2 ok", "start b1"]
+    driver.started("b")
+    assert driver.states() == {"a": "down", "b": "running"}
+
+
+def test_a_temporary_child_that_starts_can_be_terminated() -> None:
+    driver = Driver([ChildSpec(id="t", restart=TEMPORARY), *specs("b")], auto=False)
+    assert driver.terminate("t", graceful=False) == ["kill t1"]
+    assert driver.exits("t", STOPPED) == ["reply t ok", "start b1"]
+    assert driver.states() == {"b": "starting"}
+
+
+def test_a_child_that_is_terminated_while_it_is_restarted_stays_down() -> None:
+    driver = Driver(specs("a"))
+    driver.auto = False
+    driver.exits("a")
+    driver.terminate("a")
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "reply t ok"]
+    assert driver.states() == {"a": "down"}
+
+
+def test_a_start_by_request_that_is_terminated_is_refused() -> None:
+    driver = Driver([], auto=False)
+    driver.start(ChildSpec(id="a"))
+    driver.terminate("a")
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "reply t ok", "reply s refused"]
+    assert Reply("s", Answer.REFUSED, "it was terminated") == driver.commands[-1]
+    assert driver.states() == {}
+
+
+def test_a_condemned_child_can_be_terminated() -> None:
+    driver = Driver(specs("a"))
+    driver.auto = False
+    driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
+    assert driver.terminate("a") == ["stop a1"]
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "reply t ok"]
+    assert driver.states() == {"a": "down"}
+
+
+def test_a_child_that_ends_by_itself_before_its_turn_to_be_terminated_is_not_restarted() -> None:
+    driver = Driver(specs("ab"))
+    driver.auto = False
+    driver.terminate("b", "t1")
+    driver.terminate("a", "t2")
+    assert driver.exits("a") == []
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t1 ok", "report a leave", "reply t2 ok"]
+    assert driver.states() == {"a": "down", "b": "down"}
+
+
+def test_terminate_child_of_a_sibling_that_its_group_stops_stops_it_harder_and_waits_as_in_otp() -> None:
+    driver = Driver(specs("ab"), strategy=Strategy.ONE_FOR_ALL)
+    driver.auto = False
+    driver.exits("a")
+    assert driver.terminate("b") == ["stop b1"]
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "start a2"]
+    driver.started("a")
+    assert driver.started("b") == ["stop b2", "set kill b 5"]
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t ok"]
+
+
+def test_a_terminated_child_forgets_its_detail() -> None:
+    driver = Driver(specs("a", restart=TRANSIENT))
+    driver.exits("a", FAILED)
+    driver.terminate("a")
+    assert driver.core.child("a").detail == ""
+
+
+# ---- restart_child and delete_child -----------------------------------------------------------------
+
+
+def test_restart_child_starts_a_child_that_is_down_and_counts_no_restart() -> None:
+    driver = Driver(specs("a"))
+    driver.terminate("a")
+    assert driver.restart("a") == ["start a2", "reply r ok"]
+    assert driver.core.child("a").restarts == 0
+    assert driver.core.restarts_in_window(0) == 0
+
+
+def test_restart_child_that_fails_leaves_the_child_down() -> None:
+    driver = Driver(specs("a"))
+    driver.terminate("a")
+    driver.auto = False
+    driver.restart("a")
+    assert driver.start_fails("a") == ["reply r refused"]
+    assert (driver.core.child("a").state, driver.core.child("a").detail) == ("down", "failed (exit 1)")
+
+
+def test_a_running_child_is_neither_restarted_nor_deleted() -> None:
+    driver = Driver(specs("a"))
+    assert driver.restart("a") == ["reply r running"]
+    assert driver.delete("a") == ["reply d running"]
+
+
+def test_a_child_that_is_not_there_is_not_found() -> None:
+    driver = Driver([])
+    assert driver.restart("a") == ["reply r not_found"]
+    assert driver.delete("a") == ["reply d not_found"]
+    assert driver.terminate("a") == ["reply t not_found"]
+
+
+def test_delete_child_deletes_the_spec_of_a_child_that_is_down() -> None:
+    driver = Driver(specs("ab"))
+    driver.terminate("a")
+    assert driver.delete("a") == ["reply d ok"]
+    assert driver.states() == {"b": "running"}
+
+
+def test_a_child_that_backs_off_answers_restarting() -> None:
+    driver = Driver(specs("a", backoff=Backoff()))
+    driver.exits("a")
+    driver.pass_time(10)
+    driver.exits("a")
+    assert driver.states()["a"] == "backing_off"
+    assert driver.restart("a") == ["reply r restarting"]
+    assert driver.delete("a") == ["reply d restarting"]
+    assert driver.start(ChildSpec(id="a")) == ["reply s already_present"]
+
+
+# ---- which_children and count_children --------------------------------------------------------------
+
+
+def test_which_and_count_children_are_answered_at_once_whatever_is_going_on() -> None:
+    driver = Driver(specs("abc"), auto=False)
+    driver.started("a")
+    driver.feed(WhichChildrenRequested("w"))
+    assert [Reply("w", Answer.OK, driver.core.children())] == driver.commands
+    driver.feed(CountChildrenRequested("c"))
+    assert [Reply("c", Answer.OK, (3, 2))] == driver.commands
+
+
+def test_a_child_that_has_ended_is_not_active_even_before_that_is_handled() -> None:
+    driver = Driver(specs("ab"))
+    driver.auto = False
+    driver.terminate("a")
+    driver.exits("b")
+    driver.feed(CountChildrenRequested("c"))
+    assert [Reply("c", Answer.OK, (2, 1))] == driver.commands
+
+
+# ---- when requests are served -----------------------------------------------------------------------
+
+
+def test_requests_that_come_before_the_supervisor_starts_are_served_after_its_children_have_started() -> None:
+    driver = Driver(specs("a"), started=False)
+    assert driver.restart("a") == []
+    assert driver.feed(SupervisorStarted()) == ["start a1", "reply r running"]
+
+
+def test_requests_that_come_in_the_middle_of_a_restart_are_served_in_order_after_it() -> None:
+    driver = Driver(specs("ab"), strategy=Strategy.ONE_FOR_ALL)
+    driver.auto = False
+    driver.exits("a")
+    assert driver.delete("a", "first") == []
+    assert driver.restart("a", "second") == []
+    assert driver.start(ChildSpec(id="c"), "third") == []
+    driver.exits("b", STOPPED)
+    driver.started("a")
+    assert driver.started("b") == ["reply first running", "reply second running", "start c1"]
+
+
+def test_requests_that_wait_when_the_supervisor_shuts_down_are_answered() -> None:
+    driver = Driver(specs("ab"), strategy=Strategy.ONE_FOR_ALL)
+    driver.auto = False
+    driver.terminate("b")
+    driver.exits("a")
+    for event in (
+        StartChildRequested("s", ChildSpec(id="c")),
+        RestartChildRequested("r", "a"),
+        DeleteChildRequested("d", "a"),
+        TerminateChildRequested("ta", "a"),
+        TerminateChildRequested("tx", "x"),
+    ):
+        assert driver.feed(event) == []
+    assert driver.feed(ShutdownRequested()) == ["reply s refused", "reply r refused", "reply d refused", "reply tx not_found"]
+    assert Reply("s", Answer.REFUSED, TOO_LATE) == driver.commands[0]
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t ok", "report a leave", "reply ta ok", "exit shutdown"]
+
+
+def test_a_start_by_request_that_a_shutdown_interrupts_is_refused() -> None:
+    driver = Driver([], auto=False)
+    driver.start(ChildSpec(id="a"))
+    assert driver.feed(ShutdownRequested()) == ["reply s refused", "stop a1", "set kill a 5"]
+    assert Reply("s", Answer.REFUSED, TOO_LATE) == driver.commands[0]
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "exit shutdown"]
+
+
+def test_requests_during_a_shutdown_are_refused_but_for_terminate_child() -> None:
+    driver = Driver([ChildSpec(id="a"), ChildSpec(id="b", shutdown=BRUTAL_KILL), ChildSpec(id="c")])
+    driver.auto = False
+    driver.feed(ShutdownRequested())
+    assert driver.start(ChildSpec(id="d")) == ["reply s refused"]
+    assert driver.restart("a") == ["reply r refused"]
+    assert driver.delete("a") == ["reply d refused"]
+    assert driver.terminate("x") == ["reply t not_found"]
+    assert driver.terminate("c", "tc") == ["stop c1"]
+    assert driver.terminate("b", "tb") == []
+    assert driver.terminate("a", "ta", graceful=False) == ["kill a1"]
+    assert driver.exits("c", STOPPED) == ["cancel kill c", "reply tc ok", "kill b1"]
+    assert driver.terminate("c", "tc2") == ["reply tc2 ok"]
+    assert driver.exits("a", STOPPED) == []
+    assert driver.exits("b", STOPPED) == ["reply tb ok", "report a leave", "reply ta ok", "exit shutdown"]
+
+
+def test_requests_after_the_exit_are_answered() -> None:
+    driver = Driver(specs("a"))
+    driver.feed(ShutdownRequested())
+    assert driver.start(ChildSpec(id="d")) == ["reply s refused"]
+    assert driver.restart("a") == ["reply r refused"]
+    assert driver.delete("a") == ["reply d refused"]
+    assert driver.terminate("a") == ["reply t ok"]
+    assert driver.feed(WhichChildrenRequested("w")) == ["reply w ok"]

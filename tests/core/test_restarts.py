@@ -1,0 +1,312 @@
+"""OTP's rules: what is restarted, what it takes along, what it costs, and when the supervisor gives up."""
+
+import pytest
+
+from suptree.actors.exits import Exit, ExitClass
+from suptree.supervisors.child_spec import AutoShutdown, ChildSpec, OnLimit, RestartType, Strategy
+from suptree.supervisors.commands import Decision, ExitSupervisor, Report
+from suptree.supervisors.core import Phase
+from suptree.supervisors.restart_window import RestartWindow
+from suptree.supervisors.rules import RESTARTS
+
+from .driver import CRASH, FAILED, NORMAL, PERMANENT, STOPPED, TEMPORARY, TRANSIENT, Driver, specs
+
+ONE_FOR_ALL, REST_FOR_ONE = Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE
+
+
+@pytest.mark.parametrize("exit_class", list(ExitClass))
+@pytest.mark.parametrize("restart", list(RestartType))
+def test_a_child_is_restarted_as_its_restart_type_says(restart: RestartType, exit_class: ExitClass) -> None:
+    driver = Driver(specs("a", restart=restart))
+    told = driver.exits("a", Exit(exit_class, "x"))
+    normal = exit_class in (ExitClass.NORMAL, ExitClass.SHUTDOWN)
+    if RESTARTS[restart, normal]:
+        assert told == ["report a restart", "start a2"]
+    else:
+        assert told == ["report a leave"]
+        assert f"{exit_class} (x): a {restart} child is not restarted" == driver.report().why
+
+
+def test_the_table_of_restart_types_is_otps() -> None:
+    assert {
+        (PERMANENT, True): True,
+        (PERMANENT, False): True,
+        (TRANSIENT, True): False,
+        (TRANSIENT, False): True,
+        (TEMPORARY, True): False,
+        (TEMPORARY, False): False,
+    } == RESTARTS
+
+
+def test_the_spec_of_a_temporary_child_is_deleted_when_it_ends_and_that_of_a_transient_one_is_kept() -> None:
+    driver = Driver([ChildSpec(id="t", restart=TEMPORARY), ChildSpec(id="u", restart=TRANSIENT)])
+    driver.exits("t")
+    driver.exits("u", NORMAL)
+    assert driver.states() == {"u": "down"}
+    assert driver.core.child("u").detail == "normal (exit 0)"
+
+
+def test_one_for_one_restarts_the_one() -> None:
+    driver = Driver(specs("abc"))
+    assert driver.exits("b") == ["report b restart", "start b2"]
+    assert driver.report().affected == ("b",)
+
+
+def test_one_for_all_stops_the_others_in_reverse_and_starts_all_forward() -> None:
+    driver = Driver(specs("abc"), strategy=ONE_FOR_ALL)
+    told = [word for word in driver.exits("b") if "kill" not in word]
+    assert told == ["report b restart", "stop c1", "stop a1", "start a2", "start b2", "start c2"]
+    assert driver.commands[0].affected == ("a", "b", "c")  # type: ignore[union-attr]
+    assert {1} == {child.restarts for child in driver.core.children()}
+
+
+def test_rest_for_one_restarts_those_started_later() -> None:
+    driver = Driver(specs("abc"), strategy=REST_FOR_ONE)
+    told = [word for word in driver.exits("b") if "kill" not in word]
+    assert told == ["report b restart", "stop c1", "start b2", "start c2"]
+    assert driver.commands[0].affected == ("b", "c")  # type: ignore[union-attr]
+    assert [child.restarts for child in driver.core.children()] == [0, 1, 1]
+
+
+def test_a_temporary_sibling_that_a_restart_stops_is_deleted() -> None:
+    driver = Driver([ChildSpec(id="a"), ChildSpec(id="t", restart=TEMPORARY)], strategy=ONE_FOR_ALL)
+    assert driver.exits("a") == ["report a restart", "stop t1", "set kill t 5", "cancel kill t", "start a2"]
+    assert driver.states() == {"a": "running"}
+
+
+def test_a_group_restart_revives_those_that_were_stopped_by_hand() -> None:
+    driver = Driver(specs("ab"), strategy=ONE_FOR_ALL)
+    driver.terminate("b")
+    assert driver.exits("a") == ["report a restart", "start a2", "start b2"]
+
+
+def test_a_group_restart_costs_one() -> None:
+    driver = Driver(specs("abc"), strategy=ONE_FOR_ALL, max_restarts=2)
+    driver.exits("a")
+    assert driver.core.restarts_in_window(0) == 1
+    assert driver.commands[0].restarts_left == 1  # type: ignore[union-attr]
+
+
+def test_a_sibling_that_ends_while_its_group_is_stopped_costs_nothing_and_is_told() -> None:
+    driver = Driver([*specs("ab"), ChildSpec(id="t", restart=TEMPORARY)], strategy=ONE_FOR_ALL)
+    driver.auto = False
+    driver.exits("a")
+    assert driver.exits("b") == []
+    assert driver.exits("t", STOPPED) == ["cancel kill t", "report b restart", "start a2"]
+    assert driver.core.restarts_in_window(0) == 1
+    assert driver.started("a") == ["start b2"]
+
+
+def test_a_temporary_sibling_that_ends_while_its_group_is_stopped_is_left() -> None:
+    driver = Driver([ChildSpec(id="a"), ChildSpec(id="t", restart=TEMPORARY), ChildSpec(id="b")], strategy=ONE_FOR_ALL)
+    driver.auto = False
+    driver.exits("a")
+    driver.exits("t")
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "report t leave", "start a2"]
+
+
+def test_a_child_that_ends_during_a_restart_it_has_no_part_in_is_handled_after_it() -> None:
+    driver = Driver(specs("abc"), strategy=REST_FOR_ONE, max_restarts=2)
+    driver.auto = False
+    driver.exits("b")
+    assert driver.exits("a") == []
+    driver.exits("c", STOPPED)
+    driver.started("b")
+    assert driver.started("c") == ["report a restart", "stop c2", "set kill c 5"]
+
+
+# ---- intensity --------------------------------------------------------------------------------------
+
+
+def test_more_restarts_than_allowed_stop_the_others_in_reverse_and_end_the_supervisor_with_shutdown() -> None:
+    driver = Driver(specs("abc"))
+    driver.exits("b")
+    assert [w for w in driver.exits("b") if "kill" not in w] == ["report b escalate", "stop c1", "stop a1", "exit shutdown"]
+    assert driver.core.phase == Phase.EXITED
+    words = "reached maximum restart intensity: b: crash (SIGSEGV): more than 1 restarts within 5 s"
+    assert ExitSupervisor(Exit(ExitClass.SHUTDOWN, words)) == driver.commands[-1]
+    assert Report("b", 2, Decision.ESCALATE, "crash (SIGSEGV): more than 1 restarts within 5 s", restarts_left=0) == driver.commands[0]
+
+
+def test_the_window_is_the_supervisors_not_the_childs() -> None:
+    driver = Driver(specs("ab"))
+    driver.exits("a")
+    assert driver.exits("b")[0] == "report b escalate"
+
+
+@pytest.mark.parametrize(("seconds", "decision"), [(5.0, "escalate"), (5.01, "restart")])
+def test_a_restart_counts_for_as_long_as_the_period(seconds: float, decision: str) -> None:
+    driver = Driver(specs("a"))
+    driver.exits("a")
+    driver.pass_time(seconds)
+    assert f"report a {decision}" == driver.exits("a")[0]
+
+
+def test_no_restart_is_allowed_where_none_is() -> None:
+    driver = Driver(specs("a"), max_restarts=0)
+    assert driver.exits("a") == ["report a escalate", "exit shutdown"]
+
+
+def test_time_that_goes_back_stands_still() -> None:
+    driver = Driver(specs("a"), max_restarts=2)
+    driver.now = 100.0
+    driver.exits("a")
+    driver.now = 0.0
+    driver.exits("a")
+    driver.now = 104.0
+    assert driver.exits("a")[0] == "report a escalate"
+
+
+def test_a_restart_window_forgets_only_what_is_old() -> None:
+    window = RestartWindow(3, 10.0)
+    window.add(0.0)
+    window.add(6.0)
+    assert (window.count(10.0), window.left(10.0)) == (2, 1)
+    assert (window.count(10.1), window.left(10.1)) == (1, 2)
+
+
+def test_beyond_the_limit_the_one_child_is_quarantined_where_the_supervisor_says_so() -> None:
+    driver = Driver(specs("ab"), on_limit=OnLimit.QUARANTINE)
+    driver.exits("a")
+    assert driver.exits("a") == ["report a quarantine"]
+    assert driver.states() == {"a": "quarantined", "b": "running"}
+    assert driver.core.child("a").detail == "crash (SIGSEGV): more than 1 restarts within 5 s"
+    driver.pass_time(6)
+    assert driver.exits("b") == ["report b restart", "start b2"]
+
+
+# ---- failed starts during a restart -----------------------------------------------------------------
+
+
+def test_a_failed_restart_costs_one_and_is_tried_again_at_once() -> None:
+    driver = Driver(specs("a"), max_restarts=2)
+    driver.auto = False
+    driver.exits("a")
+    assert driver.start_fails("a") == ["report a restart", "start a3"]
+    assert driver.core.restarts_in_window(0) == 2
+    assert driver.start_fails("a") == ["report a escalate", "exit shutdown"]
+
+
+def test_a_failed_restart_is_tried_again_whatever_its_exit_and_restart_type() -> None:
+    driver = Driver(specs("a", restart=TRANSIENT), max_restarts=2)
+    driver.auto = False
+    driver.exits("a")
+    assert driver.exits("a", NORMAL) == ["report a restart", "start a3"]
+
+
+def test_requests_are_served_between_two_attempts() -> None:
+    driver = Driver(specs("ab"), max_restarts=9)
+    driver.auto = False
+    driver.exits("a")
+    driver.terminate("b")
+    assert driver.start_fails("a") == ["stop b1", "set kill b 5"]
+    assert driver.states()["a"] == "restarting"
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t ok", "report a restart", "start a3"]
+
+
+def test_a_failed_restart_can_be_terminated_before_it_is_tried_again_and_then_the_rest_stays_down() -> None:
+    driver = Driver(specs("abc"), strategy=ONE_FOR_ALL, max_restarts=9)
+    driver.auto = False
+    driver.exits("c")
+    driver.exits("b", STOPPED)
+    assert driver.terminate("a") == ["stop a1"]
+    driver.exits("a", STOPPED)
+    assert driver.start_fails("a") == ["reply t ok"]
+    assert driver.states() == {"a": "down", "b": "down", "c": "down"}
+    assert {None} == {child.waits_for for child in driver.core.children()}
+    assert driver.core.restarts_in_window(0) == 1
+
+
+def test_a_failed_restart_alone_can_be_terminated_before_it_is_tried_again() -> None:
+    driver = Driver(specs("ab"), max_restarts=9)
+    driver.auto = False
+    driver.terminate("b")
+    driver.exits("a")
+    driver.exits("b", STOPPED)
+    driver.terminate("b")
+    assert driver.start_fails("a") == ["reply t ok", "report a restart", "start a3"]
+
+
+def test_a_failed_restart_answers_restarting() -> None:
+    driver = Driver(specs("ab"), max_restarts=9)
+    driver.auto = False
+    driver.exits("a")
+    driver.restart("a")
+    driver.delete("a")
+    assert driver.start_fails("a") == ["reply r restarting", "reply d restarting", "report a restart", "start a3"]
+
+
+def test_rest_for_one_resumes_at_the_child_that_failed() -> None:
+    driver = Driver(specs("abc"), strategy=REST_FOR_ONE, max_restarts=9)
+    driver.auto = False
+    driver.exits("a")
+    driver.exits("c", STOPPED)
+    driver.exits("b", STOPPED)
+    driver.started("a")
+    assert driver.start_fails("b") == ["report b restart", "start b3"]
+    assert driver.started("b") == ["start c2"]
+    driver.started("c")
+    assert driver.states() == {"a": "running", "b": "running", "c": "running"}
+
+
+def test_one_for_all_starts_all_over_again() -> None:
+    driver = Driver(specs("abc"), strategy=ONE_FOR_ALL, max_restarts=9)
+    driver.auto = False
+    driver.exits("a")
+    driver.exits("c", STOPPED)
+    driver.exits("b", STOPPED)
+    driver.started("a")
+    assert driver.start_fails("b") == ["report b restart", "stop a2", "set kill a 5"]
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "start a3"]
+
+
+# ---- auto_shutdown ----------------------------------------------------------------------------------
+
+
+def significant(ids: str, restart: RestartType = TRANSIENT) -> list[ChildSpec]:
+    return specs(ids, restart=restart, significant=True)
+
+
+def test_the_end_of_any_significant_child_shuts_the_supervisor_down() -> None:
+    driver = Driver([*significant("a"), *specs("b")], auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
+    told = driver.exits("a", NORMAL)
+    assert told == ["report a auto_shutdown", "stop b1", "set kill b 5", "cancel kill b", "exit shutdown"]
+    assert ExitSupervisor(Exit(ExitClass.SHUTDOWN, "significant child a ended")) == driver.commands[-1]
+    assert driver.commands[0].why == "normal (exit 0): a transient child is not restarted; it was significant"  # type: ignore[union-attr]
+
+
+def test_a_significant_child_that_is_restarted_has_not_ended() -> None:
+    driver = Driver(significant("a"), auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
+    assert driver.exits("a", FAILED) == ["report a restart", "start a2"]
+
+
+def test_the_end_of_an_insignificant_child_shuts_nothing_down() -> None:
+    for auto_shutdown in AutoShutdown:
+        driver = Driver(specs("ab", restart=TEMPORARY), auto_shutdown=auto_shutdown)
+        assert driver.exits("a") == ["report a leave"]
+
+
+def test_the_end_of_the_last_significant_child_shuts_the_supervisor_down() -> None:
+    driver = Driver([*significant("ab"), *specs("c")], auto_shutdown=AutoShutdown.ALL_SIGNIFICANT)
+    assert driver.exits("a", NORMAL) == ["report a leave"]
+    assert driver.exits("b", NORMAL)[0] == "report b auto_shutdown"
+
+
+def test_a_significant_child_that_restarts_counts_as_active() -> None:
+    driver = Driver(significant("ab"), auto_shutdown=AutoShutdown.ALL_SIGNIFICANT, max_restarts=5)
+    driver.auto = False
+    driver.exits("a")
+    driver.exits("b", NORMAL)
+    assert driver.start_fails("a") == ["report b leave", "report a restart", "start a3"]
+
+
+def test_a_terminated_significant_child_shuts_nothing_down() -> None:
+    driver = Driver(significant("a"), auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
+    assert driver.terminate("a")[-1] == "reply t ok"
+    assert driver.core.phase == Phase.RUNNING
+
+
+def test_a_crash_is_told_before_it_is_dealt_with() -> None:
+    driver = Driver(specs("a"))
+    driver.exits("a", CRASH)
+    assert Report("a", 1, Decision.RESTART, "crash (SIGSEGV)", 0.0, ("a",), 0) == driver.commands[0]

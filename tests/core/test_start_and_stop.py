@@ -1,0 +1,398 @@
+"""Starts in start order, stops in reverse, one at a time, and what ends a child that does not want to stop."""
+
+import copy
+import pickle
+
+import pytest
+
+from suptree.actors.errors import SpecError
+from suptree.actors.exits import Exit, ExitClass
+from suptree.supervisors.child_spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, SupervisorFlags
+from suptree.supervisors.commands import CancelTimer, ExitSupervisor, Reply, SetTimer, StartChild, StopChild
+from suptree.supervisors.core import Phase, SupervisorCore
+from suptree.supervisors.events import (
+    ChildCondemned,
+    ChildExited,
+    ChildIgnored,
+    ChildStarted,
+    ChildStartFailed,
+    ShutdownRequested,
+    SupervisorStarted,
+    TimerFired,
+)
+
+from .driver import CRASH, FAILED, STOPPED, TEMPORARY, TRANSIENT, Driver, specs
+
+
+def test_children_are_started_in_order_one_at_a_time() -> None:
+    driver = Driver(specs("abc"), auto=False, started=False)
+    assert driver.core.phase == Phase.NEW
+    assert driver.feed(SupervisorStarted()) == ["start a1"]
+    assert driver.started("a") == ["start b1"]
+    assert driver.core.phase == Phase.STARTING
+    assert driver.started("b") == ["start c1"]
+    assert driver.started("c") == []
+    assert driver.core.phase == Phase.RUNNING
+    assert driver.states() == {"a": "running", "b": "running", "c": "running"}
+
+
+def test_a_start_names_spec_incarnation_and_restarts() -> None:
+    driver = Driver(specs("a"))
+    driver.exits("a")
+    start = next(c for c in driver.commands if isinstance(c, StartChild))
+    assert StartChild(driver.core.spec("a"), 2, 1) == start
+
+
+def test_a_supervisor_without_children_runs() -> None:
+    driver = Driver([])
+    assert driver.core.phase == Phase.RUNNING
+    assert driver.feed(ShutdownRequested()) == ["exit shutdown"]
+
+
+def test_a_second_start_of_the_supervisor_changes_nothing() -> None:
+    driver = Driver(specs("a"))
+    assert driver.feed(SupervisorStarted()) == []
+
+
+def test_children_are_stopped_in_reverse_one_at_a_time() -> None:
+    driver = Driver(specs("abc"))
+    driver.auto = False
+    assert driver.feed(ShutdownRequested()) == ["stop c1", "set kill c 5"]
+    assert driver.core.phase == Phase.SHUTTING_DOWN
+    assert driver.exits("c", STOPPED) == ["cancel kill c", "stop b1", "set kill b 5"]
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "stop a1", "set kill a 5"]
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "exit shutdown"]
+    assert driver.core.phase == Phase.EXITED
+    assert ExitSupervisor(Exit(ExitClass.SHUTDOWN, "shutdown requested")) == driver.commands[-1]
+
+
+def test_a_supervisor_that_never_started_exits_at_once() -> None:
+    driver = Driver(specs("ab"), started=False)
+    assert driver.feed(ShutdownRequested()) == ["exit shutdown"]
+    assert driver.feed(SupervisorStarted()) == []
+
+
+def test_a_child_that_does_not_stop_in_its_time_is_killed() -> None:
+    driver = Driver(specs("a", shutdown=3.0), auto=False)
+    driver.started("a")
+    assert driver.feed(ShutdownRequested()) == ["stop a1", "set kill a 3"]
+    assert StopChild("a", 1, 3.0) == driver.commands[0]
+    assert driver.pass_time(2.9) == []
+    assert driver.pass_time(0.1) == ["kill a1"]
+    assert driver.exits("a", STOPPED) == ["exit shutdown"]
+
+
+def test_a_child_with_infinite_time_has_no_timer() -> None:
+    driver = Driver(specs("a", shutdown=INFINITY), auto=False)
+    driver.started("a")
+    assert driver.feed(ShutdownRequested()) == ["stop a1"]
+
+
+def test_a_brutal_kill_gives_no_time_at_all() -> None:
+    driver = Driver(specs("a", shutdown=BRUTAL_KILL), auto=False)
+    driver.started("a")
+    assert driver.feed(ShutdownRequested()) == ["kill a1"]
+
+
+def test_a_shutdown_of_no_seconds_asks_and_then_kills() -> None:
+    driver = Driver(specs("a", shutdown=0.0), auto=False)
+    driver.started("a")
+    assert driver.feed(ShutdownRequested()) == ["stop a1", "set kill a 0"]
+    assert driver.pass_time(0) == ["kill a1"]
+
+
+def test_a_second_shutdown_request_kills_what_still_stops_and_what_is_left() -> None:
+    driver = Driver(specs("abc"))
+    driver.auto = False
+    driver.feed(ShutdownRequested())
+    assert driver.feed(ShutdownRequested()) == ["cancel kill c", "kill c1"]
+    assert driver.exits("c", STOPPED) == ["kill b1"]
+    assert driver.exits("b", STOPPED) == ["kill a1"]
+    assert driver.exits("a", STOPPED) == ["exit shutdown"]
+    assert driver.feed(ShutdownRequested()) == []
+
+
+def test_a_shutdown_interrupts_starts_and_stops_the_child_that_starts() -> None:
+    driver = Driver(specs("abc"), auto=False)
+    driver.started("a")
+    assert driver.feed(ShutdownRequested()) == ["stop b1", "set kill b 5"]
+    assert driver.feed(ChildStarted("b", 1)) == []
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "stop a1", "set kill a 5"]
+
+
+def test_a_start_that_is_answered_during_a_shutdown_is_noticed() -> None:
+    driver = Driver(specs("abc"))
+    driver.auto = False
+    driver.exits("a")
+    assert driver.feed(ShutdownRequested()) == ["stop c1", "set kill c 5"]
+    assert driver.started("a") == []
+    assert driver.states()["a"] == "running"
+    driver.exits("c", STOPPED)
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "stop a2", "set kill a 5"]
+
+
+@pytest.mark.parametrize("answer", [ChildStartFailed("a", 2, FAILED), ChildIgnored("a", 2), ChildExited("a", 2, FAILED)])
+def test_a_start_that_comes_to_nothing_during_a_shutdown_needs_no_stop(answer: ChildStartFailed | ChildIgnored | ChildExited) -> None:
+    driver = Driver(specs("ab"))
+    driver.auto = False
+    driver.exits("a")
+    assert driver.feed(ShutdownRequested()) == ["stop b1", "set kill b 5"]
+    assert driver.feed(answer) == []
+    assert driver.exits("b", STOPPED)[-1] == "exit shutdown"
+
+
+def test_a_temporary_child_that_ignores_its_start_during_a_shutdown_is_forgotten() -> None:
+    driver = Driver(specs("ab"))
+    driver.auto = False
+    driver.start(ChildSpec(id="t", restart=TEMPORARY))
+    driver.exits("b", CRASH)
+    driver.started("t")
+    driver.delete("a")
+    driver.start(ChildSpec(id="u", restart=TEMPORARY), request="u")
+    driver.started("b")
+    assert driver.states()["u"] == "starting"
+    assert driver.feed(ShutdownRequested()) == ["reply u refused", "stop u1", "set kill u 5"]
+    assert driver.feed(ChildIgnored("u", 1)) == ["cancel kill u", "stop t1", "set kill t 5"]
+    assert list(driver.states()) == ["a", "b", "t"]
+
+
+def test_a_shutdown_waits_for_the_child_that_is_being_stopped_already() -> None:
+    driver = Driver(specs("abc"))
+    driver.auto = False
+    driver.terminate("a")
+    assert driver.feed(ShutdownRequested()) == []
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "reply t ok", "stop c1", "set kill c 5"]
+
+
+def test_a_temporary_child_that_was_being_stopped_at_a_shutdown_is_gone() -> None:
+    driver = Driver([*specs("a"), ChildSpec(id="t", restart=TEMPORARY)])
+    driver.auto = False
+    driver.terminate("t")
+    driver.feed(ShutdownRequested())
+    assert driver.exits("t", STOPPED) == ["cancel kill t", "reply t ok", "stop a1", "set kill a 5"]
+
+
+def test_a_child_that_ends_by_itself_during_a_shutdown_needs_no_stop_and_no_restart() -> None:
+    driver = Driver(specs("ab"))
+    driver.auto = False
+    driver.feed(ShutdownRequested())
+    assert driver.exits("a") == []
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "report a leave", "exit shutdown"]
+    assert driver.report().why == "crash (SIGSEGV), when it was about to be stopped"
+
+
+def test_after_the_exit_nothing_happens_any_more() -> None:
+    driver = Driver(specs("a"))
+    driver.feed(ShutdownRequested())
+    for event in (ChildExited("a", 1, CRASH), ChildStarted("a", 1), ShutdownRequested(), SupervisorStarted(), TimerFired("kill a", 1)):
+        assert driver.feed(event) == []
+    assert driver.core.phase == Phase.EXITED
+
+
+# ---- a start that fails while the supervisor itself starts ------------------------------------------
+
+
+def test_a_first_start_that_fails_ends_the_supervisor_abnormally_after_the_others_are_stopped() -> None:
+    driver = Driver(specs("abc"), auto=False)
+    driver.started("a")
+    assert driver.start_fails("b", Exit(ExitClass.FAILED, "exit 1", last_error="no")) == ["report b escalate", "stop a1", "set kill a 5"]
+    driver.exits("a", STOPPED)
+    assert ExitSupervisor(Exit(ExitClass.FAILED, "failed to start child b: failed (exit 1)", last_error="no")) == driver.commands[-1]
+    assert driver.states() == {"a": "down", "b": "down", "c": "down"}
+
+
+def test_a_child_that_exits_while_it_starts_has_failed_to_start() -> None:
+    driver = Driver(specs("a"), auto=False)
+    assert driver.exits("a") == ["report a escalate", "exit failed"]
+
+
+def test_a_start_that_is_ignored_leaves_the_child_down_and_goes_on() -> None:
+    driver = Driver([ChildSpec(id="a"), ChildSpec(id="t", restart=TEMPORARY), ChildSpec(id="b")], auto=False)
+    assert driver.feed(ChildIgnored("a", 1)) == ["start t1"]
+    assert driver.core.child("a").detail == "its start was ignored"
+    assert driver.feed(ChildIgnored("t", 1)) == ["start b1"]
+    driver.started("b")
+    assert driver.states() == {"a": "down", "b": "running"}
+    assert driver.feed(ChildIgnored("b", 1)) == []
+    assert driver.states()["b"] == "running"
+
+
+@pytest.mark.parametrize("policy", [{"hold": True}, {"park": True}, {"max_restarts": 3}])
+def test_a_child_with_a_policy_of_its_own_may_fail_while_the_supervisor_starts(policy: dict[str, object]) -> None:
+    driver = Driver([ChildSpec(id="a", **policy), ChildSpec(id="b")], auto=False)  # type: ignore[arg-type]
+    assert driver.start_fails("a") == ["start b1"]
+    assert driver.states() == {"a": "restarting", "b": "starting"}
+    assert driver.started("b") == ["report a restart", "start a2"]
+    assert driver.core.child("a").restarts == 1
+
+
+def test_a_temporary_child_with_a_policy_of_its_own_that_fails_to_start_is_forgotten() -> None:
+    driver = Driver([ChildSpec(id="t", restart=TEMPORARY, hold=True), ChildSpec(id="b")], auto=False)
+    assert driver.start_fails("t") == ["report t leave", "start b1"]
+    assert driver.commands[0].why == "failed (exit 1): a temporary child is not restarted"  # type: ignore[union-attr]
+    assert driver.states() == {"b": "starting"}
+
+
+# ---- a cause that was recorded ----------------------------------------------------------------------
+
+
+def test_a_condemned_child_is_stopped_and_its_exit_has_the_recorded_cause() -> None:
+    driver = Driver(specs("a", restart=TRANSIENT), auto=False)
+    driver.started("a")
+    assert driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent for 10 s")) == ["stop a1", "set kill a 5"]
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "report a restart", "start a2"]
+    assert driver.commands[1].why == "hung (silent for 10 s)"  # type: ignore[union-attr]
+    driver.started("a")
+    assert driver.exits("a")[:1] == ["report a escalate"]
+    assert driver.report().why == "crash (SIGSEGV): more than 1 restarts within 5 s"
+
+
+def test_a_condemned_child_that_does_not_stop_is_killed() -> None:
+    driver = Driver(specs("a"), auto=False)
+    driver.started("a")
+    driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
+    assert driver.pass_time(5) == ["kill a1"]
+
+
+def test_a_child_is_condemned_once() -> None:
+    driver = Driver(specs("a"), auto=False)
+    driver.started("a")
+    driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
+    assert driver.feed(ChildCondemned("a", 1, ExitClass.BUDGET, "too much")) == []
+    driver.exits("a", STOPPED)
+    assert driver.report().why == "hung (silent)"
+
+
+def test_a_child_condemned_while_it_starts_has_failed_to_start() -> None:
+    driver = Driver(specs("a", max_restarts=1), auto=False)
+    assert driver.feed(ChildCondemned("a", 1, ExitClass.STARTUP_TIMEOUT, "not ready in 30 s")) == ["stop a1", "set kill a 5"]
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "report a restart", "start a2"]
+    assert driver.report().why == "startup_timeout (not ready in 30 s)"
+    assert driver.feed(ChildCondemned("a", 2, ExitClass.STARTUP_TIMEOUT, "not ready in 30 s")) == ["stop a2", "set kill a 5"]
+    assert driver.feed(ChildStartFailed("a", 2, STOPPED)) == ["cancel kill a", "report a quarantine"]
+
+
+def test_a_condemned_child_that_ends_while_others_are_dealt_with_waits_for_its_turn() -> None:
+    driver = Driver(specs("ab"))
+    driver.auto = False
+    driver.terminate("b")
+    driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
+    assert driver.exits("a", STOPPED) == ["cancel kill a"]
+    assert driver.states()["a"] == "stopping"
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t ok", "report a restart", "start a2"]
+
+
+def test_a_condemned_child_that_is_to_be_stopped_anyway_is_not_restarted() -> None:
+    driver = Driver(specs("a"))
+    driver.auto = False
+    driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
+    assert driver.feed(ShutdownRequested()) == []
+    assert driver.exits("a", STOPPED) == ["cancel kill a", "exit shutdown"]
+
+
+def test_an_old_or_unknown_incarnation_cannot_be_condemned() -> None:
+    driver = Driver(specs("a"))
+    driver.exits("a")
+    assert driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent")) == []
+    assert driver.feed(ChildCondemned("x", 1, ExitClass.HUNG, "silent")) == []
+
+
+# ---- stale and duplicate events ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ChildStarted("a", 1),
+        ChildStarted("a", 2),
+        ChildStarted("a", 3),
+        ChildStarted("x", 1),
+        ChildStartFailed("a", 1, FAILED),
+        ChildStartFailed("a", 2, FAILED),
+        ChildStartFailed("x", 1, FAILED),
+        ChildIgnored("a", 1),
+        ChildIgnored("a", 2),
+        ChildIgnored("x", 1),
+        ChildExited("a", 1, CRASH),
+        ChildExited("a", 3, CRASH),
+        ChildExited("x", 1, CRASH),
+        TimerFired("kill a", 1),
+        TimerFired("resume a", 1),
+    ],
+)
+def test_an_event_that_is_late_or_comes_twice_changes_nothing(event: ChildStarted) -> None:
+    driver = Driver(specs("ab"))
+    driver.exits("a")
+    before = driver.core.children()
+    assert driver.feed(event) == []
+    assert before == driver.core.children()
+
+
+def test_an_exit_that_is_told_twice_is_handled_once() -> None:
+    driver = Driver(specs("ab"))
+    driver.auto = False
+    driver.terminate("b")
+    assert driver.exits("a") == []
+    assert driver.exits("a") == []
+    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t ok", "report a restart", "start a2"]
+    assert driver.started("a") == []
+
+
+def test_a_timer_of_an_older_generation_does_nothing() -> None:
+    driver = Driver(specs("ab"), auto=False)
+    driver.started("a")
+    driver.started("b")
+    driver.terminate("a")
+    old = next(c for c in driver.commands if isinstance(c, SetTimer))
+    driver.exits("a", STOPPED)
+    driver.restart("a")
+    driver.started("a")
+    driver.terminate("a")
+    new = next(c for c in driver.commands if isinstance(c, SetTimer))
+    assert old.name == new.name
+    assert old.generation != new.generation
+    assert driver.feed(TimerFired(old.name, old.generation)) == []
+    assert driver.feed(TimerFired(new.name, new.generation)) == ["kill a2"]
+    assert driver.feed(TimerFired(new.name, new.generation)) == []
+
+
+def test_timers_have_names_of_their_own() -> None:
+    driver = Driver(specs("ab"))
+    driver.auto = False
+    driver.terminate("a")
+    driver.exits("a", STOPPED)
+    assert CancelTimer("kill a") == driver.commands[0]
+    assert Reply("t", driver.commands[1].answer) == driver.commands[1]  # type: ignore[union-attr]
+
+
+# ---- what the core is ---------------------------------------------------------------------------
+
+
+def test_a_core_can_be_copied_and_pickled() -> None:
+    driver = Driver(specs("ab"))
+    for twin in (copy.deepcopy(driver.core), pickle.loads(pickle.dumps(driver.core))):  # noqa: S301
+        assert driver.core.children() == twin.children()
+        assert [f"start {c.spec.id}{c.incarnation}" for c in twin.handle(ChildExited("a", 1, CRASH), 1.0)[1:]] == ["start a2"]
+    assert driver.states() == {"a": "running", "b": "running"}
+
+
+def test_a_core_can_be_read() -> None:
+    flags = SupervisorFlags(max_restarts=7)
+    core = SupervisorCore(flags, specs("a"))
+    assert flags == core.flags
+    assert core.spec("a").id == "a"
+    assert core.restarts_in_window(0.0) == 0
+    with pytest.raises(KeyError):
+        core.child("x")
+
+
+def test_the_same_id_twice_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"^a: this id stands twice among the children$"):
+        SupervisorCore(SupervisorFlags(), specs("aba"))
+
+
+def test_a_significant_child_needs_auto_shutdown() -> None:
+    significant = ChildSpec(id="a", restart=TRANSIENT, significant=True)
+    with pytest.raises(SpecError, match=r"^a: a significant child needs a supervisor with auto_shutdown$"):
+        SupervisorCore(SupervisorFlags(), [significant])
+    SupervisorCore(SupervisorFlags(auto_shutdown=AutoShutdown.ANY_SIGNIFICANT), [significant])
