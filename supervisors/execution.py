@@ -322,7 +322,7 @@ class Execution:
                     self.forget(child)
             case Decision.AUTO_SHUTDOWN:
                 self.shut_down(Exit(ExitClass.SHUTDOWN, f"significant child {child.spec.id} ended"))
-            case Decision.ESCALATE:
+            case _:  # ESCALATE
                 self.shut_down(Exit(ExitClass.SHUTDOWN, f"reached maximum restart intensity: {child.spec.id}: {outcome.why}"))
 
     def restart(self, child: Child, counts: bool) -> None:
@@ -332,13 +332,11 @@ class Execution:
 
     def range(self, child: Child) -> tuple[str, ...]:
         """The ids that a restart of this child takes along, itself among them, in start order."""
-        match self.flags.strategy:
-            case Strategy.ONE_FOR_ONE:
-                return (child.spec.id,)
-            case Strategy.ONE_FOR_ALL:
-                return tuple(self.children)
-            case Strategy.REST_FOR_ONE:
-                return tuple(dropwhile(lambda child_id: child_id != child.spec.id, self.children))
+        if self.flags.strategy is Strategy.ONE_FOR_ONE:
+            return (child.spec.id,)
+        if self.flags.strategy is Strategy.ONE_FOR_ALL:
+            return tuple(self.children)
+        return tuple(dropwhile(lambda child_id: child_id != child.spec.id, self.children))
 
     def _wait(self, child: Child, step: Step, outcome: Outcome) -> None:
         """The child comes back later, and so do those that its strategy takes along: one timer serves all."""

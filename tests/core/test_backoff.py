@@ -3,14 +3,13 @@
 from itertools import islice
 
 import pytest
-
 from suptree.actors.errors import SpecError
 from suptree.actors.exits import ExitClass
 from suptree.supervisors.backoff import check_limits, delay_before, is_healthy, steps
 from suptree.supervisors.child_spec import Backoff, ChildSpec, OnLimit, RestartType, Strategy, SupervisorFlags
 from suptree.supervisors.commands import Report, SetTimer
 from suptree.supervisors.core import SupervisorCore
-from suptree.supervisors.events import ShutdownRequested
+from suptree.supervisors.events import ChildCondemned, ShutdownRequested
 from suptree.supervisors.spread import EvenSpread
 
 from .driver import CRASH, FAILED, STOPPED, TRANSIENT, Driver, high, specs
@@ -329,8 +328,6 @@ def test_a_core_without_randomness_uses_the_even_spread() -> None:
 
 
 def test_a_hang_in_a_long_life_is_forgiven_as_well() -> None:
-    from suptree.supervisors.events import ChildCondemned
-
     driver = Driver(specs("a", backoff=Backoff(), restart=TRANSIENT), **PATIENT)
     driver.exits("a", FAILED)
     driver.exits("a", FAILED)

@@ -209,7 +209,7 @@ class AnyOrder(RuleBasedStateMachine):
         if self.living.get(event.id) == event.incarnation:
             return
         before = self.core.children(), self.core.phase
-        assert self.core.handle(event, self.now) == []
+        assert [] == self.core.handle(event, self.now)
         assert (self.core.children(), self.core.phase) == before
 
     @rule(data=st.data())
@@ -225,7 +225,7 @@ class AnyOrder(RuleBasedStateMachine):
         """It does nothing."""
         event = data.draw(st.sampled_from(self.stale_timers))
         before = self.core.children()
-        assert self.core.handle(event, self.now) == []
+        assert [] == self.core.handle(event, self.now)
         assert self.core.children() == before
 
     @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 5.0, 60.0, 1e6, -1.0, -1e6]))
@@ -264,7 +264,7 @@ class AnyOrder(RuleBasedStateMachine):
         """Answered at once, whatever is going on."""
         for request in (WhichChildrenRequested, CountChildrenRequested):
             self.ask(request)
-            assert self.answered[len(self.asked) - 1] == 1
+            assert 1 == self.answered[len(self.asked) - 1]
 
     @rule(chance=st.integers(0, 9))
     def shutdown_requested(self, chance: int) -> None:

@@ -26,52 +26,52 @@ TOO_LATE = "the supervisor is shutting down"
 
 def test_start_child_adds_a_child_at_the_end() -> None:
     driver = Driver(specs("b"))
-    assert driver.start(ChildSpec(id="a")) == ["start a1", "reply s ok"]
-    assert list(driver.states()) == ["b", "a"]
+    assert ["start a1", "reply s ok"] == driver.start(ChildSpec(id="a"))
+    assert ["b", "a"] == list(driver.states())
 
 
 def test_start_child_refuses_an_id_that_is_there() -> None:
     driver = Driver(specs("ab"))
     driver.terminate("b")
-    assert driver.start(ChildSpec(id="a")) == ["reply s already_started"]
-    assert driver.start(ChildSpec(id="b")) == ["reply s already_present"]
+    assert ["reply s already_started"] == driver.start(ChildSpec(id="a"))
+    assert ["reply s already_present"] == driver.start(ChildSpec(id="b"))
 
 
 def test_start_child_that_fails_leaves_no_spec_and_costs_nothing() -> None:
     driver = Driver(specs("a"), auto=False)
     driver.started("a")
     driver.start(ChildSpec(id="b"))
-    assert driver.start_fails("b") == ["reply s refused"]
+    assert ["reply s refused"] == driver.start_fails("b")
     assert Reply("s", Answer.REFUSED, "failed (exit 1)") == driver.commands[0]
-    assert driver.states() == {"a": "running"}
-    assert driver.core.restarts_in_window(0) == 0
+    assert {"a": "running"} == driver.states()
+    assert 0 == driver.core.restarts_in_window(0)
 
 
 def test_start_child_that_is_ignored_keeps_the_spec_unless_it_is_temporary() -> None:
     driver = Driver([], auto=False)
     for child_id, restart in (("a", TRANSIENT), ("t", TEMPORARY)):
         driver.start(ChildSpec(id=child_id, restart=restart))
-        assert driver.feed(ChildIgnored(child_id, 1)) == ["reply s ok"]
-    assert driver.states() == {"a": "down"}
+        assert ["reply s ok"] == driver.feed(ChildIgnored(child_id, 1))
+    assert {"a": "down"} == driver.states()
 
 
 def test_start_child_refuses_what_can_never_work() -> None:
     driver = Driver([], max_restarts=10)
-    assert driver.start(ChildSpec(id="a", restart=TRANSIENT, significant=True)) == ["reply s refused"]
-    assert driver.start(ChildSpec(id="a", backoff=Backoff())) == ["reply s refused"]
+    assert ["reply s refused"] == driver.start(ChildSpec(id="a", restart=TRANSIENT, significant=True))
+    assert ["reply s refused"] == driver.start(ChildSpec(id="a", backoff=Backoff()))
     assert isinstance(driver.commands[0], Reply)
     assert "could never be exceeded" in driver.commands[0].value
-    assert driver.states() == {}
+    assert {} == driver.states()
 
 
 def test_an_id_that_comes_back_goes_on_counting_incarnations() -> None:
     driver = Driver([])
-    assert driver.start(ChildSpec(id="a", restart=TEMPORARY), last_incarnation=7) == ["start a8", "reply s ok"]
+    assert ["start a8", "reply s ok"] == driver.start(ChildSpec(id="a", restart=TEMPORARY), last_incarnation=7)
     driver.exits("a")
-    assert driver.start(ChildSpec(id="a")) == ["start a9", "reply s ok"]
+    assert ["start a9", "reply s ok"] == driver.start(ChildSpec(id="a"))
     driver.terminate("a")
     driver.delete("a")
-    assert driver.start(ChildSpec(id="a"), last_incarnation=3) == ["start a10", "reply s ok"]
+    assert ["start a10", "reply s ok"] == driver.start(ChildSpec(id="a"), last_incarnation=3)
 
 
 # ---- terminate_child --------------------------------------------------------------------------------
@@ -79,57 +79,57 @@ def test_an_id_that_comes_back_goes_on_counting_incarnations() -> None:
 
 def test_terminate_child_stops_the_child_and_keeps_the_spec() -> None:
     driver = Driver(specs("ab"))
-    assert driver.terminate("a") == ["stop a1", "set kill a 5", "cancel kill a", "reply t ok"]
-    assert driver.states() == {"a": "down", "b": "running"}
-    assert driver.terminate("a") == ["reply t ok"]
+    assert ["stop a1", "set kill a 5", "cancel kill a", "reply t ok"] == driver.terminate("a")
+    assert {"a": "down", "b": "running"} == driver.states()
+    assert ["reply t ok"] == driver.terminate("a")
 
 
 def test_terminate_child_deletes_a_temporary_child() -> None:
     driver = Driver(specs("a", restart=TEMPORARY))
     driver.terminate("a")
-    assert driver.states() == {}
-    assert driver.terminate("a") == ["reply t not_found"]
+    assert {} == driver.states()
+    assert ["reply t not_found"] == driver.terminate("a")
 
 
 def test_terminate_child_without_grace_kills_at_once() -> None:
     driver = Driver(specs("a"))
-    assert driver.terminate("a", graceful=False) == ["kill a1", "reply t ok"]
+    assert ["kill a1", "reply t ok"] == driver.terminate("a", graceful=False)
 
 
 def test_a_terminated_child_that_does_not_stop_is_killed() -> None:
     driver = Driver(specs("a"))
     driver.auto = False
     driver.terminate("a")
-    assert driver.pass_time(5) == ["kill a1"]
-    assert driver.exits("a", CRASH) == ["reply t ok"]
+    assert ["kill a1"] == driver.pass_time(5)
+    assert ["reply t ok"] == driver.exits("a", CRASH)
 
 
 def test_a_second_terminate_child_stops_harder_and_both_are_answered() -> None:
     driver = Driver(specs("a"))
     driver.auto = False
     driver.terminate("a", "t1")
-    assert driver.terminate("a", "t2") == ["stop a1"]
+    assert ["stop a1"] == driver.terminate("a", "t2")
     assert StopChild("a", 1, 5.0) == driver.commands[0]
-    assert driver.terminate("a", "t3", graceful=False) == ["cancel kill a", "kill a1"]
-    assert driver.terminate("a", "t4") == ["kill a1"]
-    assert driver.exits("a", STOPPED) == ["reply t1 ok", "reply t2 ok", "reply t3 ok", "reply t4 ok"]
-    assert driver.pass_time(60) == []
+    assert ["cancel kill a", "kill a1"] == driver.terminate("a", "t3", graceful=False)
+    assert ["kill a1"] == driver.terminate("a", "t4")
+    assert ["reply t1 ok", "reply t2 ok", "reply t3 ok", "reply t4 ok"] == driver.exits("a", STOPPED)
+    assert [] == driver.pass_time(60)
 
 
 def test_a_child_that_starts_can_be_terminated() -> None:
     driver = Driver(specs("ab"), auto=False)
-    assert driver.terminate("a") == ["stop a1", "set kill a 5"]
-    assert driver.terminate("a", "t2") == ["stop a1"]
-    assert driver.exits("a", STOPPED) == ["cancel kill a", "reply t ok", "reply t2 ok", "start b1"]
+    assert ["stop a1", "set kill a 5"] == driver.terminate("a")
+    assert ["stop a1"] == driver.terminate("a", "t2")
+    assert ["cancel kill a", "reply t ok", "reply t2 ok", "start b1"] == driver.exits("a", STOPPED)
     driver.started("b")
-    assert driver.states() == {"a": "down", "b": "running"}
+    assert {"a": "down", "b": "running"} == driver.states()
 
 
 def test_a_temporary_child_that_starts_can_be_terminated() -> None:
     driver = Driver([ChildSpec(id="t", restart=TEMPORARY), *specs("b")], auto=False)
-    assert driver.terminate("t", graceful=False) == ["kill t1"]
-    assert driver.exits("t", STOPPED) == ["reply t ok", "start b1"]
-    assert driver.states() == {"b": "starting"}
+    assert ["kill t1"] == driver.terminate("t", graceful=False)
+    assert ["reply t ok", "start b1"] == driver.exits("t", STOPPED)
+    assert {"b": "starting"} == driver.states()
 
 
 def test_a_child_that_is_terminated_while_it_is_restarted_stays_down() -> None:
@@ -137,26 +137,26 @@ def test_a_child_that_is_terminated_while_it_is_restarted_stays_down() -> None:
     driver.auto = False
     driver.exits("a")
     driver.terminate("a")
-    assert driver.exits("a", STOPPED) == ["cancel kill a", "reply t ok"]
-    assert driver.states() == {"a": "down"}
+    assert ["cancel kill a", "reply t ok"] == driver.exits("a", STOPPED)
+    assert {"a": "down"} == driver.states()
 
 
 def test_a_start_by_request_that_is_terminated_is_refused() -> None:
     driver = Driver([], auto=False)
     driver.start(ChildSpec(id="a"))
     driver.terminate("a")
-    assert driver.exits("a", STOPPED) == ["cancel kill a", "reply t ok", "reply s refused"]
+    assert ["cancel kill a", "reply t ok", "reply s refused"] == driver.exits("a", STOPPED)
     assert Reply("s", Answer.REFUSED, "it was terminated") == driver.commands[-1]
-    assert driver.states() == {}
+    assert {} == driver.states()
 
 
 def test_a_condemned_child_can_be_terminated() -> None:
     driver = Driver(specs("a"))
     driver.auto = False
     driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
-    assert driver.terminate("a") == ["stop a1"]
-    assert driver.exits("a", STOPPED) == ["cancel kill a", "reply t ok"]
-    assert driver.states() == {"a": "down"}
+    assert ["stop a1"] == driver.terminate("a")
+    assert ["cancel kill a", "reply t ok"] == driver.exits("a", STOPPED)
+    assert {"a": "down"} == driver.states()
 
 
 def test_a_child_that_ends_by_itself_before_its_turn_to_be_terminated_is_not_restarted() -> None:
@@ -164,27 +164,27 @@ def test_a_child_that_ends_by_itself_before_its_turn_to_be_terminated_is_not_res
     driver.auto = False
     driver.terminate("b", "t1")
     driver.terminate("a", "t2")
-    assert driver.exits("a") == []
-    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t1 ok", "report a leave", "reply t2 ok"]
-    assert driver.states() == {"a": "down", "b": "down"}
+    assert [] == driver.exits("a")
+    assert ["cancel kill b", "reply t1 ok", "report a leave", "reply t2 ok"] == driver.exits("b", STOPPED)
+    assert {"a": "down", "b": "down"} == driver.states()
 
 
 def test_terminate_child_of_a_sibling_that_its_group_stops_stops_it_harder_and_waits_as_in_otp() -> None:
     driver = Driver(specs("ab"), strategy=Strategy.ONE_FOR_ALL)
     driver.auto = False
     driver.exits("a")
-    assert driver.terminate("b") == ["stop b1"]
-    assert driver.exits("b", STOPPED) == ["cancel kill b", "start a2"]
+    assert ["stop b1"] == driver.terminate("b")
+    assert ["cancel kill b", "start a2"] == driver.exits("b", STOPPED)
     driver.started("a")
-    assert driver.started("b") == ["stop b2", "set kill b 5"]
-    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t ok"]
+    assert ["stop b2", "set kill b 5"] == driver.started("b")
+    assert ["cancel kill b", "reply t ok"] == driver.exits("b", STOPPED)
 
 
 def test_a_terminated_child_forgets_its_detail() -> None:
     driver = Driver(specs("a", restart=TRANSIENT))
     driver.exits("a", FAILED)
     driver.terminate("a")
-    assert driver.core.child("a").detail == ""
+    assert "" == driver.core.child("a").detail
 
 
 # ---- restart_child and delete_child -----------------------------------------------------------------
@@ -193,9 +193,9 @@ def test_a_terminated_child_forgets_its_detail() -> None:
 def test_restart_child_starts_a_child_that_is_down_and_counts_no_restart() -> None:
     driver = Driver(specs("a"))
     driver.terminate("a")
-    assert driver.restart("a") == ["start a2", "reply r ok"]
-    assert driver.core.child("a").restarts == 0
-    assert driver.core.restarts_in_window(0) == 0
+    assert ["start a2", "reply r ok"] == driver.restart("a")
+    assert 0 == driver.core.child("a").restarts
+    assert 0 == driver.core.restarts_in_window(0)
 
 
 def test_restart_child_that_fails_leaves_the_child_down() -> None:
@@ -203,28 +203,28 @@ def test_restart_child_that_fails_leaves_the_child_down() -> None:
     driver.terminate("a")
     driver.auto = False
     driver.restart("a")
-    assert driver.start_fails("a") == ["reply r refused"]
+    assert ["reply r refused"] == driver.start_fails("a")
     assert (driver.core.child("a").state, driver.core.child("a").detail) == ("down", "failed (exit 1)")
 
 
 def test_a_running_child_is_neither_restarted_nor_deleted() -> None:
     driver = Driver(specs("a"))
-    assert driver.restart("a") == ["reply r running"]
-    assert driver.delete("a") == ["reply d running"]
+    assert ["reply r running"] == driver.restart("a")
+    assert ["reply d running"] == driver.delete("a")
 
 
 def test_a_child_that_is_not_there_is_not_found() -> None:
     driver = Driver([])
-    assert driver.restart("a") == ["reply r not_found"]
-    assert driver.delete("a") == ["reply d not_found"]
-    assert driver.terminate("a") == ["reply t not_found"]
+    assert ["reply r not_found"] == driver.restart("a")
+    assert ["reply d not_found"] == driver.delete("a")
+    assert ["reply t not_found"] == driver.terminate("a")
 
 
 def test_delete_child_deletes_the_spec_of_a_child_that_is_down() -> None:
     driver = Driver(specs("ab"))
     driver.terminate("a")
-    assert driver.delete("a") == ["reply d ok"]
-    assert driver.states() == {"b": "running"}
+    assert ["reply d ok"] == driver.delete("a")
+    assert {"b": "running"} == driver.states()
 
 
 def test_a_child_that_backs_off_answers_restarting() -> None:
@@ -232,10 +232,10 @@ def test_a_child_that_backs_off_answers_restarting() -> None:
     driver.exits("a")
     driver.pass_time(10)
     driver.exits("a")
-    assert driver.states()["a"] == "backing_off"
-    assert driver.restart("a") == ["reply r restarting"]
-    assert driver.delete("a") == ["reply d restarting"]
-    assert driver.start(ChildSpec(id="a")) == ["reply s already_present"]
+    assert "backing_off" == driver.states()["a"]
+    assert ["reply r restarting"] == driver.restart("a")
+    assert ["reply d restarting"] == driver.delete("a")
+    assert ["reply s already_present"] == driver.start(ChildSpec(id="a"))
 
 
 # ---- which_children and count_children --------------------------------------------------------------
@@ -264,20 +264,20 @@ def test_a_child_that_has_ended_is_not_active_even_before_that_is_handled() -> N
 
 def test_requests_that_come_before_the_supervisor_starts_are_served_after_its_children_have_started() -> None:
     driver = Driver(specs("a"), started=False)
-    assert driver.restart("a") == []
-    assert driver.feed(SupervisorStarted()) == ["start a1", "reply r running"]
+    assert [] == driver.restart("a")
+    assert ["start a1", "reply r running"] == driver.feed(SupervisorStarted())
 
 
 def test_requests_that_come_in_the_middle_of_a_restart_are_served_in_order_after_it() -> None:
     driver = Driver(specs("ab"), strategy=Strategy.ONE_FOR_ALL)
     driver.auto = False
     driver.exits("a")
-    assert driver.delete("a", "first") == []
-    assert driver.restart("a", "second") == []
-    assert driver.start(ChildSpec(id="c"), "third") == []
+    assert [] == driver.delete("a", "first")
+    assert [] == driver.restart("a", "second")
+    assert [] == driver.start(ChildSpec(id="c"), "third")
     driver.exits("b", STOPPED)
     driver.started("a")
-    assert driver.started("b") == ["reply first running", "reply second running", "start c1"]
+    assert ["reply first running", "reply second running", "start c1"] == driver.started("b")
 
 
 def test_requests_that_wait_when_the_supervisor_shuts_down_are_answered() -> None:
@@ -292,42 +292,42 @@ def test_requests_that_wait_when_the_supervisor_shuts_down_are_answered() -> Non
         TerminateChildRequested("ta", "a"),
         TerminateChildRequested("tx", "x"),
     ):
-        assert driver.feed(event) == []
-    assert driver.feed(ShutdownRequested()) == ["reply s refused", "reply r refused", "reply d refused", "reply tx not_found"]
+        assert [] == driver.feed(event)
+    assert ["reply s refused", "reply r refused", "reply d refused", "reply tx not_found"] == driver.feed(ShutdownRequested())
     assert Reply("s", Answer.REFUSED, TOO_LATE) == driver.commands[0]
-    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t ok", "report a leave", "reply ta ok", "exit shutdown"]
+    assert ["cancel kill b", "reply t ok", "report a leave", "reply ta ok", "exit shutdown"] == driver.exits("b", STOPPED)
 
 
 def test_a_start_by_request_that_a_shutdown_interrupts_is_refused() -> None:
     driver = Driver([], auto=False)
     driver.start(ChildSpec(id="a"))
-    assert driver.feed(ShutdownRequested()) == ["reply s refused", "stop a1", "set kill a 5"]
+    assert ["reply s refused", "stop a1", "set kill a 5"] == driver.feed(ShutdownRequested())
     assert Reply("s", Answer.REFUSED, TOO_LATE) == driver.commands[0]
-    assert driver.exits("a", STOPPED) == ["cancel kill a", "exit shutdown"]
+    assert ["cancel kill a", "exit shutdown"] == driver.exits("a", STOPPED)
 
 
 def test_requests_during_a_shutdown_are_refused_but_for_terminate_child() -> None:
     driver = Driver([ChildSpec(id="a"), ChildSpec(id="b", shutdown=BRUTAL_KILL), ChildSpec(id="c")])
     driver.auto = False
     driver.feed(ShutdownRequested())
-    assert driver.start(ChildSpec(id="d")) == ["reply s refused"]
-    assert driver.restart("a") == ["reply r refused"]
-    assert driver.delete("a") == ["reply d refused"]
-    assert driver.terminate("x") == ["reply t not_found"]
-    assert driver.terminate("c", "tc") == ["stop c1"]
-    assert driver.terminate("b", "tb") == []
-    assert driver.terminate("a", "ta", graceful=False) == ["kill a1"]
-    assert driver.exits("c", STOPPED) == ["cancel kill c", "reply tc ok", "kill b1"]
-    assert driver.terminate("c", "tc2") == ["reply tc2 ok"]
-    assert driver.exits("a", STOPPED) == []
-    assert driver.exits("b", STOPPED) == ["reply tb ok", "report a leave", "reply ta ok", "exit shutdown"]
+    assert ["reply s refused"] == driver.start(ChildSpec(id="d"))
+    assert ["reply r refused"] == driver.restart("a")
+    assert ["reply d refused"] == driver.delete("a")
+    assert ["reply t not_found"] == driver.terminate("x")
+    assert ["stop c1"] == driver.terminate("c", "tc")
+    assert [] == driver.terminate("b", "tb")
+    assert [] == driver.terminate("a", "ta", graceful=False)
+    assert ["cancel kill c", "reply tc ok", "kill b1"] == driver.exits("c", STOPPED)
+    assert ["reply tc2 ok"] == driver.terminate("c", "tc2")
+    assert [] == driver.exits("a")
+    assert ["reply tb ok", "report a leave", "reply ta ok", "exit shutdown"] == driver.exits("b", STOPPED)
 
 
 def test_requests_after_the_exit_are_answered() -> None:
     driver = Driver(specs("a"))
     driver.feed(ShutdownRequested())
-    assert driver.start(ChildSpec(id="d")) == ["reply s refused"]
-    assert driver.restart("a") == ["reply r refused"]
-    assert driver.delete("a") == ["reply d refused"]
-    assert driver.terminate("a") == ["reply t ok"]
-    assert driver.feed(WhichChildrenRequested("w")) == ["reply w ok"]
+    assert ["reply s refused"] == driver.start(ChildSpec(id="d"))
+    assert ["reply r refused"] == driver.restart("a")
+    assert ["reply d refused"] == driver.delete("a")
+    assert ["reply t ok"] == driver.terminate("a")
+    assert ["reply w ok"] == driver.feed(WhichChildrenRequested("w"))

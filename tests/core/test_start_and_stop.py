@@ -26,14 +26,14 @@ from .driver import CRASH, FAILED, STOPPED, TEMPORARY, TRANSIENT, Driver, specs
 
 def test_children_are_started_in_order_one_at_a_time() -> None:
     driver = Driver(specs("abc"), auto=False, started=False)
-    assert driver.core.phase == Phase.NEW
-    assert driver.feed(SupervisorStarted()) == ["start a1"]
-    assert driver.started("a") == ["start b1"]
-    assert driver.core.phase == Phase.STARTING
-    assert driver.started("b") == ["start c1"]
-    assert driver.started("c") == []
-    assert driver.core.phase == Phase.RUNNING
-    assert driver.states() == {"a": "running", "b": "running", "c": "running"}
+    assert Phase.NEW == driver.core.phase
+    assert ["start a1"] == driver.feed(SupervisorStarted())
+    assert ["start b1"] == driver.started("a")
+    assert Phase.STARTING == driver.core.phase
+    assert ["start c1"] == driver.started("b")
+    assert [] == driver.started("c")
+    assert Phase.RUNNING == driver.core.phase
+    assert {"a": "running", "b": "running", "c": "running"} == driver.states()
 
 
 def test_a_start_names_spec_incarnation_and_restarts() -> None:
@@ -45,90 +45,90 @@ def test_a_start_names_spec_incarnation_and_restarts() -> None:
 
 def test_a_supervisor_without_children_runs() -> None:
     driver = Driver([])
-    assert driver.core.phase == Phase.RUNNING
-    assert driver.feed(ShutdownRequested()) == ["exit shutdown"]
+    assert Phase.RUNNING == driver.core.phase
+    assert ["exit shutdown"] == driver.feed(ShutdownRequested())
 
 
 def test_a_second_start_of_the_supervisor_changes_nothing() -> None:
     driver = Driver(specs("a"))
-    assert driver.feed(SupervisorStarted()) == []
+    assert [] == driver.feed(SupervisorStarted())
 
 
 def test_children_are_stopped_in_reverse_one_at_a_time() -> None:
     driver = Driver(specs("abc"))
     driver.auto = False
-    assert driver.feed(ShutdownRequested()) == ["stop c1", "set kill c 5"]
-    assert driver.core.phase == Phase.SHUTTING_DOWN
-    assert driver.exits("c", STOPPED) == ["cancel kill c", "stop b1", "set kill b 5"]
-    assert driver.exits("b", STOPPED) == ["cancel kill b", "stop a1", "set kill a 5"]
-    assert driver.exits("a", STOPPED) == ["cancel kill a", "exit shutdown"]
-    assert driver.core.phase == Phase.EXITED
+    assert ["stop c1", "set kill c 5"] == driver.feed(ShutdownRequested())
+    assert Phase.SHUTTING_DOWN == driver.core.phase
+    assert ["cancel kill c", "stop b1", "set kill b 5"] == driver.exits("c", STOPPED)
+    assert ["cancel kill b", "stop a1", "set kill a 5"] == driver.exits("b", STOPPED)
+    assert ["cancel kill a", "exit shutdown"] == driver.exits("a", STOPPED)
+    assert Phase.EXITED == driver.core.phase
     assert ExitSupervisor(Exit(ExitClass.SHUTDOWN, "shutdown requested")) == driver.commands[-1]
 
 
 def test_a_supervisor_that_never_started_exits_at_once() -> None:
     driver = Driver(specs("ab"), started=False)
-    assert driver.feed(ShutdownRequested()) == ["exit shutdown"]
-    assert driver.feed(SupervisorStarted()) == []
+    assert ["exit shutdown"] == driver.feed(ShutdownRequested())
+    assert [] == driver.feed(SupervisorStarted())
 
 
 def test_a_child_that_does_not_stop_in_its_time_is_killed() -> None:
     driver = Driver(specs("a", shutdown=3.0), auto=False)
     driver.started("a")
-    assert driver.feed(ShutdownRequested()) == ["stop a1", "set kill a 3"]
+    assert ["stop a1", "set kill a 3"] == driver.feed(ShutdownRequested())
     assert StopChild("a", 1, 3.0) == driver.commands[0]
-    assert driver.pass_time(2.9) == []
-    assert driver.pass_time(0.1) == ["kill a1"]
-    assert driver.exits("a", STOPPED) == ["exit shutdown"]
+    assert [] == driver.pass_time(2.9)
+    assert ["kill a1"] == driver.pass_time(0.1)
+    assert ["exit shutdown"] == driver.exits("a", STOPPED)
 
 
 def test_a_child_with_infinite_time_has_no_timer() -> None:
     driver = Driver(specs("a", shutdown=INFINITY), auto=False)
     driver.started("a")
-    assert driver.feed(ShutdownRequested()) == ["stop a1"]
+    assert ["stop a1"] == driver.feed(ShutdownRequested())
 
 
 def test_a_brutal_kill_gives_no_time_at_all() -> None:
     driver = Driver(specs("a", shutdown=BRUTAL_KILL), auto=False)
     driver.started("a")
-    assert driver.feed(ShutdownRequested()) == ["kill a1"]
+    assert ["kill a1"] == driver.feed(ShutdownRequested())
 
 
 def test_a_shutdown_of_no_seconds_asks_and_then_kills() -> None:
     driver = Driver(specs("a", shutdown=0.0), auto=False)
     driver.started("a")
-    assert driver.feed(ShutdownRequested()) == ["stop a1", "set kill a 0"]
-    assert driver.pass_time(0) == ["kill a1"]
+    assert ["stop a1", "set kill a 0"] == driver.feed(ShutdownRequested())
+    assert ["kill a1"] == driver.pass_time(0)
 
 
 def test_a_second_shutdown_request_kills_what_still_stops_and_what_is_left() -> None:
     driver = Driver(specs("abc"))
     driver.auto = False
     driver.feed(ShutdownRequested())
-    assert driver.feed(ShutdownRequested()) == ["cancel kill c", "kill c1"]
-    assert driver.exits("c", STOPPED) == ["kill b1"]
-    assert driver.exits("b", STOPPED) == ["kill a1"]
-    assert driver.exits("a", STOPPED) == ["exit shutdown"]
-    assert driver.feed(ShutdownRequested()) == []
+    assert ["cancel kill c", "kill c1"] == driver.feed(ShutdownRequested())
+    assert ["kill b1"] == driver.exits("c", STOPPED)
+    assert ["kill a1"] == driver.exits("b", STOPPED)
+    assert ["exit shutdown"] == driver.exits("a", STOPPED)
+    assert [] == driver.feed(ShutdownRequested())
 
 
 def test_a_shutdown_interrupts_starts_and_stops_the_child_that_starts() -> None:
     driver = Driver(specs("abc"), auto=False)
     driver.started("a")
-    assert driver.feed(ShutdownRequested()) == ["stop b1", "set kill b 5"]
-    assert driver.feed(ChildStarted("b", 1)) == []
-    assert driver.exits("b", STOPPED) == ["cancel kill b", "stop a1", "set kill a 5"]
+    assert ["stop b1", "set kill b 5"] == driver.feed(ShutdownRequested())
+    assert [] == driver.feed(ChildStarted("b", 1))
+    assert ["cancel kill b", "stop a1", "set kill a 5"] == driver.exits("b", STOPPED)
 
 
 def test_a_start_that_is_answered_during_a_shutdown_is_noticed() -> None:
     driver = Driver(specs("abc"))
     driver.auto = False
     driver.exits("a")
-    assert driver.feed(ShutdownRequested()) == ["stop c1", "set kill c 5"]
-    assert driver.started("a") == []
-    assert driver.states()["a"] == "running"
+    assert ["stop c1", "set kill c 5"] == driver.feed(ShutdownRequested())
+    assert [] == driver.started("a")
+    assert "running" == driver.states()["a"]
     driver.exits("c", STOPPED)
-    assert driver.exits("b", STOPPED) == ["cancel kill b", "stop a2", "set kill a 5"]
+    assert ["cancel kill b", "stop a2", "set kill a 5"] == driver.exits("b", STOPPED)
 
 
 @pytest.mark.parametrize("answer", [ChildStartFailed("a", 2, FAILED), ChildIgnored("a", 2), ChildExited("a", 2, FAILED)])
@@ -136,9 +136,9 @@ def test_a_start_that_comes_to_nothing_during_a_shutdown_needs_no_stop(answer: C
     driver = Driver(specs("ab"))
     driver.auto = False
     driver.exits("a")
-    assert driver.feed(ShutdownRequested()) == ["stop b1", "set kill b 5"]
-    assert driver.feed(answer) == []
-    assert driver.exits("b", STOPPED)[-1] == "exit shutdown"
+    assert ["stop b1", "set kill b 5"] == driver.feed(ShutdownRequested())
+    assert [] == driver.feed(answer)
+    assert "exit shutdown" == driver.exits("b", STOPPED)[-1]
 
 
 def test_a_temporary_child_that_ignores_its_start_during_a_shutdown_is_forgotten() -> None:
@@ -150,18 +150,18 @@ def test_a_temporary_child_that_ignores_its_start_during_a_shutdown_is_forgotten
     driver.delete("a")
     driver.start(ChildSpec(id="u", restart=TEMPORARY), request="u")
     driver.started("b")
-    assert driver.states()["u"] == "starting"
-    assert driver.feed(ShutdownRequested()) == ["reply u refused", "stop u1", "set kill u 5"]
-    assert driver.feed(ChildIgnored("u", 1)) == ["cancel kill u", "stop t1", "set kill t 5"]
-    assert list(driver.states()) == ["a", "b", "t"]
+    assert "starting" == driver.states()["u"]
+    assert ["reply u refused", "stop u1", "set kill u 5"] == driver.feed(ShutdownRequested())
+    assert ["cancel kill u", "stop t1", "set kill t 5"] == driver.feed(ChildIgnored("u", 1))
+    assert ["a", "b", "t"] == list(driver.states())
 
 
 def test_a_shutdown_waits_for_the_child_that_is_being_stopped_already() -> None:
     driver = Driver(specs("abc"))
     driver.auto = False
     driver.terminate("a")
-    assert driver.feed(ShutdownRequested()) == []
-    assert driver.exits("a", STOPPED) == ["cancel kill a", "reply t ok", "stop c1", "set kill c 5"]
+    assert [] == driver.feed(ShutdownRequested())
+    assert ["cancel kill a", "reply t ok", "stop c1", "set kill c 5"] == driver.exits("a", STOPPED)
 
 
 def test_a_temporary_child_that_was_being_stopped_at_a_shutdown_is_gone() -> None:
@@ -169,24 +169,24 @@ def test_a_temporary_child_that_was_being_stopped_at_a_shutdown_is_gone() -> Non
     driver.auto = False
     driver.terminate("t")
     driver.feed(ShutdownRequested())
-    assert driver.exits("t", STOPPED) == ["cancel kill t", "reply t ok", "stop a1", "set kill a 5"]
+    assert ["cancel kill t", "reply t ok", "stop a1", "set kill a 5"] == driver.exits("t", STOPPED)
 
 
 def test_a_child_that_ends_by_itself_during_a_shutdown_needs_no_stop_and_no_restart() -> None:
     driver = Driver(specs("ab"))
     driver.auto = False
     driver.feed(ShutdownRequested())
-    assert driver.exits("a") == []
-    assert driver.exits("b", STOPPED) == ["cancel kill b", "report a leave", "exit shutdown"]
-    assert driver.report().why == "crash (SIGSEGV), when it was about to be stopped"
+    assert [] == driver.exits("a")
+    assert ["cancel kill b", "report a leave", "exit shutdown"] == driver.exits("b", STOPPED)
+    assert "crash (SIGSEGV), when it was about to be stopped" == driver.report().why
 
 
 def test_after_the_exit_nothing_happens_any_more() -> None:
     driver = Driver(specs("a"))
     driver.feed(ShutdownRequested())
     for event in (ChildExited("a", 1, CRASH), ChildStarted("a", 1), ShutdownRequested(), SupervisorStarted(), TimerFired("kill a", 1)):
-        assert driver.feed(event) == []
-    assert driver.core.phase == Phase.EXITED
+        assert [] == driver.feed(event)
+    assert Phase.EXITED == driver.core.phase
 
 
 # ---- a start that fails while the supervisor itself starts ------------------------------------------
@@ -195,42 +195,42 @@ def test_after_the_exit_nothing_happens_any_more() -> None:
 def test_a_first_start_that_fails_ends_the_supervisor_abnormally_after_the_others_are_stopped() -> None:
     driver = Driver(specs("abc"), auto=False)
     driver.started("a")
-    assert driver.start_fails("b", Exit(ExitClass.FAILED, "exit 1", last_error="no")) == ["report b escalate", "stop a1", "set kill a 5"]
+    assert ["report b escalate", "stop a1", "set kill a 5"] == driver.start_fails("b", Exit(ExitClass.FAILED, "exit 1", last_error="no"))
     driver.exits("a", STOPPED)
     assert ExitSupervisor(Exit(ExitClass.FAILED, "failed to start child b: failed (exit 1)", last_error="no")) == driver.commands[-1]
-    assert driver.states() == {"a": "down", "b": "down", "c": "down"}
+    assert {"a": "down", "b": "down", "c": "down"} == driver.states()
 
 
 def test_a_child_that_exits_while_it_starts_has_failed_to_start() -> None:
     driver = Driver(specs("a"), auto=False)
-    assert driver.exits("a") == ["report a escalate", "exit failed"]
+    assert ["report a escalate", "exit failed"] == driver.exits("a")
 
 
 def test_a_start_that_is_ignored_leaves_the_child_down_and_goes_on() -> None:
     driver = Driver([ChildSpec(id="a"), ChildSpec(id="t", restart=TEMPORARY), ChildSpec(id="b")], auto=False)
-    assert driver.feed(ChildIgnored("a", 1)) == ["start t1"]
-    assert driver.core.child("a").detail == "its start was ignored"
-    assert driver.feed(ChildIgnored("t", 1)) == ["start b1"]
+    assert ["start t1"] == driver.feed(ChildIgnored("a", 1))
+    assert "its start was ignored" == driver.core.child("a").detail
+    assert ["start b1"] == driver.feed(ChildIgnored("t", 1))
     driver.started("b")
-    assert driver.states() == {"a": "down", "b": "running"}
-    assert driver.feed(ChildIgnored("b", 1)) == []
-    assert driver.states()["b"] == "running"
+    assert {"a": "down", "b": "running"} == driver.states()
+    assert [] == driver.feed(ChildIgnored("b", 1))
+    assert "running" == driver.states()["b"]
 
 
 @pytest.mark.parametrize("policy", [{"hold": True}, {"park": True}, {"max_restarts": 3}])
 def test_a_child_with_a_policy_of_its_own_may_fail_while_the_supervisor_starts(policy: dict[str, object]) -> None:
     driver = Driver([ChildSpec(id="a", **policy), ChildSpec(id="b")], auto=False)  # type: ignore[arg-type]
-    assert driver.start_fails("a") == ["start b1"]
-    assert driver.states() == {"a": "restarting", "b": "starting"}
-    assert driver.started("b") == ["report a restart", "start a2"]
-    assert driver.core.child("a").restarts == 1
+    assert ["start b1"] == driver.start_fails("a")
+    assert {"a": "restarting", "b": "starting"} == driver.states()
+    assert ["report a restart", "start a2"] == driver.started("b")
+    assert 1 == driver.core.child("a").restarts
 
 
 def test_a_temporary_child_with_a_policy_of_its_own_that_fails_to_start_is_forgotten() -> None:
     driver = Driver([ChildSpec(id="t", restart=TEMPORARY, hold=True), ChildSpec(id="b")], auto=False)
-    assert driver.start_fails("t") == ["report t leave", "start b1"]
-    assert driver.commands[0].why == "failed (exit 1): a temporary child is not restarted"  # type: ignore[union-attr]
-    assert driver.states() == {"b": "starting"}
+    assert ["report t leave", "start b1"] == driver.start_fails("t")
+    assert "failed (exit 1): a temporary child is not restarted" == driver.commands[0].why  # type: ignore[union-attr]
+    assert {"b": "starting"} == driver.states()
 
 
 # ---- a cause that was recorded ----------------------------------------------------------------------
@@ -239,37 +239,37 @@ def test_a_temporary_child_with_a_policy_of_its_own_that_fails_to_start_is_forgo
 def test_a_condemned_child_is_stopped_and_its_exit_has_the_recorded_cause() -> None:
     driver = Driver(specs("a", restart=TRANSIENT), auto=False)
     driver.started("a")
-    assert driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent for 10 s")) == ["stop a1", "set kill a 5"]
-    assert driver.exits("a", STOPPED) == ["cancel kill a", "report a restart", "start a2"]
-    assert driver.commands[1].why == "hung (silent for 10 s)"  # type: ignore[union-attr]
+    assert ["stop a1", "set kill a 5"] == driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent for 10 s"))
+    assert ["cancel kill a", "report a restart", "start a2"] == driver.exits("a", STOPPED)
+    assert "hung (silent for 10 s)" == driver.commands[1].why  # type: ignore[union-attr]
     driver.started("a")
-    assert driver.exits("a")[:1] == ["report a escalate"]
-    assert driver.report().why == "crash (SIGSEGV): more than 1 restarts within 5 s"
+    assert ["report a escalate"] == driver.exits("a")[:1]
+    assert "crash (SIGSEGV): more than 1 restarts within 5 s" == driver.report().why
 
 
 def test_a_condemned_child_that_does_not_stop_is_killed() -> None:
     driver = Driver(specs("a"), auto=False)
     driver.started("a")
     driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
-    assert driver.pass_time(5) == ["kill a1"]
+    assert ["kill a1"] == driver.pass_time(5)
 
 
 def test_a_child_is_condemned_once() -> None:
     driver = Driver(specs("a"), auto=False)
     driver.started("a")
     driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
-    assert driver.feed(ChildCondemned("a", 1, ExitClass.BUDGET, "too much")) == []
+    assert [] == driver.feed(ChildCondemned("a", 1, ExitClass.BUDGET, "too much"))
     driver.exits("a", STOPPED)
-    assert driver.report().why == "hung (silent)"
+    assert "hung (silent)" == driver.report().why
 
 
 def test_a_child_condemned_while_it_starts_has_failed_to_start() -> None:
     driver = Driver(specs("a", max_restarts=1), auto=False)
-    assert driver.feed(ChildCondemned("a", 1, ExitClass.STARTUP_TIMEOUT, "not ready in 30 s")) == ["stop a1", "set kill a 5"]
-    assert driver.exits("a", STOPPED) == ["cancel kill a", "report a restart", "start a2"]
-    assert driver.report().why == "startup_timeout (not ready in 30 s)"
-    assert driver.feed(ChildCondemned("a", 2, ExitClass.STARTUP_TIMEOUT, "not ready in 30 s")) == ["stop a2", "set kill a 5"]
-    assert driver.feed(ChildStartFailed("a", 2, STOPPED)) == ["cancel kill a", "report a quarantine"]
+    assert ["stop a1", "set kill a 5"] == driver.feed(ChildCondemned("a", 1, ExitClass.STARTUP_TIMEOUT, "not ready in 30 s"))
+    assert ["cancel kill a", "report a restart", "start a2"] == driver.exits("a", STOPPED)
+    assert "startup_timeout (not ready in 30 s)" == driver.report().why
+    assert ["stop a2", "set kill a 5"] == driver.feed(ChildCondemned("a", 2, ExitClass.STARTUP_TIMEOUT, "not ready in 30 s"))
+    assert ["cancel kill a", "report a quarantine"] == driver.feed(ChildStartFailed("a", 2, STOPPED))
 
 
 def test_a_condemned_child_that_ends_while_others_are_dealt_with_waits_for_its_turn() -> None:
@@ -277,24 +277,24 @@ def test_a_condemned_child_that_ends_while_others_are_dealt_with_waits_for_its_t
     driver.auto = False
     driver.terminate("b")
     driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
-    assert driver.exits("a", STOPPED) == ["cancel kill a"]
-    assert driver.states()["a"] == "stopping"
-    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t ok", "report a restart", "start a2"]
+    assert ["cancel kill a"] == driver.exits("a", STOPPED)
+    assert "stopping" == driver.states()["a"]
+    assert ["cancel kill b", "reply t ok", "report a restart", "start a2"] == driver.exits("b", STOPPED)
 
 
 def test_a_condemned_child_that_is_to_be_stopped_anyway_is_not_restarted() -> None:
     driver = Driver(specs("a"))
     driver.auto = False
     driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
-    assert driver.feed(ShutdownRequested()) == []
-    assert driver.exits("a", STOPPED) == ["cancel kill a", "exit shutdown"]
+    assert [] == driver.feed(ShutdownRequested())
+    assert ["cancel kill a", "exit shutdown"] == driver.exits("a", STOPPED)
 
 
 def test_an_old_or_unknown_incarnation_cannot_be_condemned() -> None:
     driver = Driver(specs("a"))
     driver.exits("a")
-    assert driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent")) == []
-    assert driver.feed(ChildCondemned("x", 1, ExitClass.HUNG, "silent")) == []
+    assert [] == driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
+    assert [] == driver.feed(ChildCondemned("x", 1, ExitClass.HUNG, "silent"))
 
 
 # ---- stale and duplicate events ---------------------------------------------------------------------
@@ -324,7 +324,7 @@ def test_an_event_that_is_late_or_comes_twice_changes_nothing(event: ChildStarte
     driver = Driver(specs("ab"))
     driver.exits("a")
     before = driver.core.children()
-    assert driver.feed(event) == []
+    assert [] == driver.feed(event)
     assert before == driver.core.children()
 
 
@@ -332,10 +332,10 @@ def test_an_exit_that_is_told_twice_is_handled_once() -> None:
     driver = Driver(specs("ab"))
     driver.auto = False
     driver.terminate("b")
-    assert driver.exits("a") == []
-    assert driver.exits("a") == []
-    assert driver.exits("b", STOPPED) == ["cancel kill b", "reply t ok", "report a restart", "start a2"]
-    assert driver.started("a") == []
+    assert [] == driver.exits("a")
+    assert [] == driver.exits("a")
+    assert ["cancel kill b", "reply t ok", "report a restart", "start a2"] == driver.exits("b", STOPPED)
+    assert [] == driver.started("a")
 
 
 def test_a_timer_of_an_older_generation_does_nothing() -> None:
@@ -351,9 +351,9 @@ def test_a_timer_of_an_older_generation_does_nothing() -> None:
     new = next(c for c in driver.commands if isinstance(c, SetTimer))
     assert old.name == new.name
     assert old.generation != new.generation
-    assert driver.feed(TimerFired(old.name, old.generation)) == []
-    assert driver.feed(TimerFired(new.name, new.generation)) == ["kill a2"]
-    assert driver.feed(TimerFired(new.name, new.generation)) == []
+    assert [] == driver.feed(TimerFired(old.name, old.generation))
+    assert ["kill a2"] == driver.feed(TimerFired(new.name, new.generation))
+    assert [] == driver.feed(TimerFired(new.name, new.generation))
 
 
 def test_timers_have_names_of_their_own() -> None:
@@ -372,16 +372,16 @@ def test_a_core_can_be_copied_and_pickled() -> None:
     driver = Driver(specs("ab"))
     for twin in (copy.deepcopy(driver.core), pickle.loads(pickle.dumps(driver.core))):  # noqa: S301
         assert driver.core.children() == twin.children()
-        assert [f"start {c.spec.id}{c.incarnation}" for c in twin.handle(ChildExited("a", 1, CRASH), 1.0)[1:]] == ["start a2"]
-    assert driver.states() == {"a": "running", "b": "running"}
+        assert ["start a2"] == [f"start {c.spec.id}{c.incarnation}" for c in twin.handle(ChildExited("a", 1, CRASH), 1.0)[1:]]
+    assert {"a": "running", "b": "running"} == driver.states()
 
 
 def test_a_core_can_be_read() -> None:
     flags = SupervisorFlags(max_restarts=7)
     core = SupervisorCore(flags, specs("a"))
     assert flags == core.flags
-    assert core.spec("a").id == "a"
-    assert core.restarts_in_window(0.0) == 0
+    assert "a" == core.spec("a").id
+    assert 0 == core.restarts_in_window(0.0)
     with pytest.raises(KeyError):
         core.child("x")
 

@@ -1,0 +1,69 @@
+"""The tables in docs/semantics.md, made from the tables in the code: `python -m tests.core.semantics_tables` writes them anew."""
+
+import pathlib
+import re
+
+from suptree.supervisors.backoff import HEALTHY_AFTER, JITTER
+from suptree.supervisors.child import TRANSITIONS, ChildState, Step
+from suptree.supervisors.child_spec import Backoff, RestartType
+from suptree.supervisors.fingerprint import ALIKE_LIMIT
+from suptree.supervisors.park import DEFAULT_RETRY_AFTER, LEAST_SPREAD, LEAST_WAIT, SPREAD
+from suptree.supervisors.rules import OWN_RULES, RESTARTS
+
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "semantics.md"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def restart_types() -> str:
+    """OTP's table."""
+    rows = [[f"`{r}`", *("restarted" if RESTARTS[r, normal] else "left down" for normal in (True, False))] for r in RestartType]
+    return table(["restart type", "`normal`, `shutdown`", "any other exit class"], rows)
+
+
+def transitions() -> str:
+    """The states of a child."""
+    rows = [[f"`{s}`", *(f"`{TRANSITIONS[s][step]}`" if step in TRANSITIONS[s] else "" for step in Step)] for s in ChildState]
+    return table(["", *(step.replace("_", " ") for step in Step)], rows)
+
+
+def own_rules() -> str:
+    """The rules that a child's spec turns on."""
+    return table(["if the spec has …", "decision"], [[str(rule.__doc__), f"`{decision}`"] for rule, decision in OWN_RULES])
+
+
+def numbers() -> str:
+    """The constants of the policies."""
+    backoff = Backoff()
+    rows = [
+        ["backoff before restart 1 in a row", "none"],
+        [
+            "backoff before restart n in a row",
+            f"min({backoff.cap:g} s, {backoff.base:g} s · 2^(n-2)) · uniform({JITTER[0]:g}, {JITTER[1]:g}); base and cap by the spec",
+        ],
+        ["restarts in a row are forgotten after", f"{backoff.healthy_after:g} s of life; by the spec"],
+        ["failures alike that are held", f"{ALIKE_LIMIT}; forgotten after {HEALTHY_AFTER:g} s of life, or what the backoff says"],
+        ["park that does not say how long", f"{DEFAULT_RETRY_AFTER:g} s"],
+        ["shortest park", f"{LEAST_WAIT:g} s"],
+        ["spread of a park", f"up to {SPREAD:.0%} of the wait later, at least {LEAST_SPREAD:g} s"],
+    ]
+    return table(["what", "how much"], rows)
+
+
+TABLES = {"restart types": restart_types, "transitions": transitions, "own rules": own_rules, "numbers": numbers}
+
+
+def renewed(page: str) -> str:
+    """The page with its tables as the code has them."""
+    for name, make in TABLES.items():
+        begin, end = f"<!-- table: {name} -->", "<!-- end of table -->"
+        page = re.sub(f"{begin}.*?{end}", lambda _, b=begin, m=make, e=end: f"{b}\n{m()}\n{e}", page, flags=re.DOTALL)
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(renewed(PAGE.read_text()))
