@@ -73,6 +73,17 @@ class Stop:
     incarnation: int
 
 
+# Between supervisors
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaHit:
+    """A member of a quota group ran into its quota; every supervisor that hears it tells its other neighbours."""
+
+    quota_group: str
+    retry_after: float | None
+
+
 # Between supervisors and the heartbeat actor
 
 

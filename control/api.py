@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from suptree.actors.errors import NoSuchAgent, RequestTimeout, SuptreeError
+from suptree.actors.exits import ExitClass
 from suptree.actors.output_log import log_path
 from suptree.actors.picture import Row
 from suptree.supervisors.tree_spec import ROOT
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _OPERATIONS = ("start", "stop", "restart", "delete")
 _ASK_LIMIT = 120.0
 _PINGS_LIMIT = 0.5
+_EXPLAIN_LIMIT = 10.0
 
 
 class Api:
@@ -53,6 +55,7 @@ class Api:
             Route("/agents", self.start_new, methods=["POST"]),
             Route("/agents/{id}", self.agent),
             Route("/agents/{id}/logs", self.logs),
+            Route("/agents/{id}/forecast", self.forecast),
             Route("/agents/{id}/{operation}", self.operate, methods=["POST"]),
             Route("/shutdown", self.shut_down, methods=["POST"]),
         ]
@@ -108,6 +111,24 @@ class Api:
         row = self._row(request)
         arguments = json.loads(await request.body() or b"{}")
         return await self._ask(operation, row["id"], arguments)
+
+    async def forecast(self, request: Request) -> Response:
+        """What each supervisor would do if this child ended with `class` and `reason`: innermost first, as far up as the end goes."""
+        row: Row | None = self._row(request)
+        exit_class = request.query_params.get("class", ExitClass.CRASH.value)
+        if exit_class not in set(ExitClass):
+            raise HTTPException(400, f"no such exit class: {exit_class} (there are {', '.join(ExitClass)})")
+        how = {"class": exit_class, "reason": request.query_params.get("reason", exit_class)}
+        steps = []
+        while row is not None:
+            answer = await self._link.ask("explain", row["id"], how, limit=_EXPLAIN_LIMIT)
+            if answer["answer"] != "ok":
+                raise SuptreeError(str(answer["value"] or f"{row['id']!r} cannot be asked about: {answer['answer']}"))
+            step = answer["value"]
+            steps.append({"supervisor": row["supervisor"], "child": row["id"], "incarnation": row["incarnation"], **step})
+            how = step["exit"]
+            row = None if how is None else self._link.picture.rows.get(row["supervisor"])
+        return JSONResponse(steps)
 
     async def logs(self, request: Request) -> Response:
         """The last `lines` lines of an agent's output; with `follow` what comes after them too."""

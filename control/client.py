@@ -66,6 +66,15 @@ class Client:
         """Stop an agent if it runs, and start it. Raises StartFailed."""
         return _done(await self._call("POST", f"/agents/{agent_id}/restart"), agent_id)
 
+    async def forecast(self, agent_id: str, exit_class: str = "crash", reason: str | None = None) -> list[dict[str, Any]]:
+        """What each supervisor would do if this child ended so: a step a supervisor, innermost first, as far up as the end goes.
+
+        A step has `supervisor`, `child`, `decision`, `why`, `restarts_left`, `actions` (`verb`, `id`, `delay` in seconds) and `exit`, which is
+        how that supervisor itself would end, or None.
+        """
+        query = httpx.QueryParams({"class": exit_class, **({"reason": reason} if reason else {})})
+        return list(await self._call("GET", f"/agents/{agent_id}/forecast?{query}"))
+
     async def delete(self, agent_id: str) -> int:
         """Forget an agent that is stopped."""
         return _done(await self._call("POST", f"/agents/{agent_id}/delete"), agent_id)

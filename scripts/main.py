@@ -2,7 +2,7 @@
 
 import click
 
-from . import agent_commands, demo, tree_commands, view_commands
+from . import agent_commands, demo, explain, tree_commands, view_commands
 from .errors import Group
 
 
@@ -24,6 +24,7 @@ for command in (
     view_commands.status,
     view_commands.tree,
     view_commands.events,
+    explain.explain,
     agent_commands.start,
     agent_commands.stop,
     agent_commands.restart,

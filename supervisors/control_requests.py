@@ -1,20 +1,34 @@
 """Commands from outside, as a supervisor actor carries them out: each is answered once, with what happened."""
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from thespian.actors import ActorAddress
 
+from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.messages import Answered, Request
 
 from . import commands as c
 from . import events as e
 from .child_spec import ChildSpec
+from .dry_run import Forecast, forecast
 from .wire import decode_child
 
 if TYPE_CHECKING:
     from .supervisor_actor import SupervisorActor
 
 _ANSWERS_KEPT = 100
+
+
+def _as_json(told: Forecast) -> dict[str, Any]:
+    last = told.last_words
+    return {
+        "decision": told.report.decision.value,
+        "why": told.report.why,
+        "restarts_left": told.report.restarts_left,
+        "actions": [{"verb": action.verb.value, "id": action.id, "delay": action.delay} for action in told.actions],
+        "exit": None if last is None else {"class": last.exit_class.value, "reason": last.reason},
+    }
 
 
 class Requests:
@@ -80,6 +94,20 @@ class Requests:
 
     def _delete(self, request: Request) -> None:
         self._supervisor.tell_core(e.DeleteChildRequested(request.request, request.target))
+
+    def _explain(self, request: Request) -> None:
+        core = self._supervisor.core
+        assert core is not None  # noqa: S101  (requests come when it has started)
+        exit_class = ExitClass(request.arguments["class"])
+        how = Exit(exit_class, request.arguments["reason"])
+        try:
+            told = forecast(core, request.target, how, time.monotonic())
+        except KeyError:
+            self.answer(c.Reply(request.request, c.Answer.NOT_FOUND))
+        except ValueError as refusal:
+            self.answer(c.Reply(request.request, c.Answer.REFUSED, str(refusal)))
+        else:
+            self.answer(c.Reply(request.request, c.Answer.OK, _as_json(told)))
 
     def _shutdown(self, request: Request) -> None:
         self.answer(c.Reply(request.request, c.Answer.OK))

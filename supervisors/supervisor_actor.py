@@ -21,6 +21,7 @@ from suptree.actors.messages import (
     Lives,
     LivesAsked,
     Notified,
+    QuotaHit,
     Request,
     Services,
     Silent,
@@ -61,6 +62,7 @@ class SupervisorActor(LoopActor):
         Silent: "on_silent",
         Suspect: "on_suspect",
         Notified: "on_notified",
+        QuotaHit: "on_quota_hit",
         Request: "on_request",
     }
 
@@ -132,6 +134,10 @@ class SupervisorActor(LoopActor):
             self._watch(child)
         if notified.trigger:
             self.condemn(child, Exit(ExitClass.HUNG, "it said WATCHDOG=trigger"))
+
+    def on_quota_hit(self, hit: QuotaHit, sender: ActorAddress) -> None:
+        self.tell_core(e.QuotaGroupParked(hit.quota_group, hit.retry_after))
+        self._pass_on(hit, sender)
 
     def on_request(self, request: Request, sender: ActorAddress) -> None:
         self.requests.take(request, sender)
@@ -226,6 +232,9 @@ class SupervisorActor(LoopActor):
         if timer := self.timers.pop(command.name, None):
             timer.cancel()
 
+    def _park_quota_group(self, command: c.ParkQuotaGroup) -> None:
+        self._pass_on(QuotaHit(command.quota_group, command.retry_after), None)
+
     def _reply(self, command: c.Reply) -> None:
         self.requests.answer(command)
 
@@ -314,7 +323,16 @@ class SupervisorActor(LoopActor):
             child.deadline.cancel()
             child.deadline = None
 
-    # Services
+    # Neighbours and services
+
+    def neighbours(self) -> list[ActorAddress]:
+        """The supervisors above and directly below."""
+        return [self.parent, *(child.address for child in self.children.values() if child.kind == "supervisor")]
+
+    def _pass_on(self, message: Any, origin: ActorAddress | None) -> None:
+        for neighbour in self.neighbours():
+            if neighbour != origin:
+                self.send(neighbour, message)
 
     def _watch(self, child: LivingChild) -> None:
         spec = child.spec.start
@@ -340,6 +358,7 @@ _PERFORMED_BY: dict[type, str] = {
     c.KillChild: "_kill_child",
     c.SetTimer: "_set_timer",
     c.CancelTimer: "_cancel_timer",
+    c.ParkQuotaGroup: "_park_quota_group",
     c.Reply: "_reply",
     c.Report: "_report",
     c.ExitSupervisor: "_exit",

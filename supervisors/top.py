@@ -40,6 +40,10 @@ class TopSupervisor(SupervisorActor):
     def say_goodbye(self, how: Exit) -> None:
         """Nobody above listens: the launcher sees our end through a pidfd."""
 
+    def neighbours(self) -> list[ActorAddress]:
+        """Only what is below: above is the launcher, which is no actor."""
+        return super().neighbours()[1:]
+
     def child_is_up(self, child: LivingChild) -> None:
         """Pass on the address of a service that is up."""
         if isinstance(child.spec.start, ServiceSpec):

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import pytest
+
 from suptree.scripts.otp_trace import Simulation, main
 
 

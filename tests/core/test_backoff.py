@@ -3,6 +3,7 @@
 from itertools import islice
 
 import pytest
+
 from suptree.actors.errors import SpecError
 from suptree.actors.exits import ExitClass
 from suptree.supervisors.backoff import check_limits, delay_before, is_healthy, steps

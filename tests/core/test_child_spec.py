@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from suptree.actors.errors import SpecError
 from suptree.supervisors.child_spec import BRUTAL_KILL, AutoShutdown, Backoff, ChildSpec, OnLimit, RestartType, Strategy, SupervisorFlags
 

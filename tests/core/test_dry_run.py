@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from suptree.actors.exits import Exit, ExitClass
 from suptree.supervisors.child_spec import BRUTAL_KILL, Backoff, ChildSpec, OnLimit, RestartType, Strategy
 from suptree.supervisors.commands import Decision, Report

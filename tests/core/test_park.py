@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from suptree.actors.exits import Exit, ExitClass
 from suptree.supervisors.child_spec import Backoff, ChildSpec, Strategy
 from suptree.supervisors.commands import ParkQuotaGroup, Report

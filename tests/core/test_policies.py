@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from suptree.actors.exits import Exit, ExitClass
 from suptree.supervisors.child import TRANSITIONS, Child, ChildState, Step
 from suptree.supervisors.child_spec import Backoff, ChildSpec, Strategy
