@@ -45,10 +45,10 @@ class AgentActor(LoopActor):
         """Tell the supervisor that the agent is up."""
         self.send(self.supervisor, Started(self.begin.id, self.begin.incarnation, pid, ready=self.spec.ready is not Ready.NOTIFY))
 
-    async def finish(self, how: Exit) -> None:
+    async def finish(self, how: Exit, *, ignored: bool = False) -> None:
         """End whatever is left below us, say how the agent ended, and exit."""
         self.ended = True
         swept = await sweep(tuple)
         self.output.close()
-        self.send(self.supervisor, Ended(self.begin.id, self.begin.incarnation, how, tuple(swept)))
+        self.send(self.supervisor, Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))
         self.leave()

@@ -5,6 +5,10 @@ class SuptreeError(Exception):
     """The base of all errors of this library; its text is one line that says what to do."""
 
 
+class Shutdown(Exception):
+    """Raise it in a native agent's `run()`: the agent ends with OTP's reason `shutdown`, which is no crash."""
+
+
 class SpecError(SuptreeError, ValueError):
     """A spec that can never work was built."""
 

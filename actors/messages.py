@@ -57,12 +57,13 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The child's last word: nothing of it is left but its actor, which exits next."""
+    """The child's last word: nothing of it is left but its actor, which exits next. `ignored`: it declined to start (OTP: `ignore`)."""
 
     id: str
     incarnation: int
     exit: Exit
     swept: tuple[int, ...] = ()
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

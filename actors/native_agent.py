@@ -10,6 +10,7 @@ import traceback
 from typing import Any
 
 from .agent_actor import AgentActor
+from .errors import Shutdown
 from .exits import Exit, ExitClass
 from .output_log import LineSplitter, OutputLog
 
@@ -33,7 +34,10 @@ def find_factory(name: str) -> Any:
 
 
 class NativeAgent(AgentActor):
-    """Makes an agent with its factory, runs its `run()`, and ends it with its `shutdown()`."""
+    """Makes an agent with its factory, runs its `run()`, and ends it with its `shutdown()`.
+
+    A factory that makes None declines to start an agent (OTP: `ignore`).
+    """
 
     async def run(self) -> None:
         """The whole life of the agent."""
@@ -49,6 +53,9 @@ class NativeAgent(AgentActor):
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
             await self.finish(self._failure(error, during_start=True))
             return
+        if self._agent is None:
+            await self.finish(Exit(ExitClass.NORMAL, "its factory made no agent"), ignored=True)
+            return
         self.started()
         work = getattr(self._agent, "run", None)
         self._main = self.loop.create_task(work() if work is not None else self._stopping.wait())
@@ -56,6 +63,8 @@ class NativeAgent(AgentActor):
             self.spawn(self._shut_down())
         try:
             await self._main
+        except Shutdown as shutdown:
+            how = Exit(ExitClass.SHUTDOWN, str(shutdown) or "shutdown")
         except asyncio.CancelledError:
             how = Exit(ExitClass.FAILED, "its run() was cancelled")
         except BaseException as error:  # noqa: BLE001

@@ -143,6 +143,7 @@ _CHANGES: dict[str, Callable[[Row, Event], None]] = {
     "ready": _ready,
     "stopping": _stopping,
     "exited": _exited,
+    "ignored": _exited,
     "decided": _decided,
     "suspect": _suspect,
     "status": _status,

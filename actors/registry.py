@@ -37,7 +37,7 @@ log = structlog.get_logger()
 TOP_SUPERVISOR = "top"
 LINK_SOCKET = "link.sock"
 JOURNAL_FILE = "journal.sqlite"
-_FOR_SUPERVISORS = ("start_child", "shutdown")
+_FOR_SUPERVISORS = ("start_child", "which_children", "count_children", "shutdown")
 _LINE_LIMIT = 16 * 1024 * 1024
 _EVENTS_SENT_FIRST = 500
 

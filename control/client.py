@@ -54,22 +54,29 @@ class Client:
         """All rows, and the number (`seq`) of the last event in them."""
         return dict(await self._call("GET", "/picture"))
 
+    async def request(self, operation: str, target: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One request to a supervisor, and its answer as it is: `answer` (OTP's word), `value`, `seq` (of the last event before it).
+
+        `start`, `stop`, `restart`, `delete` and `restart_child` are about a child; `which_children` and `count_children` about a supervisor.
+        """
+        return dict(await self._call("POST", f"/agents/{target}/{operation}", arguments))
+
     async def start(self, agent_id: str) -> int:
         """Start an agent that is stopped; return the number of the event by which it ran. Raises AlreadyRunning, StartFailed."""
-        return _done(await self._call("POST", f"/agents/{agent_id}/start"), agent_id)
+        return _done(await self.request("start", agent_id), agent_id)
 
     async def stop(self, agent_id: str, *, graceful: bool = True) -> int:
         """Stop an agent, or a supervisor and all below; `graceful=False` begins at SIGKILL. Return the number of the last event of it."""
-        return _done(await self._call("POST", f"/agents/{agent_id}/stop", {"graceful": graceful}), agent_id)
+        return _done(await self.request("stop", agent_id, {"graceful": graceful}), agent_id)
 
     async def restart(self, agent_id: str) -> int:
         """Stop an agent if it runs, and start it. Raises StartFailed."""
-        return _done(await self._call("POST", f"/agents/{agent_id}/restart"), agent_id)
+        return _done(await self.request("restart", agent_id), agent_id)
 
     async def forecast(self, agent_id: str, exit_class: str = "crash", reason: str | None = None) -> list[dict[str, Any]]:
         """What each supervisor would do if this child ended so: a step a supervisor, innermost first, as far up as the end goes.
 
-        A step has `supervisor`, `child`, `decision`, `why`, `restarts_left`, `actions` (`verb`, `id`, `delay` in seconds) and `exit`, which is
+        A step has `supervisor`, `child`, `decision`, `why`, `restarts_left`, `actions` (`verb`, `id`, `delay` in seconds) and `exit`:
         how that supervisor itself would end, or None.
         """
         query = httpx.QueryParams({"class": exit_class, **({"reason": reason} if reason else {})})
@@ -77,11 +84,15 @@ class Client:
 
     async def delete(self, agent_id: str) -> int:
         """Forget an agent that is stopped."""
-        return _done(await self._call("POST", f"/agents/{agent_id}/delete"), agent_id)
+        return _done(await self.request("delete", agent_id), agent_id)
 
     async def start_new(self, spec: ChildSpec, supervisor: str = ROOT) -> int:
         """Add an agent under a supervisor and start it. Raises AlreadyRunning, StartFailed."""
-        return _done(await self._call("POST", "/agents", {"spec": encode_child(spec), "supervisor": supervisor}), spec.id)
+        return _done(await self.request_start_child(spec, supervisor), spec.id)
+
+    async def request_start_child(self, spec: ChildSpec, supervisor: str) -> dict[str, Any]:
+        """OTP's `start_child`, and its answer as it is."""
+        return dict(await self._call("POST", "/agents", {"spec": encode_child(spec), "supervisor": supervisor}))
 
     async def shut_down(self) -> None:
         """Begin to stop the whole tree; a second call ends the grace of what still stops."""

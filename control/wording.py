@@ -34,6 +34,10 @@ def _exited(event: Event) -> str:
     return f"{_life(event)} exited: {how['class']}, {how['reason']}{error}{swept}"
 
 
+def _ignored(event: Event) -> str:
+    return f"{_life(event)} was ignored: {event['exit']['reason']}"
+
+
 def _decided(event: Event) -> str:
     after = f" in {event['delay']:.1f} s" if event["delay"] else ""
     others = [other for other in event["affected"] if other != event["id"]]
@@ -59,6 +63,7 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     "ready": _ready,
     "stopping": _stopping,
     "exited": _exited,
+    "ignored": _ignored,
     "decided": _decided,
     "suspect": _suspect,
     "status": _status,

@@ -1,16 +1,19 @@
 """Answer supervision scenarios with traces, to be compared with what Erlang/OTP does: one JSON object a line in, one JSON list a line out.
 
-    python -m suptree.scripts.otp_trace < scenarios.jsonl
+    python -m suptree.scripts.otp_trace [--live] < scenarios.jsonl
 
 docs/semantics.md describes both formats.
 """
 
+import asyncio
 import heapq
 import json
 import sys
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
+
+import click
 
 from suptree.actors.exits import Exit, ExitClass
 from suptree.supervisors.child import ALIVE, RESTARTING
@@ -223,5 +226,21 @@ def main(lines: Iterable[str]) -> None:
             print(json.dumps(Simulation(json.loads(line)).run()), flush=True)
 
 
+@click.command()
+@click.option("--live", is_flag=True, help="On real supervisor and agent actors, instead of the core on a simulated clock.")
+def command(*, live: bool) -> None:
+    """Read scenarios on standard input, print traces."""
+    if not live:
+        main(sys.stdin)
+        return
+    from .otp_live import live_traces  # noqa: PLC0415  (it imports this module)
+
+    async def run() -> None:
+        async for trace in live_traces(json.loads(line) for line in sys.stdin if line.strip()):
+            print(json.dumps(trace), flush=True)
+
+    asyncio.run(run())
+
+
 if __name__ == "__main__":
-    main(sys.stdin)
+    command()

@@ -1,6 +1,7 @@
 """Commands from outside, as a supervisor actor carries them out: each is answered once, with what happened."""
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from thespian.actors import ActorAddress
@@ -64,7 +65,8 @@ class Requests:
             self._start(again)
             return
         del self._asked[request.request]
-        answered = self._answered[request.request] = Answered(request.request, reply.answer.value, reply.value)
+        value = [asdict(child) for child in reply.value] if request.operation == "which_children" else reply.value
+        answered = self._answered[request.request] = Answered(request.request, reply.answer.value, value)
         if len(self._answered) > _ANSWERS_KEPT:
             del self._answered[next(iter(self._answered))]
         self._supervisor.send(sender, answered)
@@ -91,6 +93,15 @@ class Requests:
 
     def _restart(self, request: Request) -> None:
         self._stop(request)
+
+    def _restart_child(self, request: Request) -> None:
+        self._supervisor.tell_core(e.RestartChildRequested(request.request, request.target))
+
+    def _which_children(self, request: Request) -> None:
+        self._supervisor.tell_core(e.WhichChildrenRequested(request.request))
+
+    def _count_children(self, request: Request) -> None:
+        self._supervisor.tell_core(e.CountChildrenRequested(request.request))
 
     def _delete(self, request: Request) -> None:
         self._supervisor.tell_core(e.DeleteChildRequested(request.request, request.target))

@@ -298,16 +298,21 @@ class SupervisorActor(LoopActor):
                 await asyncio.wait_for(child.said_last_word.wait(), _LAST_WORD_WAIT)
         how = self._how_it_ended(child, code)
         del self.children[child.id]
+        ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
         ended_by_actor = child.last_word.swept if child.last_word else ()
         self.reporter.tell(
-            f"{child.kind}_exited",
+            f"{child.kind}_{'ignored' if ignored else 'exited'}",
             child.id,
             child.incarnation,
             exit={"class": how.exit_class.value, "reason": how.reason, "last_error": how.last_error},
             swept=[*ended_by_actor, *swept],
         )
-        about = e.ChildExited if child.started else e.ChildStartFailed
-        self.tell_core(about(child.id, child.incarnation, how))
+        if child.started:
+            self.tell_core(e.ChildExited(child.id, child.incarnation, how))
+        elif ignored:
+            self.tell_core(e.ChildIgnored(child.id, child.incarnation))
+        else:
+            self.tell_core(e.ChildStartFailed(child.id, child.incarnation, how))
 
     def _how_it_ended(self, child: LivingChild, code: int | None) -> Exit:
         if child.cause is not None:
