@@ -22,7 +22,7 @@ class AgentActor(LoopActor):
     spec: AgentSpec
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
-        self.begin, self.supervisor, self.spec = begin, sender, begin.spec
+        self.begin, self.supervisor, self.spec = begin, self.open(sender), begin.spec
         self.ended = False
         set_name(f"st:{begin.id}")
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
@@ -43,12 +43,12 @@ class AgentActor(LoopActor):
 
     def started(self, pid: int | None = None) -> None:
         """Tell the supervisor that the agent is up."""
-        self.send(self.supervisor, Started(self.begin.id, self.begin.incarnation, pid, ready=self.spec.ready is not Ready.NOTIFY))
+        self.supervisor.tell(Started(self.begin.id, self.begin.incarnation, pid, ready=self.spec.ready is not Ready.NOTIFY))
 
     async def finish(self, how: Exit, *, ignored: bool = False) -> None:
         """End whatever is left below us, say how the agent ended, and exit."""
         self.ended = True
         swept = await sweep(tuple)
         self.output.close()
-        self.send(self.supervisor, Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))
+        self.supervisor.tell(Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))
         self.leave()

@@ -12,6 +12,7 @@ from typing import ClassVar
 import structlog
 from thespian.actors import ActorAddress
 
+from .channel import Outbox
 from .exits import Exit, ExitClass
 from .linux import set_name
 from .liveness import Key, Liveness
@@ -39,10 +40,10 @@ class HeartbeatActor(LoopActor):
     }
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
-        self.begin, self.supervisor = begin, sender
+        self.begin, self.supervisor = begin, self.open(sender)
         set_name(f"st:{begin.id}")
         self.liveness = Liveness()
-        self.watchers: dict[Key, ActorAddress] = {}
+        self.watchers: dict[Key, Outbox] = {}
         self.refused = 0
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = 0.0
@@ -55,16 +56,16 @@ class HeartbeatActor(LoopActor):
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._socket.bind(str(path))
         path.chmod(0o600)
-        self.loop.add_reader(self._socket, self._receive)
-        self.send(sender, Started(begin.id, begin.incarnation))
+        self.loop.add_reader(self._socket, self._listen)
+        self.supervisor.tell(Started(begin.id, begin.incarnation))
 
-    def on_stop(self, _stop: Stop, sender: ActorAddress) -> None:
-        self.send(sender, Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
+    def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
+        self.supervisor.tell(Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
         self.leave()
 
     def on_watch(self, watch: Watch, sender: ActorAddress) -> None:
         self.liveness.watch(watch, time.monotonic())
-        self.watchers[watch.id, watch.incarnation] = sender
+        self.watchers[watch.id, watch.incarnation] = self.back_to(sender)
         self._set_timer()
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
@@ -73,9 +74,9 @@ class HeartbeatActor(LoopActor):
         self.watchers.pop(key, None)
 
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
-        self.send(sender, PingAges(asked.request, self.liveness.ages(time.monotonic())))
+        self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))
 
-    def _receive(self) -> None:
+    def _listen(self) -> None:
         for _ in range(_DATAGRAMS_AT_ONCE):
             try:
                 datagram, ancillary, flags, _ = self._socket.recvmsg(DATAGRAM_LIMIT, socket.CMSG_SPACE(_CREDENTIALS.size))
@@ -88,9 +89,9 @@ class HeartbeatActor(LoopActor):
                 self.refused += 1
                 continue
             if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
-                self.send(self.watchers[key], verdict)
+                self.watchers[key].tell(verdict)
             if said.ready or said.stopping or said.trigger or said.status is not None:
-                self.send(self.watchers[key], Notified(*key, said.ready, said.stopping, said.trigger, said.status))
+                self.watchers[key].tell(Notified(*key, said.ready, said.stopping, said.trigger, said.status))
 
     def _owner(self, pid: int) -> Key | None:
         """The incarnation that a process belongs to: itself, or the nearest ancestor that is known."""
@@ -116,11 +117,11 @@ class HeartbeatActor(LoopActor):
 
     def _judge(self) -> None:
         # What was sent while we could not look counts.
-        self._receive()
+        self._listen()
         self._timer = None
         for verdict in self.liveness.judge(time.monotonic(), self._scheduled):
             if watcher := self.watchers.get((verdict.id, verdict.incarnation)):
-                self.send(watcher, verdict)
+                watcher.tell(verdict)
         if self.liveness.frozen:
             log.warning("heartbeat_frozen", watched=len(self.liveness), pid=os.getpid())
             self._scheduled = time.monotonic() + 1.0

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NoReturn
 import structlog
 from thespian.actors import Actor, ActorAddress, ActorExitRequest, ActorSystemMessage, ThespianWatch
 
+from .channel import ChannelId, Inbox, Numbered, Outbox
 from .linux import become_subreaper, die_with_parent
 from .stepped_loop import SteppedLoop
 from .sweep import sweep
@@ -21,6 +22,9 @@ log = structlog.get_logger()
 
 # Thespian's handler for these returns into the fault, which then spins at 100% CPU for ever.
 _FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTERM)
+
+# A message that was sent before another comes within this, or was lost: Thespian sends again after at most a few seconds.
+_GAP_LIMIT = 15.0
 
 EXIT_UNEXPECTED = 70
 """The exit status of an actor that ended on an error of its own (BSD: EX_SOFTWARE)."""
@@ -46,6 +50,10 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self._loop: SteppedLoop | None = None
         self._next_wakeup: float | None = None
         self._tasks: set[Any] = set()
+        self._inboxes: dict[ChannelId, Inbox] = {}
+        self._outboxes: dict[int, Outbox] = {}
+        self.origin = 0
+        """The pid of the actor whose message is being handled."""
         self._leaving = False
 
     @property
@@ -61,7 +69,10 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
             return None
         try:
             loop = self.loop
-            self._dispatch(message, sender)
+            if isinstance(message, Numbered):
+                self._receive(message, sender)
+            else:
+                self._dispatch(message, sender)
             self._rest(loop.step())
         except BaseException:  # noqa: BLE001  Thespian would run the handler a second time and then go on.
             self.fail()
@@ -87,6 +98,21 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         # Thespian keeps the process of each child that it forked; there is no public way to it.
         process = self._myRef._child_procs[-1].childProc
         return address, process.pid, process
+
+    def open(self, address: ActorAddress) -> Outbox:
+        """A channel to another of our actors: what is told through it arrives in order, and once."""
+        return Outbox(self.send, address)
+
+    def back_to(self, sender: ActorAddress) -> Outbox:
+        """The channel back to the actor whose message is being handled."""
+        if self.origin not in self._outboxes:
+            self._outboxes[self.origin] = self.open(sender)
+        return self._outboxes[self.origin]
+
+    def forget_sender(self, pid: int) -> None:
+        """That process is dead: nothing more comes from it."""
+        self._outboxes.pop(pid, None)
+        self._inboxes = {channel: inbox for channel, inbox in self._inboxes.items() if channel[0] != pid}
 
     def leave(self) -> None:
         """Exit with status 0 once everything that was sent has arrived."""
@@ -115,6 +141,23 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         """Call something now and then every `interval` seconds, for as long as the actor lives."""
         call()
         self.loop.call_later(interval, self.every, interval, call)
+
+    def _receive(self, numbered: Numbered, sender: ActorAddress) -> None:
+        inbox = self._inboxes.setdefault(numbered.channel, Inbox())
+        self._deliver(inbox.take(numbered), numbered.channel, sender)
+        if inbox.waits:
+            self.loop.call_later(_GAP_LIMIT, self._give_up_gap, numbered.channel, inbox.position, sender)
+
+    def _give_up_gap(self, channel: ChannelId, position: int, sender: ActorAddress) -> None:
+        inbox = self._inboxes.get(channel)
+        if inbox is not None and inbox.waits and inbox.position == position:
+            log.error("message_lost", actor=type(self).__name__, sender=channel[0], number=position)
+            self._deliver(inbox.skip(), channel, sender)
+
+    def _deliver(self, messages: list[Any], channel: ChannelId, sender: ActorAddress) -> None:
+        for message in messages:
+            self.origin = channel[0]
+            self._dispatch(message, sender)
 
     def _dispatch(self, message: Any, sender: ActorAddress) -> None:
         for kind in type(message).__mro__:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import structlog
 from thespian.actors import ActorAddress
 
+from .channel import Outbox
 from .exits import Exit, ExitClass
 from .journal import Journal
 from .linux import set_name
@@ -57,13 +58,13 @@ class RegistryActor(LoopActor):
     }
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
-        self.begin, self.supervisor = begin, sender
+        self.begin, self.supervisor = begin, self.open(sender)
         set_name(f"st:{begin.id}")
         self.journal = Journal(Path(begin.context.state_dir) / JOURNAL_FILE)
         self.before_run = self.journal.begin_run(begin.context.run_id)
         self.picture = Picture(self.journal.rows())
-        self.addresses: dict[str, ActorAddress] = {}
-        self.heartbeat: ActorAddress | None = None
+        self.addresses: dict[str, Outbox] = {}
+        self.heartbeat: Outbox | None = None
         self.asked: dict[str, str] = {}
         self.early: dict[str, list[dict[str, Any]]] = {}
         self.link: asyncio.StreamWriter | None = None
@@ -74,7 +75,7 @@ class RegistryActor(LoopActor):
         self.spawn(self._end())
 
     def on_services(self, services: Services, _sender: ActorAddress) -> None:
-        self.heartbeat = services.heartbeat
+        self.heartbeat = None if services.heartbeat is None else self.open(services.heartbeat)
 
     def on_happened(self, happened: Happened, sender: ActorAddress) -> None:
         event = happened.event
@@ -97,7 +98,8 @@ class RegistryActor(LoopActor):
     def on_lives_asked(self, asked: LivesAsked, sender: ActorAddress) -> None:
         self._find(asked.supervisor, sender)
         rows = ((row_id, self.picture.rows.get(row_id)) for row_id in asked.ids)
-        self.send(sender, Lives({row_id: (row["incarnation"], row["restarts"]) for row_id, row in rows if row is not None}))
+        known = {row_id: (row["incarnation"], row["restarts"]) for row_id, row in rows if row is not None}
+        self.back_to(sender).tell(Lives(known))
 
     def on_answered(self, answered: Answered, _sender: ActorAddress) -> None:
         self.asked.pop(answered.request, None)
@@ -107,7 +109,7 @@ class RegistryActor(LoopActor):
         self.on_answered(Answered(ages.request, "ok", dict(ages.ages)), sender)
 
     def _find(self, supervisor: str, address: ActorAddress) -> None:
-        self.addresses[supervisor] = address
+        self.addresses[supervisor] = self.back_to(address)
         for asked in self.early.pop(supervisor, []):
             self._ask(asked)
 
@@ -123,6 +125,7 @@ class RegistryActor(LoopActor):
             for below in self.picture.below(event["id"]):
                 self.journal.put(below)
             self.addresses.pop(event["id"], None)
+            self.forget_sender(row["actor_pid"] if row is not None else 0)
             for request in [request for request, supervisor in self.asked.items() if supervisor == event["id"]]:
                 self.on_answered(Answered(request, "refused", f"supervisor {event['id']} ended meanwhile"), self.myAddress)
         self.seq = seq
@@ -133,7 +136,7 @@ class RegistryActor(LoopActor):
         reader, self.link = await asyncio.open_unix_connection(path, limit=_LINE_LIMIT)
         recent = list(self.journal.events(after=self.before_run, last=_EVENTS_SENT_FIRST))
         self._tell_link({"hello": {"seq": self.seq, "rows": list(self.picture.rows.values()), "events": recent}})
-        self.send(self.supervisor, Started(self.begin.id, self.begin.incarnation))
+        self.supervisor.tell(Started(self.begin.id, self.begin.incarnation))
         while line := await reader.readline():
             self._ask(json.loads(line))
         # The launcher is gone; the lifelines end the tree.
@@ -145,7 +148,7 @@ class RegistryActor(LoopActor):
             if self.heartbeat is None:
                 self.on_answered(Answered(request, "ok", {}), self.myAddress)
             else:
-                self.send(self.heartbeat, PingAgesAsked(request))
+                self.heartbeat.tell(PingAgesAsked(request))
             return
         if operation in _FOR_SUPERVISORS:
             owner = target
@@ -156,13 +159,13 @@ class RegistryActor(LoopActor):
         if owner is None or (owner != TOP_SUPERVISOR and (owner_row is None or not is_alive(owner_row))):
             self.on_answered(Answered(request, "not_found", target), self.myAddress)
             return
-        address = self.addresses.get(owner)
-        if address is None:
+        supervisor = self.addresses.get(owner)
+        if supervisor is None:
             # A registry that is new has yet to hear from that supervisor.
             self.early.setdefault(owner, []).append(asked)
             return
         self.asked[request] = owner
-        self.send(address, Request(request, operation, target, asked.get("arguments", {})))
+        supervisor.tell(Request(request, operation, target, asked.get("arguments", {})))
 
     def _tell_link(self, line: dict[str, Any]) -> None:
         if self.link is not None:
@@ -173,5 +176,5 @@ class RegistryActor(LoopActor):
             self.link.close()
             await self.link.wait_closed()
         self.journal.close()
-        self.send(self.supervisor, Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
+        self.supervisor.tell(Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
         self.leave()

@@ -8,6 +8,7 @@ from typing import Any
 from thespian.actors import Actor, ActorAddress
 
 from suptree.actors.agent_spec import AgentSpec
+from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit
 from suptree.actors.heartbeat import HeartbeatActor
 from suptree.actors.messages import Ended
@@ -70,7 +71,7 @@ class LivingChild:
 
     spec: ChildSpec
     incarnation: int
-    address: ActorAddress
+    channel: Outbox
     pid: int
     process: multiprocessing.process.BaseProcess
     pidfd: int
@@ -79,6 +80,8 @@ class LivingChild:
     last_word: Ended | None = None
     cause: Exit | None = None
     deadline: asyncio.TimerHandle | None = None
+    real_address: ActorAddress | None = None
+    """As others must know it; the one in `channel` means something to us alone."""
     said_last_word: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

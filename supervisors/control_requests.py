@@ -4,8 +4,6 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from thespian.actors import ActorAddress
-
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.messages import Answered, Request
 
@@ -37,19 +35,18 @@ class Requests:
 
     def __init__(self, supervisor: "SupervisorActor") -> None:
         self._supervisor = supervisor
-        self._asked: dict[str, tuple[Request, ActorAddress]] = {}
+        self._asked: dict[str, Request] = {}
         self._answered: dict[str, Answered] = {}
         self._known: dict[str, ChildSpec] = {child.id: child for child in supervisor.spec.children}
 
-    def take(self, request: Request, sender: ActorAddress) -> None:
+    def take(self, request: Request) -> None:
         """Begin to carry out a request. One that comes again, by way of a new registry, is not carried out twice, but answered there."""
         if answered := self._answered.get(request.request):
-            self._supervisor.send(sender, answered)
+            self._supervisor.tell_registry(answered)
             return
         if request.request in self._asked:
-            self._asked[request.request] = (self._asked[request.request][0], sender)
             return
-        self._asked[request.request] = (request, sender)
+        self._asked[request.request] = request
         begin = getattr(self, f"_{request.operation}", None)
         if begin is None:
             self.answer(c.Reply(request.request, c.Answer.REFUSED, f"no such operation: {request.operation}"))
@@ -58,10 +55,10 @@ class Requests:
 
     def answer(self, reply: c.Reply) -> None:
         """Pass on what the core replied, or take the second half of a restart."""
-        request, sender = self._asked[str(reply.request)]
+        request = self._asked[str(reply.request)]
         if request.operation == "restart" and "stopped" not in request.arguments and reply.answer in (c.Answer.OK, c.Answer.NOT_FOUND):
             again = Request(request.request, "restart", request.target, {"stopped": True})
-            self._asked[request.request] = (again, sender)
+            self._asked[request.request] = again
             self._start(again)
             return
         del self._asked[request.request]
@@ -69,7 +66,7 @@ class Requests:
         answered = self._answered[request.request] = Answered(request.request, reply.answer.value, value)
         if len(self._answered) > _ANSWERS_KEPT:
             del self._answered[next(iter(self._answered))]
-        self._supervisor.send(sender, answered)
+        self._supervisor.tell_registry(answered)
 
     def _start(self, request: Request) -> None:
         core = self._supervisor.core

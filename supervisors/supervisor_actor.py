@@ -12,6 +12,7 @@ import structlog
 from thespian.actors import ActorAddress
 
 from suptree.actors.agent_spec import AgentSpec
+from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.linux import set_name, signal_name
 from suptree.actors.loop_actor import LoopActor
@@ -69,17 +70,20 @@ class SupervisorActor(LoopActor):
     # Messages
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
-        self.begin, self.parent, self.services = begin, sender, begin.services
+        self.begin, self.parent, self.services = begin, self.open(sender), Services()
+        self.registry: Outbox | None = None
+        self.heartbeat: Outbox | None = None
         set_name(f"st:{begin.id}")
         self.spec: SupervisorSpec = begin.spec
         self.core: SupervisorCore | None = None
         self.children: dict[str, LivingChild] = {}
         self.timers: dict[str, asyncio.TimerHandle] = {}
         self.announced = False
-        self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self._send_to_registry)
+        self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self.tell_registry)
         self.requests = Requests(self)
+        self.use_services(begin.services)
         ids = tuple(child.id for child in self.spec.children)
-        if self._send_to_registry(LivesAsked(begin.id, ids)):
+        if self.tell_registry(LivesAsked(begin.id, ids)):
             self.loop.call_later(_LIVES_WAIT, self._start, {})
         else:
             self._start({})
@@ -97,7 +101,7 @@ class SupervisorActor(LoopActor):
         child = self._living(started)
         if child is None:
             return
-        child.address, child.program_pid = sender, started.pid
+        child.real_address, child.program_pid = sender, started.pid
         self.reporter.tell(f"{child.kind}_started", child.id, child.incarnation, pid=started.pid, ready=started.ready)
         self._watch(child)
         if started.ready:
@@ -135,12 +139,12 @@ class SupervisorActor(LoopActor):
         if notified.trigger:
             self.condemn(child, Exit(ExitClass.HUNG, "it said WATCHDOG=trigger"))
 
-    def on_quota_hit(self, hit: QuotaHit, sender: ActorAddress) -> None:
+    def on_quota_hit(self, hit: QuotaHit, _sender: ActorAddress) -> None:
         self.tell_core(e.QuotaGroupParked(hit.quota_group, hit.retry_after))
-        self._pass_on(hit, sender)
+        self._pass_on(hit, self.origin)
 
-    def on_request(self, request: Request, sender: ActorAddress) -> None:
-        self.requests.take(request, sender)
+    def on_request(self, request: Request, _sender: ActorAddress) -> None:
+        self.requests.take(request)
 
     # What the core hears and orders
 
@@ -156,11 +160,11 @@ class SupervisorActor(LoopActor):
 
     def announce(self) -> None:
         """Tell the parent that all children are up."""
-        self.send(self.parent, Started(self.begin.id, self.begin.incarnation))
+        self.parent.tell(Started(self.begin.id, self.begin.incarnation))
 
     def say_goodbye(self, how: Exit) -> None:
         """Tell the parent how it ended."""
-        self.send(self.parent, Ended(self.begin.id, self.begin.incarnation, how))
+        self.parent.tell(Ended(self.begin.id, self.begin.incarnation, how))
 
     def shut_down(self) -> None:
         """Stop all children in reverse order, then exit; a second call kills what still stops."""
@@ -183,9 +187,13 @@ class SupervisorActor(LoopActor):
         is_new_registry = services.registry is not None and services.registry != self.services.registry
         is_new_heartbeat = services.heartbeat is not None and services.heartbeat != self.services.heartbeat
         self.services = services
+        if is_new_registry:
+            self.registry = self.open(services.registry)
+        if is_new_heartbeat:
+            self.heartbeat = self.open(services.heartbeat)
         for child in self.children.values():
             if child.kind == "supervisor":
-                self.send(child.address, services)
+                child.channel.tell(services)
             if is_new_heartbeat:
                 self._watch(child)
         if is_new_registry:
@@ -199,11 +207,11 @@ class SupervisorActor(LoopActor):
     def _start_child(self, command: c.StartChild) -> None:
         spec, incarnation = command.spec, command.incarnation
         address, pid, process = self.fork(actor_class(spec.start))
-        child = LivingChild(spec, incarnation, address, pid, process, os.pidfd_open(pid))
+        child = LivingChild(spec, incarnation, self.open(address), pid, process, os.pidfd_open(pid))
         self.children[spec.id] = child
         self.loop.add_reader(child.pidfd, self._child_gone, child)
         self.reporter.tell(f"{child.kind}_starting", spec.id, incarnation, restarts=command.restarts, actor_pid=pid, **description(spec))
-        self.send(address, Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, self.services, self.begin.id))
+        child.channel.tell(Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, self.services, self.begin.id))
         if isinstance(spec.start, AgentSpec):
             child.deadline = self.loop.call_later(spec.start.heartbeat.startup_timeout, self._startup_timed_out, child)
 
@@ -213,7 +221,7 @@ class SupervisorActor(LoopActor):
             if child.cause is None:
                 self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation)
             self._forget_deadline(child)
-            self.send(child.address, Stop(child.id, child.incarnation))
+            child.channel.tell(Stop(child.id, child.incarnation))
 
     def _kill_child(self, command: c.KillChild) -> None:
         child = self._living(command)
@@ -291,6 +299,7 @@ class SupervisorActor(LoopActor):
 
     async def _bury(self, child: LivingChild) -> None:
         os.close(child.pidfd)
+        self.forget_sender(child.pid)
         code = child.process.exitcode
         swept = await sweep(lambda: {living.pid for living in self.children.values() if living is not child})
         if code == 0 and child.last_word is None:
@@ -330,14 +339,15 @@ class SupervisorActor(LoopActor):
 
     # Neighbours and services
 
-    def neighbours(self) -> list[ActorAddress]:
-        """The supervisors above and directly below."""
-        return [self.parent, *(child.address for child in self.children.values() if child.kind == "supervisor")]
+    def neighbours(self) -> list[tuple[int, Outbox]]:
+        """The supervisors above and directly below, by pid."""
+        below = [(child.pid, child.channel) for child in self.children.values() if child.kind == "supervisor"]
+        return [(self.parent_pid, self.parent), *below]
 
-    def _pass_on(self, message: Any, origin: ActorAddress | None) -> None:
-        for neighbour in self.neighbours():
-            if neighbour != origin:
-                self.send(neighbour, message)
+    def _pass_on(self, message: Any, origin: int | None) -> None:
+        for pid, neighbour in self.neighbours():
+            if pid != origin:
+                neighbour.tell(message)
 
     def _watch(self, child: LivingChild) -> None:
         spec = child.spec.start
@@ -347,13 +357,14 @@ class SupervisorActor(LoopActor):
             self._send_to_heartbeat(Watch(child.id, child.incarnation, spec.heartbeat, *pids, spec.watchdog, awaits_ready=waits))
 
     def _send_to_heartbeat(self, message: Any) -> None:
-        if self.services.heartbeat is not None:
-            self.send(self.services.heartbeat, message)
+        if self.heartbeat is not None:
+            self.heartbeat.tell(message)
 
-    def _send_to_registry(self, message: Any) -> bool:
-        if self.services.registry is None:
+    def tell_registry(self, message: Any) -> bool:
+        """Tell the registry something, if there is one."""
+        if self.registry is None:
             return False
-        self.send(self.services.registry, message)
+        self.registry.tell(message)
         return True
 
 

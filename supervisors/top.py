@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from thespian.actors import ActorAddress
 
+from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit
 from suptree.actors.messages import Begin, Services
 from suptree.actors.registry import TOP_SUPERVISOR
@@ -40,14 +41,14 @@ class TopSupervisor(SupervisorActor):
     def say_goodbye(self, how: Exit) -> None:
         """Nobody above listens: the launcher sees our end through a pidfd."""
 
-    def neighbours(self) -> list[ActorAddress]:
+    def neighbours(self) -> list[tuple[int, Outbox]]:
         """Only what is below: above is the launcher, which is no actor."""
         return super().neighbours()[1:]
 
     def child_is_up(self, child: LivingChild) -> None:
         """Pass on the address of a service that is up."""
         if isinstance(child.spec.start, ServiceSpec):
-            services = Services(**{"registry": self.services.registry, "heartbeat": self.services.heartbeat, child.id: child.address})
+            services = Services(**{"registry": self.services.registry, "heartbeat": self.services.heartbeat, child.id: child.real_address})
             self.use_services(services)
-            if services.registry is not None:
-                self.send(services.registry, services)
+            if self.registry is not None:
+                self.registry.tell(services)

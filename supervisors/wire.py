@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 @cache
-def _adapter(kind: type[Any]) -> "TypeAdapter[Any]":
+def _adapter(kind: Any) -> "TypeAdapter[Any]":
     # Imported here: most supervisors never need it, and every actor would inherit its memory.
     from pydantic import TypeAdapter  # noqa: PLC0415
 
     return TypeAdapter(kind)
 
 
-def _encode(value: Any, kind: type[Any], **options: Any) -> dict[str, Any]:
+def _encode(value: Any, kind: Any, **options: Any) -> dict[str, Any]:
     encoded: dict[str, Any] = _adapter(kind).dump_python(value, mode="json", **options)
     return encoded
 
