@@ -64,8 +64,7 @@ def forecast(core: SupervisorCore, child_id: str, exit_: Exit, now: float) -> Fo
     if child.state is not ChildState.RUNNING:
         raise ValueError(f"{child_id} does not run: it is {child.state}")
     rehearsal.play(ChildExited(child_id, child.incarnation, exit_))
-    report = next(report for report in rehearsal.reports if report.id == child_id)
-    return Forecast(report, tuple(rehearsal.actions), rehearsal.last_words)
+    return Forecast(rehearsal.reports[0], tuple(rehearsal.actions), rehearsal.last_words)
 
 
 def escalation(path: Sequence[tuple[SupervisorCore, str]], exit_: Exit, now: float) -> list[Forecast]:

@@ -302,7 +302,7 @@ class Execution:
         self.report(child, outcome)
         match outcome.decision:
             case Decision.RESTART:
-                if outcome.delay > 0:
+                if outcome.delay:
                     self._wait(child, Step.BACK_OFF, outcome)
                 else:
                     self.restart(child, counts=True)

@@ -1,9 +1,8 @@
 """The commands that a core gives, and the record of what they leave behind: states, incarnations, timers."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from .child import Child, Step
 from .child_spec import BRUTAL_KILL, INFINITY
@@ -17,8 +16,7 @@ class Use(StrEnum):
     RESUME = "resume"
 
 
-@dataclass(frozen=True, slots=True)
-class Timer:
+class Timer(NamedTuple):
     """A timer that is set."""
 
     generation: int

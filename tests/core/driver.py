@@ -85,7 +85,7 @@ class Driver:
         self.auto = auto
         self.now = 0.0
         self.timers: dict[str, tuple[float, TimerFired]] = {}
-        self.commands: list[Command] = []
+        self.commands: list[Any] = []  # whatever was ordered in the last feed
         if started:
             self.feed(SupervisorStarted())
 
@@ -106,6 +106,11 @@ class Driver:
                     case StopChild(child_id, incarnation) | KillChild(child_id, incarnation) if self.auto:
                         waiting.append(ChildExited(child_id, incarnation, STOPPED))
         return [said(command) for command in self.commands]
+
+    @property
+    def phase(self) -> str:
+        """What the supervisor itself is doing."""
+        return self.core.phase
 
     def incarnation(self, child_id: str) -> int:
         """The number of its last life."""

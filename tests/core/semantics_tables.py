@@ -1,7 +1,6 @@
 """The tables in docs/semantics.md, made from the tables in the code: `python -m tests.core.semantics_tables` writes them anew."""
 
 import pathlib
-import re
 
 from suptree.supervisors.backoff import HEALTHY_AFTER, JITTER
 from suptree.supervisors.child import TRANSITIONS, ChildState, Step
@@ -60,8 +59,10 @@ TABLES = {"restart types": restart_types, "transitions": transitions, "own rules
 def renewed(page: str) -> str:
     """The page with its tables as the code has them."""
     for name, make in TABLES.items():
-        begin, end = f"<!-- table: {name} -->", "<!-- end of table -->"
-        page = re.sub(f"{begin}.*?{end}", lambda _, b=begin, m=make, e=end: f"{b}\n{m()}\n{e}", page, flags=re.DOTALL)
+        begin = f"<!-- table: {name} -->\n"
+        before, rest = page.split(begin)
+        _, after = rest.split("<!-- end of table -->", maxsplit=1)
+        page = f"{before}{begin}{make()}\n<!-- end of table -->{after}"
     return page
 
 

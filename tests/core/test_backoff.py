@@ -1,6 +1,7 @@
 """Delays between restarts: how long, when they are forgotten, who waits with whom, and which limits they would make impossible."""
 
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from suptree.supervisors.spread import EvenSpread
 from .driver import CRASH, FAILED, STOPPED, TRANSIENT, Driver, high, specs
 
 # A supervisor that never gives up first: the delays up to the cap fit into its period.
-PATIENT = {"max_restarts": 12, "within": 1000.0}
+PATIENT: dict[str, Any] = {"max_restarts": 12, "within": 1000.0}
 
 
 def low(low: float, _high: float) -> float:

@@ -122,6 +122,9 @@ def test_after_the_shutdown_there_is_nothing_to_foretell() -> None:
         forecast(driver.core, "a", CRASH, 0.0)
 
 
+quotas: st.SearchStrategy[dict[str, Any]] = st.sampled_from([{}, {"park": True}, {"park": True, "quota_group": "g"}])
+
+
 @st.composite
 def trees(draw: st.DrawFn) -> Driver:
     """A tree that has been through something."""
@@ -129,11 +132,11 @@ def trees(draw: st.DrawFn) -> Driver:
         ChildSpec(
             id=child_id,
             restart=draw(st.sampled_from(list(RestartType))),
-            shutdown=draw(st.sampled_from([5.0, BRUTAL_KILL])),
+            shutdown=draw(st.one_of(st.just(5.0), st.just(BRUTAL_KILL))),
             backoff=draw(st.sampled_from([None, Backoff(base=0.01, cap=0.02)])),
             max_restarts=draw(st.sampled_from([None, 1])),
             hold=draw(st.booleans()),
-            **draw(st.sampled_from([{}, {"park": True}, {"park": True, "quota_group": "g"}])),
+            **draw(quotas),
         )
         for child_id in "abcd"[: draw(st.integers(1, 4))]
     ]

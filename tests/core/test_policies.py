@@ -13,7 +13,7 @@ from suptree.supervisors.rules import OWN_RULES, has_rules_of_its_own
 
 from .driver import CRASH, FAILED, NORMAL, PERMANENT_FAILURE, QUOTA, STOPPED, TEMPORARY, Driver, specs
 
-LENIENT = {"max_restarts": 50}
+LENIENT: dict[str, Any] = {"max_restarts": 50}
 
 
 def died(last_error: str | None, reason: str = "exit 1", exit_class: ExitClass = ExitClass.FAILED) -> Exit:

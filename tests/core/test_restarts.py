@@ -56,7 +56,7 @@ def test_one_for_all_stops_the_others_in_reverse_and_starts_all_forward() -> Non
     driver = Driver(specs("abc"), strategy=ONE_FOR_ALL)
     told = [word for word in driver.exits("b") if "kill" not in word]
     assert ["report b restart", "stop c1", "stop a1", "start a2", "start b2", "start c2"] == told
-    assert ("a", "b", "c") == driver.commands[0].affected  # type: ignore[union-attr]
+    assert ("a", "b", "c") == driver.commands[0].affected
     assert {1} == {child.restarts for child in driver.core.children()}
 
 
@@ -64,7 +64,7 @@ def test_rest_for_one_restarts_those_started_later() -> None:
     driver = Driver(specs("abc"), strategy=REST_FOR_ONE)
     told = [word for word in driver.exits("b") if "kill" not in word]
     assert ["report b restart", "stop c1", "start b2", "start c2"] == told
-    assert ("b", "c") == driver.commands[0].affected  # type: ignore[union-attr]
+    assert ("b", "c") == driver.commands[0].affected
     assert [0, 1, 1] == [child.restarts for child in driver.core.children()]
 
 
@@ -84,7 +84,7 @@ def test_a_group_restart_costs_one() -> None:
     driver = Driver(specs("abc"), strategy=ONE_FOR_ALL, max_restarts=2)
     driver.exits("a")
     assert 1 == driver.core.restarts_in_window(0)
-    assert 1 == driver.commands[0].restarts_left  # type: ignore[union-attr]
+    assert 1 == driver.commands[0].restarts_left
 
 
 def test_a_sibling_that_ends_while_its_group_is_stopped_costs_nothing_and_is_told() -> None:
@@ -282,7 +282,7 @@ def test_the_end_of_any_significant_child_shuts_the_supervisor_down() -> None:
     told = driver.exits("a", NORMAL)
     assert ["report a auto_shutdown", "stop b1", "set kill b 5", "cancel kill b", "exit shutdown"] == told
     assert ExitSupervisor(Exit(ExitClass.SHUTDOWN, "significant child a ended")) == driver.commands[-1]
-    assert "normal (exit 0): a transient child is not restarted; it was significant" == driver.commands[0].why  # type: ignore[union-attr]
+    assert "normal (exit 0): a transient child is not restarted; it was significant" == driver.commands[0].why
 
 
 def test_a_significant_child_that_is_restarted_has_not_ended() -> None:
