@@ -154,7 +154,7 @@ class LiveScenario:
         self._seq = event["seq"]
         if event["event"] == "supervisor_exited" and event["id"] == self._supervisor:
             self._exited.set()
-            self._trace.append(["supervisor_stopped"] if self._told_to_stop else ["supervisor_exited", event["exit"]["class"]])
+            self._trace.append(self._last_entry(event["exit"]["class"]))
         if not event["event"].startswith("agent_") or not event["id"].startswith(self._prefix):
             return
         child_id = event["id"].removeprefix(self._prefix)
@@ -167,6 +167,12 @@ class LiveScenario:
                 self._told_to_exit.remove((event["id"], event["incarnation"]))
             case "agent_exited":
                 self._trace.append(["stopped" if event["exit"]["class"] == "shutdown" else "start_failed", child_id])
+
+    def _last_entry(self, exit_class: str) -> list[Any]:
+        if exit_class == "failed":
+            # start_link itself has failed, and names the child.
+            return next(entry for entry in reversed(self._trace) if entry[0] == "start_failed")
+        return ["supervisor_stopped"] if self._told_to_stop else ["supervisor_exited", exit_class]
 
     async def _settle(self) -> None:
         """Return when the supervisor has exited, or nothing is under way and nothing has happened for two rounds of asking."""

@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError, is_dataclass
 from types import ModuleType
 
 import pytest
+
 from suptree.supervisors import child_spec, commands, dry_run, events, judge
 from suptree.supervisors.child import Child, ChildView
 from suptree.supervisors.child_spec import ChildSpec

@@ -1,0 +1,59 @@
+"""Who is silent: deadlines, lateness and the freeze, on a clock that the test turns."""
+
+from suptree.actors.agent_spec import HeartbeatSpec
+from suptree.actors.liveness import Liveness
+from suptree.actors.messages import Silent, Suspect, Watch
+
+SPEC = HeartbeatSpec(interval=1, suspect_after=3, dead_after=5)
+
+
+def watching(*ids: str, at: float = 0.0) -> Liveness:
+    liveness = Liveness()
+    for pid, agent_id in enumerate(ids, 100):
+        liveness.watch(Watch(agent_id, 1, SPEC, actor_pid=pid), at)
+    return liveness
+
+
+def test_silence_makes_suspect_and_then_dead_once() -> None:
+    liveness = watching("a")
+    assert 3.0 == liveness.next_deadline()
+    assert [Suspect("a", 1, suspect=True, age=3.0)] == liveness.judge(3.0, 3.0)
+    assert 5.0 == liveness.next_deadline()
+    assert [Silent("a", 1, 5.0, "actor")] == liveness.judge(5.0, 5.0)
+    assert liveness.next_deadline() is None
+    assert [] == liveness.judge(9.0, 9.0)
+
+
+def test_a_ping_clears_the_suspicion() -> None:
+    liveness = watching("a")
+    liveness.judge(3.0, 3.0)
+    assert Suspect("a", 1, suspect=False) == liveness.pinged(100, ("a", 1), 3.5)
+    assert liveness.pinged(100, ("a", 1), 3.6) is None
+    assert [] == liveness.judge(5.0, 5.0)
+
+
+def test_the_lateness_of_the_one_who_looks_is_nobody_elses() -> None:
+    liveness = watching("a")
+    assert [] == liveness.judge(now=13.0, scheduled=2.0)
+    assert 14.0 == liveness.next_deadline()
+
+
+def test_when_most_fall_silent_at_once_no_verdict_is_given() -> None:
+    liveness = watching("a", "b", "c", "d", "e")
+    for pid, agent_id in ((100, "a"),):
+        liveness.pinged(pid, (agent_id, 1), 3.0)
+    assert [] == liveness.judge(3.0, 3.0)
+    assert liveness.frozen
+
+
+def test_a_program_that_pings_for_itself_is_judged_apart_from_its_actor() -> None:
+    liveness = Liveness()
+    liveness.watch(Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=True), 0.0)
+    liveness.pinged(1, ("a", 1), 4.9)
+    assert [Silent("a", 1, 5.0, "program")] == liveness.judge(5.0, 5.0)
+
+
+def test_what_is_unwatched_is_forgotten() -> None:
+    liveness = watching("a")
+    liveness.unwatch(("a", 1))
+    assert (0, None, None) == (len(liveness), liveness.owner(100), liveness.next_deadline())
