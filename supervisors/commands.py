@@ -107,7 +107,8 @@ class Decision(StrEnum):
 class Report:
     """Tell the registry what was decided about a child that ended, and why; or that one which did not end parks with its quota group.
 
-    `delay` is how many seconds it waits first; `affected` are the ids that are stopped or started along with it, in start order;
+    `delay` is how many seconds it waits first; `affected` are the ids that its restart stops or starts, itself among them, in start order
+    (none for one that is itself taken along by a sibling's restart);
     `restarts_left` is how many more restarts are allowed by the limit that governs the child: its own, or else its supervisor's.
     """
 

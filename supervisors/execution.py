@@ -111,7 +111,7 @@ class Execution:
             if child.unhandled:
                 comes_back = plan.aim is Aim.RESTART and child.spec.restart is not RestartType.TEMPORARY
                 why = f"{child.last_exit.told}, when it was about to be stopped"
-                self.report(child, Outcome(Decision.RESTART if comes_back else Decision.LEAVE, why))
+                self.report(child, Outcome(Decision.RESTART if comes_back else Decision.LEAVE, why), takes_along=False)
                 child.unhandled = False
                 child.move(Step.ENDED)
                 self.stopped(child, plan)
@@ -392,10 +392,10 @@ class Execution:
         self.last_incarnations[child.spec.id] = child.incarnation
         del self.children[child.spec.id]
 
-    def report(self, child: Child, outcome: Outcome) -> None:
-        """Say what was decided, and why."""
+    def report(self, child: Child, outcome: Outcome, takes_along: bool = True) -> None:
+        """Say what was decided, and why, and who is taken along; one that is itself taken along takes nobody."""
         left = self.judge.restarts_left(child, self.now)
         affected: tuple[str, ...] = ()
-        if outcome.decision is Decision.RESTART or outcome.decision is Decision.PARK:
+        if takes_along and outcome.decision in (Decision.RESTART, Decision.PARK):
             affected = self.range(child)
         self.orders.add(Report(child.spec.id, child.incarnation, outcome.decision, outcome.why, outcome.delay, affected, left))

@@ -148,8 +148,9 @@ class AnyOrder(RuleBasedStateMachine):
                 self.stale_timers.append(self.timers.pop(name))
             case Reply(request):
                 self.answered[request] += 1
-            case Report(child_id, incarnation, decision):
-                if decision is Decision.RESTART and self.core_spec_charges(child_id):
+            case Report(child_id, _, decision, affected=affected):
+                # One that is taken along by the restart of a sibling affects nobody, and costs nothing.
+                if decision is Decision.RESTART and affected and self.core_spec_charges(child_id):
                     self.charged.append(self.core._run.now)
             case ExitSupervisor():
                 assert not self.gone

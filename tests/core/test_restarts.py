@@ -93,6 +93,7 @@ def test_a_sibling_that_ends_while_its_group_is_stopped_costs_nothing_and_is_tol
     driver.exits("a")
     assert [] == driver.exits("b")
     assert ["cancel kill t", "report b restart", "start a2"] == driver.exits("t", STOPPED)
+    assert () == driver.report().affected
     assert 1 == driver.core.restarts_in_window(0)
     assert ["start b2"] == driver.started("a")
 
