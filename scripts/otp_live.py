@@ -19,6 +19,7 @@ from suptree.supervisors.child import ChildState
 from suptree.supervisors.child_spec import INFINITY, ChildSpec, RestartType
 from suptree.supervisors.commands import Answer
 from suptree.supervisors.core import ChildView
+from suptree.supervisors.supervisor_actor import KILLED
 from suptree.supervisors.tree_spec import ROOT, SupervisorSpec
 
 from .otp_live_agent import address
@@ -165,6 +166,8 @@ class LiveScenario:
                 self._trace.append(["ignored", child_id])
             case "agent_exited" if (event["id"], event["incarnation"]) in self._told_to_exit:
                 self._told_to_exit.remove((event["id"], event["incarnation"]))
+            case "agent_exited" if event["exit"]["reason"] == KILLED:
+                pass  # a brutal kill leaves no trace
             case "agent_exited":
                 self._trace.append(["stopped" if event["exit"]["class"] == "shutdown" else "start_failed", child_id])
 

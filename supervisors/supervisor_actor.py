@@ -44,6 +44,9 @@ from .tree_spec import SupervisorSpec
 
 log = structlog.get_logger()
 
+KILLED = "killed on request"
+"""The reason of a child that was given no time to stop."""
+
 # How long to wait for the registry's word on earlier lives before going on without it.
 _LIVES_WAIT = 2.0
 # An actor that exits with status 0 has delivered its last word; it only has to be read.
@@ -227,7 +230,7 @@ class SupervisorActor(LoopActor):
         child = self._living(command)
         if child is not None:
             if child.cause is None:
-                child.cause = Exit(ExitClass.SHUTDOWN, "killed on request")
+                child.cause = Exit(ExitClass.SHUTDOWN, KILLED)
                 self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation, why="SIGKILL")
             self._kill(child)
 
