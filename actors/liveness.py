@@ -10,6 +10,7 @@ Key = tuple[str, int]
 _LATE = 0.5
 # Fewer than this many suspects at once say nothing about the machine.
 _FREEZE_FROM = 4
+_FREEZE_LIMIT = 10.0
 
 
 @dataclass(slots=True)
@@ -33,7 +34,12 @@ class Liveness:
     def __init__(self) -> None:
         self._watched: dict[Key, _Watched] = {}
         self._by_pid: dict[int, Key] = {}
-        self.frozen = False
+        self._frozen_since: float | None = None
+
+    @property
+    def frozen(self) -> bool:
+        """Whether verdicts are withheld."""
+        return self._frozen_since is not None
 
     def __len__(self) -> int:
         return len(self._watched)
@@ -90,9 +96,12 @@ class Liveness:
         overdue = list(self._overdue(now))
         fresh = [watched for watched in overdue if not watched.suspect]
         # When most fall silent at once it is the machine, not they: freeze the verdicts, and say so.
-        self.frozen = len(fresh) >= _FREEZE_FROM and len(fresh) * 2 > len(self._watched)
-        if self.frozen:
+        # But a machine that stays like that for long has really lost them.
+        most = len(fresh) >= _FREEZE_FROM and len(fresh) * 2 > len(self._watched)
+        self._frozen_since = None if not most else now if self._frozen_since is None else self._frozen_since
+        if self.frozen and now - (self._frozen_since or now) < _FREEZE_LIMIT:
             return []
+        self._frozen_since = None
         verdicts: list[Silent | Suspect] = []
         for watched in overdue:
             watch, (seen, source) = watched.watch, watched.oldest

@@ -46,6 +46,14 @@ def test_when_most_fall_silent_at_once_no_verdict_is_given() -> None:
     assert liveness.frozen
 
 
+def test_a_freeze_does_not_last_for_ever() -> None:
+    liveness = watching("a", "b", "c", "d")
+    assert [] == liveness.judge(3.0, 3.0)
+    assert [] == liveness.judge(12.9, 12.9)
+    assert ["a", "b", "c", "d"] == [verdict.id for verdict in liveness.judge(13.0, 13.0)]
+    assert not liveness.frozen
+
+
 def test_a_program_that_pings_for_itself_is_judged_apart_from_its_actor() -> None:
     liveness = Liveness()
     liveness.watch(Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=True), 0.0)
