@@ -23,7 +23,6 @@ class AgentActor(LoopActor):
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor, self.spec = begin, self.open(sender), begin.spec
-        self.ended = False
         set_name(f"st:{begin.id}")
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
         self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
@@ -50,5 +49,4 @@ class AgentActor(LoopActor):
         self.ended = True
         swept = await sweep(tuple)
         self.output.close()
-        self.supervisor.tell(Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))
-        self.leave()
+        self.end(Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))

@@ -60,8 +60,7 @@ class HeartbeatActor(LoopActor):
         self.supervisor.tell(Started(begin.id, begin.incarnation))
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
-        self.supervisor.tell(Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
-        self.leave()
+        self.end(Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
 
     def on_watch(self, watch: Watch, sender: ActorAddress) -> None:
         self.liveness.watch(watch, time.monotonic())

@@ -11,10 +11,11 @@ from datetime import timedelta
 from typing import Any, ClassVar, NoReturn
 
 import structlog
-from thespian.actors import Actor, ActorAddress, ActorExitRequest, ActorSystemMessage, ThespianWatch
+from thespian.actors import Actor, ActorAddress, ActorSystemMessage, ThespianWatch
 
 from .channel import ChannelId, Inbox, Numbered, Outbox
 from .linux import become_subreaper, die_with_parent
+from .messages import Ended
 from .stepped_loop import SteppedLoop
 from .sweep import sweep
 
@@ -25,6 +26,8 @@ _FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, s
 
 # A message that was sent before another comes within this, or was lost: Thespian sends again after at most a few seconds.
 _GAP_LIMIT = 15.0
+# A supervisor that lives has heard a last word long before.
+_LAST_WORD_LIMIT = 60.0
 
 EXIT_UNEXPECTED = 70
 """The exit status of an actor that ended on an error of its own (BSD: EX_SOFTWARE)."""
@@ -38,6 +41,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
     """
 
     handlers: ClassVar[dict[type, str]] = {}
+    supervisor: Outbox
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +58,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self._outboxes: dict[int, Outbox] = {}
         self.origin = 0
         """The pid of the actor whose message is being handled."""
-        self._leaving = False
+        self.ended = False
 
     @property
     def loop(self) -> SteppedLoop:
@@ -63,10 +67,8 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
             self._loop = self._set_up()
         return self._loop
 
-    def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch | None:  # noqa: N802  (Thespian's name)
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch:  # noqa: N802  (Thespian's name)
         """Handle one message, run the loop until it is idle, and say what to wait for."""
-        if self._leaving:
-            return None
         try:
             loop = self.loop
             if isinstance(message, Numbered):
@@ -77,7 +79,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         except BaseException:  # noqa: BLE001  Thespian would run the handler a second time and then go on.
             self.fail()
         # Every return without a watch disarms it.
-        return None if self._leaving else ThespianWatch([loop.fileno()])
+        return ThespianWatch([loop.fileno()])
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine on the actor's loop; an error in it ends the actor."""
@@ -114,14 +116,11 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self._outboxes.pop(pid, None)
         self._inboxes = {channel: inbox for channel, inbox in self._inboxes.items() if channel[0] != pid}
 
-    def leave(self) -> None:
-        """Exit with status 0 once everything that was sent has arrived."""
-        self.loop.call_soon(self._leave)
-
-    def _leave(self) -> None:
-        if not self._leaving:
-            self._leaving = True
-            self.send(self.myAddress, ActorExitRequest(recursive=False))
+    def end(self, last_word: Ended) -> None:
+        """Say the last word, and wait for the supervisor to end this process: so it has heard it, whatever the transport did meanwhile."""
+        self.ended = True
+        self.supervisor.tell(last_word)
+        self.loop.call_later(_LAST_WORD_LIMIT, os._exit, EXIT_UNEXPECTED)
 
     def fail(self) -> NoReturn:
         """End at once: the supervisor sees it through the pidfd and ends what we leave behind."""

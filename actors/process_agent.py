@@ -14,7 +14,7 @@ from .exits import Exit, ExitClass
 from .linux import die_with_parent, own_children, signal_name
 from .notify import NOTIFY_SOCKET
 from .output_log import LineSplitter
-from .sweep import reap_zombies, sweep
+from .sweep import process_ended, reap_zombies, sweep
 
 _CHUNK = 256 * 1024
 # After the sweep nobody holds the pipes; what is in them is read well within this.
@@ -98,11 +98,12 @@ class ProcessAgent(AgentActor):
         self.started(program.pid)
         if self._stop_requested:
             self.spawn(self._climb_down())
-        code = await program.wait()
+        await process_ended(program.pid)
         self.ended = True
-        # Its descendants may hold the pipes: they go first.
+        # Its descendants may hold the pipes, and asyncio waits for those before it gives the exit status: they go first.
         self.loop.remove_signal_handler(signal.SIGCHLD)
-        swept = await sweep(tuple)
+        swept = await sweep(lambda: {program.pid})
+        code = await program.wait()
         await asyncio.wait(drains, timeout=_DRAIN_LIMIT)
         exit_class, reason = classify(code)
         if self._stop_requested:

@@ -176,5 +176,4 @@ class RegistryActor(LoopActor):
             self.link.close()
             await self.link.wait_closed()
         self.journal.close()
-        self.supervisor.tell(Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
-        self.leave()
+        self.end(Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))

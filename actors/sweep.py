@@ -5,6 +5,7 @@ often it double-forked. What is among our children without being one that we kee
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Collection
@@ -21,6 +22,16 @@ async def pidfd_readable(pidfd: int) -> None:
         await ended.wait()
     finally:
         loop.remove_reader(pidfd)
+
+
+async def process_ended(pid: int) -> None:
+    """Return when a process has ended; somebody else reaps it."""
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            await pidfd_readable(pidfd)
+        finally:
+            os.close(pidfd)
 
 
 async def end_child(pid: int, number: int = signal.SIGKILL) -> None:

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import socket
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from thespian.system.transport.TCPTransport import TCPEndpoint, TCPTransport
 from suptree.actors.linux import die_with_parent
 
 LOOPBACK = "127.0.0.1"
+_RETRY_AFTER = timedelta(milliseconds=20)
 _LOG_TO_STDERR = {
     "version": 1,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
@@ -26,12 +28,17 @@ _LOG_TO_STDERR = {
 
 
 class _Transport(TCPTransport):  # type: ignore[misc]  # Thespian is untyped
-    """Thespian's transport; in a process that was forked for it, it first makes sure that this one dies with its parent."""
+    """Thespian's transport, which dies with its parent and does not wait long before it tries again."""
 
     def __init__(self, init_type: Any, *args: Any) -> None:
         if isinstance(init_type, TCPEndpoint):
             _hold_on_to_parent()
         super().__init__(init_type, *args)
+
+    def scheduleTransmit(self, addressManager: Any, transmitIntent: Any, has_exclusive_flag: bool = False) -> None:  # noqa: N802, N803
+        """Send a message; when the peer closed the connection, as it does when both send at once, try again soon, not after 35 s."""
+        transmitIntent.transmit_retry_period = _RETRY_AFTER
+        super().scheduleTransmit(addressManager, transmitIntent, has_exclusive_flag)
 
 
 class _Base(ActorSystemBase):  # type: ignore[misc]

@@ -24,7 +24,7 @@ from thespian.actors import ActorSystem
 from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
 from suptree.actors.linux import become_subreaper, children_of, own_children
 from suptree.actors.messages import Begin, Context, Services
-from suptree.actors.sweep import pidfd_readable, reap_zombies, sweep
+from suptree.actors.sweep import process_ended, reap_zombies, sweep
 from suptree.supervisors.top import TOP, TopSupervisor
 from suptree.supervisors.tree_spec import ROOT, SupervisorSpec, TreeSpec
 
@@ -147,7 +147,7 @@ class Launcher:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.ask_to_stop)
         server = await self.link.serve(listener)
-        ended = [asyncio.create_task(_process_ended(self.pids[name]), name=name) for name in ("admin", "top")]
+        ended = [asyncio.create_task(process_ended(self.pids[name]), name=name) for name in ("admin", "top")]
         api = await serve_api(self)
         owner = asyncio.create_task(self._owner_gone())
         ready = asyncio.create_task(self._announce())
@@ -198,20 +198,11 @@ class Launcher:
         if self.orders.owner_pid is None:
             return
         if os.getppid() == self.orders.owner_pid:
-            await _process_ended(self.orders.owner_pid)
+            await process_ended(self.orders.owner_pid)
         log.info("owner_gone", pid=self.orders.owner_pid)
         self.ask_to_stop()
         await asyncio.sleep(_STOP_LIMIT_WITHOUT_OWNER)
         self.ask_to_stop()
-
-
-async def _process_ended(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        pidfd = os.pidfd_open(pid)
-        try:
-            await pidfd_readable(pidfd)
-        finally:
-            os.close(pidfd)
 
 
 def _raise_descriptor_limit() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import multiprocessing.process
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from thespian.actors import Actor, ActorAddress
@@ -82,7 +82,6 @@ class LivingChild:
     deadline: asyncio.TimerHandle | None = None
     real_address: ActorAddress | None = None
     """As others must know it; the one in `channel` means something to us alone."""
-    said_last_word: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def id(self) -> str:

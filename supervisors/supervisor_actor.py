@@ -49,8 +49,6 @@ KILLED = "killed on request"
 
 # How long to wait for the registry's word on earlier lives before going on without it.
 _LIVES_WAIT = 2.0
-# An actor that exits with status 0 has delivered its last word; it only has to be read.
-_LAST_WORD_WAIT = 5.0
 
 
 class SupervisorActor(LoopActor):
@@ -73,7 +71,7 @@ class SupervisorActor(LoopActor):
     # Messages
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
-        self.begin, self.parent, self.services = begin, self.open(sender), Services()
+        self.begin, self.supervisor, self.services = begin, self.open(sender), Services()
         self.registry: Outbox | None = None
         self.heartbeat: Outbox | None = None
         set_name(f"st:{begin.id}")
@@ -113,8 +111,9 @@ class SupervisorActor(LoopActor):
     def on_ended(self, ended: Ended, _sender: ActorAddress) -> None:
         child = self._living(ended)
         if child is not None:
+            # Nothing of it is left but the actor, which waits for this.
             child.last_word = ended
-            child.said_last_word.set()
+            self._kill(child)
 
     def on_silent(self, silent: Silent, _sender: ActorAddress) -> None:
         child = self._living(silent)
@@ -163,11 +162,11 @@ class SupervisorActor(LoopActor):
 
     def announce(self) -> None:
         """Tell the parent that all children are up."""
-        self.parent.tell(Started(self.begin.id, self.begin.incarnation))
+        self.supervisor.tell(Started(self.begin.id, self.begin.incarnation))
 
     def say_goodbye(self, how: Exit) -> None:
         """Tell the parent how it ended."""
-        self.parent.tell(Ended(self.begin.id, self.begin.incarnation, how))
+        self.end(Ended(self.begin.id, self.begin.incarnation, how))
 
     def shut_down(self) -> None:
         """Stop all children in reverse order, then exit; a second call kills what still stops."""
@@ -267,7 +266,6 @@ class SupervisorActor(LoopActor):
         for timer in self.timers.values():
             timer.cancel()
         self.say_goodbye(command.exit)
-        self.leave()
 
     # Children
 
@@ -305,9 +303,6 @@ class SupervisorActor(LoopActor):
         self.forget_sender(child.pid)
         code = child.process.exitcode
         swept = await sweep(lambda: {living.pid for living in self.children.values() if living is not child})
-        if code == 0 and child.last_word is None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(child.said_last_word.wait(), _LAST_WORD_WAIT)
         how = self._how_it_ended(child, code)
         del self.children[child.id]
         ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
@@ -345,7 +340,7 @@ class SupervisorActor(LoopActor):
     def neighbours(self) -> list[tuple[int, Outbox]]:
         """The supervisors above and directly below, by pid."""
         below = [(child.pid, child.channel) for child in self.children.values() if child.kind == "supervisor"]
-        return [(self.parent_pid, self.parent), *below]
+        return [(self.parent_pid, self.supervisor), *below]
 
     def _pass_on(self, message: Any, origin: int | None) -> None:
         for pid, neighbour in self.neighbours():

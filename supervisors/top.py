@@ -1,5 +1,6 @@
 """The top supervisor: owns the services of the tree, and the root supervisor of the tree file."""
 
+import os
 from dataclasses import replace
 from typing import ClassVar
 
@@ -16,7 +17,8 @@ from .supervisor_actor import SupervisorActor
 from .tree_spec import SupervisorSpec, TreeSpec
 
 TOP = TOP_SUPERVISOR
-_SERVICE_RESTARTS = SupervisorFlags(max_restarts=30, within=60.0, auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
+# A crash loop of a service ends the tree within seconds; a bad day, on which somebody kills one every second, does not.
+_SERVICE_RESTARTS = SupervisorFlags(max_restarts=300, within=60.0, auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
 
 
 def top_spec(tree: TreeSpec) -> SupervisorSpec:
@@ -38,8 +40,9 @@ class TopSupervisor(SupervisorActor):
         """The tree is up; the launcher, which is no actor, hears it from the registry."""
         self.reporter.tell("tree_ready")
 
-    def say_goodbye(self, how: Exit) -> None:
+    def say_goodbye(self, _how: Exit) -> None:
         """Nobody above listens: the launcher sees our end through a pidfd."""
+        os._exit(0)
 
     def neighbours(self) -> list[tuple[int, Outbox]]:
         """Only what is below: above is the launcher, which is no actor."""
