@@ -43,9 +43,10 @@ class Judge:
     def by_own_rules(self, child: Child) -> Outcome | None:
         """What the additions in the child's spec say about its exit or failed start; None where they leave it to OTP's rules."""
         exit_ = child.last_exit
-        mark = fingerprint(exit_)
-        child.alike = child.alike + 1 if mark is not None and mark == child.fingerprint else 1
-        child.fingerprint = mark
+        if child.spec.hold:
+            mark = fingerprint(exit_)
+            child.alike = child.alike + 1 if mark is not None and mark == child.fingerprint else 1
+            child.fingerprint = mark
         for rule, decision in OWN_RULES:
             why = rule(child, exit_)
             if why is not None:
