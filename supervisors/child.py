@@ -118,7 +118,7 @@ class Child:
     """The terminate_child requests that are answered when it is down."""
     fingerprint: str | None = None
     alike: int = 0
-    """How many exits in a row had that fingerprint."""
+    """How many exits in a row had that fingerprint, if there is one."""
     detail: str = ""
 
     @property

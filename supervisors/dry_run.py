@@ -128,7 +128,7 @@ class _Rehearsal:
                 self._timers.pop(name, None)
             case Report():
                 self.reports.append(command)
-                if command.delay > 0:
+                if command.delay:
                     self.actions.append(Action(Verb.WAIT, command.id, command.delay))
             case ExitSupervisor(exit_):
                 self.actions.append(Action(Verb.EXIT))

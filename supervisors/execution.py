@@ -155,7 +155,7 @@ class Execution:
         child.last_exit = exit_
         child.killed = False
         if child.started_at is not None and is_healthy(self.now - child.started_at, child.spec.backoff):
-            child.fingerprint, child.alike = None, 0
+            child.fingerprint = None
             if child.spec.backoff is not None:
                 child.in_a_row = 0
         plan = self.plan

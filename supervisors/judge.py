@@ -43,9 +43,10 @@ class Judge:
     def by_own_rules(self, child: Child) -> Outcome | None:
         """What the additions in the child's spec say about its exit or failed start; None where they leave it to OTP's rules."""
         exit_ = child.last_exit
-        mark = fingerprint(exit_)
-        child.alike = 0 if mark is None else child.alike + 1 if mark == child.fingerprint else 1
-        child.fingerprint = mark
+        if child.spec.hold:
+            mark = fingerprint(exit_)
+            child.alike = child.alike + 1 if mark is not None and mark == child.fingerprint else 1
+            child.fingerprint = mark
         for rule, decision in OWN_RULES:
             why = rule(child, exit_)
             if why is not None:
@@ -55,7 +56,7 @@ class Judge:
     def count_restart(self, child: Child, now: float) -> Outcome:
         """OTP's rule: a restart beyond the limit is not made. A child with a limit of its own does not use up its supervisor's."""
         if child.spec.max_restarts is None:
-            if self.window.left(now) <= 0:
+            if not self.window.left(now):
                 limit = f"more than {self._flags.max_restarts} restarts within {self._flags.within:g} s"
                 gives_up = self._flags.on_limit is OnLimit.ESCALATE
                 return Outcome(Decision.ESCALATE if gives_up else Decision.QUARANTINE, f"{child.last_exit.told}: {limit}")
@@ -70,7 +71,7 @@ class Judge:
     def restarts_left(self, child: Child, now: float) -> int:
         """How many more restarts the limit that governs the child allows."""
         if child.spec.max_restarts is not None:
-            return max(0, child.spec.max_restarts - child.in_a_row)
+            return child.spec.max_restarts - child.in_a_row
         return self.window.left(now)
 
     def _shuts_down(self, child: Child, siblings: Iterable[Child]) -> bool:

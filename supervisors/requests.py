@@ -57,7 +57,7 @@ def restart_child(run: Execution, event: RestartChildRequested) -> None:
     if child.state is not ChildState.DOWN:
         child.move(Step.GIVE_UP)
     child.waits_for = None
-    child.fingerprint, child.alike = None, 0
+    child.fingerprint = None
     run.plan = Plan(Aim.START_ONE, starts=deque([event.id]), request=event.request)
 
 

@@ -182,6 +182,7 @@ def test_if_the_one_that_backs_off_is_terminated_those_that_wait_for_it_start_wi
     driver = group(Strategy.ONE_FOR_ALL)
     assert ["cancel resume b", "reply t ok", "start a3", "start c3"] == driver.terminate("b")
     assert {"a": "running", "b": "down", "c": "running"} == driver.states()
+    assert [2, 1, 2] == [child.restarts for child in driver.core.children()]
 
 
 def test_if_the_one_that_backs_off_is_terminated_while_the_others_are_being_stopped_they_start_after_that() -> None:

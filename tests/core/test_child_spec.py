@@ -64,8 +64,10 @@ def test_flags_that_can_never_work_are_refused(fields: dict[str, Any], problem: 
     ("fields", "problem"),
     [
         ({"base": 0.0}, "backoff: base must be above 0 and at most cap, not base=0.0 and cap=60.0"),
+        ({"base": -1.0}, "backoff: base must be above 0 and at most cap, not base=-1.0 and cap=60.0"),
         ({"base": 2.0, "cap": 1.0}, "backoff: base must be above 0 and at most cap, not base=2.0 and cap=1.0"),
         ({"healthy_after": 0.0}, "backoff: healthy_after must be above 0 seconds, not 0.0"),
+        ({"healthy_after": -1.0}, "backoff: healthy_after must be above 0 seconds, not -1.0"),
     ],
 )
 def test_a_backoff_that_can_never_work_is_refused(fields: dict[str, float], problem: str) -> None:
@@ -75,4 +77,4 @@ def test_a_backoff_that_can_never_work_is_refused(fields: dict[str, float], prob
 
 
 def test_a_backoff_may_be_as_flat_as_its_cap() -> None:
-    Backoff(base=1.0, cap=1.0)
+    Backoff(base=1.0, cap=1.0, healthy_after=0.5)

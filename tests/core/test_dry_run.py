@@ -50,6 +50,12 @@ def test_waits_end_in_order() -> None:
     assert wanted == told(driver, "a", QUOTA)
 
 
+def test_the_report_is_about_the_child_itself() -> None:
+    driver = Driver(specs("abc", park=True, quota_group="g"))
+    assert "b" == forecast(driver.core, "b", QUOTA, 0.0).report.id
+    assert 0.0 == Action(Verb.STOP, "a").delay
+
+
 class iter_uniform:  # noqa: N801
     """The given numbers above the lowest, in turn."""
 

@@ -158,6 +158,26 @@ def test_a_group_that_another_supervisor_parked_is_parked_here_and_not_passed_on
     assert [] == driver.feed(QuotaGroupParked("other", None))
 
 
+def test_a_quota_group_is_known_by_its_name() -> None:
+    driver = Driver(specs("a", park=True, quota_group="some provider"))
+    assert "report a park" == driver.feed(QuotaGroupParked("some " + "provider".lower(), None))[0]
+
+
+def test_a_wait_that_is_just_as_long_is_left_alone() -> None:
+    driver = Driver(grouped("a"), uniform=lambda low, _high: low)
+    driver.feed(QuotaGroupParked("g", 4.0))
+    assert [] == driver.feed(QuotaGroupParked("g", 4.0))
+
+
+def test_who_waits_for_a_quota_is_terminated_after_a_restart_that_is_about_to_pass_it() -> None:
+    driver = Driver([*specs("a"), *specs("b", park=True), *specs("c")], strategy=Strategy.REST_FOR_ONE)
+    driver.exits("b", QUOTA)
+    driver.auto = False
+    driver.exits("a")
+    assert [] == driver.terminate("b")
+    assert ["cancel resume b", "reply t ok", "start c2"] == driver.started("a")
+
+
 def test_a_group_that_is_parked_before_the_start_or_during_the_shutdown_changes_nothing() -> None:
     driver = Driver(grouped("a"), started=False)
     assert [] == driver.feed(QuotaGroupParked("g", None))
@@ -261,6 +281,14 @@ def test_in_rest_for_one_the_first_member_takes_along_what_comes_after_it() -> N
     told = quiet(driver, driver.pass_time(5))
     assert ["start a2", "start b2", "start c2", "start d2"] == told
     assert {0} == {child.restarts for child in driver.core.children()}
+
+
+def test_in_rest_for_one_a_group_that_another_supervisor_parked_waits_for_its_first_member() -> None:
+    driver = Driver([*grouped("a"), *specs("b"), *grouped("c")], strategy=Strategy.REST_FOR_ONE)
+    told = quiet(driver, driver.feed(QuotaGroupParked("g", 4.0)))
+    assert ["report a park", "set resume a 5", "stop c1", "stop b1", "stop a1"] == told
+    assert {"a": "parked", "b": "down", "c": "down"} == driver.states()
+    assert [None, "a", "a"] == [child.waits_for for child in driver.core.children()]
 
 
 def test_a_group_restart_does_not_revive_who_waits_for_a_quota() -> None:

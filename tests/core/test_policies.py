@@ -36,8 +36,9 @@ def test_a_child_with_a_limit_is_started_once_more_than_that_and_then_quarantine
 
 def test_a_limit_of_its_own_is_not_charged_to_the_supervisor() -> None:
     driver = Driver(specs("a", max_restarts=9))
-    for _ in range(9):
+    for left in range(8, -1, -1):
         driver.exits("a")
+        assert left == driver.report().restarts_left
     assert 0 == driver.core.restarts_in_window(0)
 
 
@@ -101,6 +102,7 @@ def test_a_group_restart_does_not_revive_who_waits_for_a_person() -> None:
 def test_an_exit_that_a_restart_cannot_mend_is_held() -> None:
     driver = Driver(specs("ab", hold=True))
     assert ["report a hold"] == driver.exits("a", PERMANENT_FAILURE)
+    assert 0.0 == driver.report().delay
     assert "a restart cannot mend this: exit 127" == driver.report().why == driver.core.child("a").detail
     assert {"a": "held", "b": "running"} == driver.states()
     assert [] == driver.pass_time(10_000)

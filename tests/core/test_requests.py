@@ -125,6 +125,19 @@ def test_a_child_that_starts_can_be_terminated() -> None:
     assert {"a": "down", "b": "running"} == driver.states()
 
 
+def test_a_request_about_another_child_waits_for_the_one_that_starts_or_stops() -> None:
+    driver = Driver(specs("abc"), auto=False)
+    driver.started("a")
+    assert [] == driver.terminate("a", "ta")
+    driver.started("b")
+    assert ["stop a1", "set kill a 5"] == driver.started("c")
+    assert [] == driver.terminate("b", "tb")
+    assert [] == driver.terminate("c", "tc")
+    assert ["cancel kill a", "reply ta ok", "stop b1", "set kill b 5"] == driver.exits("a", STOPPED)
+    assert [] == driver.delete("a")
+    assert ["cancel kill b", "reply tb ok", "stop c1", "set kill c 5"] == driver.exits("b", STOPPED)
+
+
 def test_a_temporary_child_that_starts_can_be_terminated() -> None:
     driver = Driver([ChildSpec(id="t", restart=TEMPORARY), *specs("b")], auto=False)
     assert ["kill t1"] == driver.terminate("t", graceful=False)

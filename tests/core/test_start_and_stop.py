@@ -7,7 +7,7 @@ import pytest
 
 from suptree.actors.errors import SpecError
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child_spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, SupervisorFlags
+from suptree.supervisors.child_spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, Strategy, SupervisorFlags
 from suptree.supervisors.commands import CancelTimer, ExitSupervisor, Reply, SetTimer, StartChild, StopChild
 from suptree.supervisors.core import Phase, SupervisorCore
 from suptree.supervisors.events import (
@@ -83,9 +83,10 @@ def test_a_child_that_does_not_stop_in_its_time_is_killed() -> None:
 
 
 def test_a_child_with_infinite_time_has_no_timer() -> None:
-    driver = Driver(specs("a", shutdown=INFINITY), auto=False)
-    driver.started("a")
-    assert ["stop a1"] == driver.feed(ShutdownRequested())
+    for forever in (INFINITY, float("inf")):
+        driver = Driver(specs("a", shutdown=forever), auto=False)
+        driver.started("a")
+        assert ["stop a1"] == driver.feed(ShutdownRequested())
 
 
 def test_a_brutal_kill_gives_no_time_at_all() -> None:
@@ -120,15 +121,17 @@ def test_a_shutdown_interrupts_starts_and_stops_the_child_that_starts() -> None:
     assert ["cancel kill b", "stop a1", "set kill a 5"] == driver.exits("b", STOPPED)
 
 
-def test_a_start_that_is_answered_during_a_shutdown_is_noticed() -> None:
-    driver = Driver(specs("abc"))
+@pytest.mark.parametrize("ids", ["abc", "cba"])
+def test_a_start_that_is_answered_during_a_shutdown_is_noticed(ids: str) -> None:
+    driver = Driver(specs(ids))
+    first, second, third = list(ids)
     driver.auto = False
-    driver.exits("a")
-    assert ["stop c1", "set kill c 5"] == driver.feed(ShutdownRequested())
-    assert [] == driver.started("a")
-    assert "running" == driver.states()["a"]
-    driver.exits("c", STOPPED)
-    assert ["cancel kill b", "stop a2", "set kill a 5"] == driver.exits("b", STOPPED)
+    driver.exits(first)
+    assert [f"stop {third}1", f"set kill {third} 5"] == driver.feed(ShutdownRequested())
+    assert [] == driver.started(first)
+    assert "running" == driver.states()[first]
+    driver.exits(third, STOPPED)
+    assert [f"cancel kill {second}", f"stop {first}2", f"set kill {first} 5"] == driver.exits(second, STOPPED)
 
 
 @pytest.mark.parametrize("answer", [ChildStartFailed("a", 2, FAILED), ChildIgnored("a", 2), ChildExited("a", 2, FAILED)])
@@ -162,6 +165,16 @@ def test_a_shutdown_waits_for_the_child_that_is_being_stopped_already() -> None:
     driver.terminate("a")
     assert [] == driver.feed(ShutdownRequested())
     assert ["cancel kill a", "reply t ok", "stop c1", "set kill c 5"] == driver.exits("a", STOPPED)
+
+
+def test_a_shutdown_in_the_middle_of_a_restart_waits_for_the_sibling_that_is_being_stopped() -> None:
+    driver = Driver(specs("abc"), strategy=Strategy.ONE_FOR_ALL)
+    driver.auto = False
+    driver.exits("a")
+    assert [] == driver.feed(ShutdownRequested())
+    assert ["cancel kill c", "stop b1", "set kill b 5"] == driver.exits("c", STOPPED)
+    assert ["cancel kill b", "exit shutdown"] == driver.exits("b", STOPPED)
+    assert {"a": "down", "b": "down", "c": "down"} == driver.states()
 
 
 def test_a_temporary_child_that_was_being_stopped_at_a_shutdown_is_gone() -> None:
@@ -352,6 +365,7 @@ def test_a_timer_of_an_older_generation_does_nothing() -> None:
     assert old.name == new.name
     assert old.generation != new.generation
     assert [] == driver.feed(TimerFired(old.name, old.generation))
+    assert [] == driver.feed(TimerFired(new.name, new.generation + 1))
     assert ["kill a2"] == driver.feed(TimerFired(new.name, new.generation))
     assert [] == driver.feed(TimerFired(new.name, new.generation))
 
@@ -374,6 +388,17 @@ def test_a_core_can_be_copied_and_pickled() -> None:
         assert driver.core.children() == twin.children()
         assert ["start a2"] == [said(c) for c in twin.handle(ChildExited("a", 1, CRASH), 1.0)[1:]]
     assert {"a": "running", "b": "running"} == driver.states()
+
+
+def test_an_incarnation_is_a_number_not_an_object() -> None:
+    driver = Driver([], auto=False)
+    driver.start(ChildSpec(id="a"), last_incarnation=int("1000"))
+    assert ["reply s ok"] == driver.feed(ChildStarted("a", int("1001")))
+
+
+def test_randomness_is_given_by_name() -> None:
+    with pytest.raises(TypeError):
+        SupervisorCore(SupervisorFlags(), [], min)  # type: ignore[call-arg]
 
 
 def test_a_core_can_be_read() -> None:
