@@ -5,6 +5,7 @@ import multiprocessing
 import multiprocessing.process
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -198,7 +199,9 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
     def _close_inherited(self) -> None:
         """Close the descriptors of the parent that the fork left us; their owners in this memory are never used nor freed again."""
         gc.freeze()
-        keep = {0, 1, 2, *self._myRef.transport.childResetFileNumList()}
+        # multiprocessing has given the child a stdin of its own.
+        stdin = {sys.stdin.fileno()} if sys.stdin is not None and not sys.stdin.closed else set()
+        keep = {0, 1, 2, *stdin, *self._myRef.transport.childResetFileNumList()}
         for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (names, not paths)
             if int(name) not in keep:
                 try:

@@ -176,6 +176,16 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Flush:
+    """A supervisor that is about to end asks to hear when all that it told has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """It has."""
+
+
+@dataclass(frozen=True, slots=True)
 class LivesAsked:
     """A supervisor that starts says where it is, and asks for the earlier lives of its children, so that incarnations go on counting."""
 

@@ -1,6 +1,7 @@
 """The actor that runs one native agent: an object of the user's, on the loop of a process of its own."""
 
 import asyncio
+import contextlib
 import importlib
 import inspect
 import io
@@ -9,10 +10,13 @@ import sys
 import traceback
 from typing import Any
 
+import structlog
+
 from .agent_actor import AgentActor
 from .errors import Shutdown
 from .exits import Exit, ExitClass
 from .output_log import LineSplitter, OutputLog
+from .process_agent import classify
 
 
 class CannotCreate(Exception):
@@ -57,24 +61,37 @@ class NativeAgent(AgentActor):
             await self.finish(Exit(ExitClass.NORMAL, "its factory made no agent"), ignored=True)
             return
         self.started()
-        work = getattr(self._agent, "run", None)
-        self._main = self.loop.create_task(work() if work is not None else self._stopping.wait())
+        self._main = self.loop.create_task(self._work())
         if self._stop_requested:
             self.spawn(self._shut_down())
-        try:
-            await self._main
-        except Shutdown as shutdown:
-            how = Exit(ExitClass.SHUTDOWN, str(shutdown) or "shutdown")
-        except asyncio.CancelledError:
-            how = Exit(ExitClass.FAILED, "its run() was cancelled")
-        except BaseException as error:  # noqa: BLE001
-            how = self._failure(error)
-        else:
-            how = Exit(ExitClass.NORMAL, "run() returned")
+        how = await self._main
         if self._stop_requested:
             await self._shutdown_done
             how = Exit(ExitClass.SHUTDOWN, "stop requested")
+        # What it wrote without a newline at the end is kept too.
+        sys.stdout.close()
+        sys.stderr.close()
         await self.finish(how)
+
+    async def _work(self) -> Exit:
+        """Run its `run()`; nothing that this may raise leaves the task, where asyncio would let some of it through."""
+        work = getattr(self._agent, "run", None)
+        try:
+            result = work() if work is not None else self._stopping.wait()
+            if inspect.isawaitable(result):
+                await result
+        except Shutdown as shutdown:
+            return Exit(ExitClass.SHUTDOWN, str(shutdown) or "shutdown")
+        except SystemExit as leaving:
+            if isinstance(leaving.code, int | None):
+                exit_class, reason = classify(leaving.code or 0)
+                return Exit(exit_class, f"sys.exit: {reason}")
+            return self._failure(leaving)
+        except asyncio.CancelledError:
+            return Exit(ExitClass.FAILED, "its run() was cancelled")
+        except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
+            return self._failure(error)
+        return Exit(ExitClass.NORMAL, "run() returned")
 
     def stop(self) -> None:
         """Ask the agent to shut down; a second request cancels it at once."""
@@ -105,33 +122,55 @@ class NativeAgent(AgentActor):
                     await shutdown()
         except TimeoutError:
             print(f"[suptree] shutdown() took longer than {self.spec.stop.cancel} s", file=sys.stderr)  # noqa: T201  (its own output)
-        except Exception:  # noqa: BLE001  (the agent ends all the same)
+        except BaseException:  # noqa: BLE001  (the agent ends all the same)
             traceback.print_exc()
         self._stopping.set()
         self._main.cancel()
         self._shutdown_done.set_result(None)
 
     def _failure(self, error: BaseException, *, during_start: bool = False) -> Exit:
-        traceback.print_exception(error)
-        line = f"{type(error).__name__}: {error}".splitlines()[0]
+        # Both run the error's own code, which may fail as well.
+        with contextlib.suppress(Exception):
+            traceback.print_exception(error)
+        line = type(error).__name__
+        with contextlib.suppress(Exception):
+            line = f"{line}: {error}".splitlines()[0]
         return Exit(ExitClass.FAILED, line, last_error=line, during_start=during_start)
 
     def _redirect_output(self) -> None:
-        """Its prints go to its own log, line by line; what C code writes goes to the same file as it is."""
+        """Its prints go to its own log, line by line; what C code and child processes write goes to the same file as it is."""
         os.environ.update(SUPTREE_AGENT_ID=self.begin.id, SUPTREE_RESTART_COUNT=str(self.begin.restarts))
-        sys.stdout, sys.stderr = _LogStream(self.output, "out"), _LogStream(self.output, "err")
-        os.dup2(self.output.fileno(), 1)
+        # What the actor itself logs still goes where it went.
+        own = os.fdopen(os.dup(2), "w", buffering=1)
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))
+        for descriptor in (1, 2):
+            os.dup2(self.output.fileno(), descriptor)
+        sys.stdout, sys.stderr = _log_stream(self.output, "out"), _log_stream(self.output, "err")
 
 
-class _LogStream(io.TextIOBase):
-    """A text stream that keeps what is written to it, line by line, in an agent's log."""
+def _log_stream(log: OutputLog, stream: str) -> io.TextIOWrapper:
+    """A text stream, as `sys.stdout` is one, that keeps what is written to it in an agent's log."""
+    return io.TextIOWrapper(_LogWriter(log, stream), encoding="utf-8", errors="backslashreplace", write_through=True)
+
+
+class _LogWriter(io.BufferedIOBase):
+    name = "agent log"
 
     def __init__(self, log: OutputLog, stream: str) -> None:
+        self._log = log
         self._splitter = LineSplitter(log, stream)
 
     def writable(self) -> bool:
         return True
 
-    def write(self, text: str) -> int:
-        self._splitter.feed(text.encode("utf-8", "replace"))
-        return len(text)
+    def fileno(self) -> int:
+        return self._log.fileno()
+
+    def write(self, data: Any) -> int:
+        self._splitter.feed(bytes(data))
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._splitter.close()
+        super().close()

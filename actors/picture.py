@@ -71,7 +71,8 @@ class Picture:
 
     def _end_below(self, supervisor: str, event: Event) -> None:
         for row in self.below(supervisor):
-            if row["status"] in _ALIVE:
+            # Told late, this may find rows that have begun anew since.
+            if row["status"] in _ALIVE and (row["started"] or 0.0) <= event["monotonic"]:
                 how = event["exit"]
                 end = {"class": how["class"], "reason": f"supervisor {supervisor} ended: {how['reason']}"}
                 _exited(row, {**event, "exit": end})

@@ -20,6 +20,8 @@ from .messages import (
     Answered,
     Begin,
     Ended,
+    Flush,
+    Flushed,
     Happened,
     Lives,
     LivesAsked,
@@ -53,6 +55,7 @@ class RegistryActor(LoopActor):
         Happened: "on_happened",
         Snapshot: "on_snapshot",
         LivesAsked: "on_lives_asked",
+        Flush: "on_flush",
         Answered: "on_answered",
         PingAges: "on_ping_ages",
     }
@@ -101,6 +104,9 @@ class RegistryActor(LoopActor):
         known = {row_id: (row["incarnation"], row["restarts"]) for row_id, row in rows if row is not None}
         self.back_to(sender).tell(Lives(known))
 
+    def on_flush(self, _flush: Flush, sender: ActorAddress) -> None:
+        self.back_to(sender).tell(Flushed())
+
     def on_answered(self, answered: Answered, _sender: ActorAddress) -> None:
         self.asked.pop(answered.request, None)
         self._tell_link({"answer": {"request": answered.request, "answer": answered.answer, "value": answered.value, "seq": self.seq}})
@@ -114,6 +120,7 @@ class RegistryActor(LoopActor):
             self._ask(asked)
 
     def _take(self, event: Any) -> None:
+        actor_pid = self.picture.rows.get(event["id"], {}).get("actor_pid")
         row = self.picture.apply(event)
         removed = event["event"].endswith("_removed")
         seq = self.journal.append(event, None if removed else row)
@@ -121,11 +128,11 @@ class RegistryActor(LoopActor):
             return
         if removed:
             self.journal.remove(event["id"])
-        if event["event"] == "supervisor_exited":
+        if event["event"] == "supervisor_exited" and row is not None:
             for below in self.picture.below(event["id"]):
                 self.journal.put(below)
             self.addresses.pop(event["id"], None)
-            self.forget_sender(row["actor_pid"] if row is not None else 0)
+            self.forget_sender(actor_pid or 0)
             for request in [request for request, supervisor in self.asked.items() if supervisor == event["id"]]:
                 self.on_answered(Answered(request, "refused", f"supervisor {event['id']} ended meanwhile"), self.myAddress)
         self.seq = seq
@@ -156,8 +163,15 @@ class RegistryActor(LoopActor):
             row = self.picture.rows.get(target)
             owner = row["supervisor"] if row is not None else None
         owner_row = self.picture.rows.get(owner) if owner is not None else None
-        if owner is None or (owner != TOP_SUPERVISOR and (owner_row is None or not is_alive(owner_row))):
+        if owner is None or (owner != TOP_SUPERVISOR and owner_row is None):
             self.on_answered(Answered(request, "not_found", target), self.myAddress)
+            return
+        if owner_row is not None and not is_alive(owner_row):
+            # What its supervisor left behind when it ended is nothing: there is nothing to stop.
+            down = (
+                ("ok", None) if operation == "stop" else ("refused", f"its supervisor {owner} is {owner_row['status']}: start that first")
+            )
+            self.on_answered(Answered(request, *down), self.myAddress)
             return
         supervisor = self.addresses.get(owner)
         if supervisor is None:

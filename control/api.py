@@ -33,7 +33,7 @@ from .status import agent_status, tree_status
 if TYPE_CHECKING:
     from .launcher import Launcher
 
-_OPERATIONS = ("start", "stop", "restart", "delete", "restart_child", "which_children", "count_children")
+_OPERATIONS = ("start", "stop", "restart", "delete", "terminate_child", "restart_child", "which_children", "count_children")
 _ASK_LIMIT = 120.0
 _PINGS_LIMIT = 0.5
 _EXPLAIN_LIMIT = 10.0

@@ -57,7 +57,8 @@ class Client:
     async def request(self, operation: str, target: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """One request to a supervisor, and its answer as it is: `answer` (OTP's word), `value`, `seq` (of the last event before it).
 
-        `start`, `stop`, `restart`, `delete`, `restart_child` are about a child; `which_children`, `count_children` about a supervisor.
+        `start`, `stop`, `restart`, `delete` and OTP's `terminate_child` and `restart_child` are about a child, `which_children` and
+        `count_children` about a supervisor.
         """
         return dict(await self._call("POST", f"/agents/{target}/{operation}", arguments))
 

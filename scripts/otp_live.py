@@ -108,7 +108,7 @@ class LiveScenario:
             self._take(await self._news.get())
 
     async def _terminate_child(self, child_id: str) -> None:
-        await self._request("terminate_child", "stop", child_id)
+        await self._request("terminate_child", "terminate_child", child_id)
 
     async def _restart_child(self, child_id: str) -> None:
         await self._request("restart_child", "restart_child", child_id)

@@ -79,6 +79,7 @@ class LivingChild:
     program_pid: int | None = None
     last_word: Ended | None = None
     cause: Exit | None = None
+    stopping: bool = False
     deadline: asyncio.TimerHandle | None = None
     real_address: ActorAddress | None = None
     """As others must know it; the one in `channel` means something to us alone."""

@@ -36,6 +36,8 @@ class Requests:
     def __init__(self, supervisor: "SupervisorActor") -> None:
         self._supervisor = supervisor
         self._asked: dict[str, Request] = {}
+        self._restarting: dict[str, list[Request]] = {}
+        """By child, the restarts that joined one that is under way: all get its answer."""
         self._answered: dict[str, Answered] = {}
         self._known: dict[str, ChildSpec] = {child.id: child for child in supervisor.spec.children}
 
@@ -56,11 +58,22 @@ class Requests:
     def answer(self, reply: c.Reply) -> None:
         """Pass on what the core replied, or take the second half of a restart."""
         request = self._asked[str(reply.request)]
+        if request.operation == "stop" and reply.answer is c.Answer.NOT_FOUND and self._supervisor.reporter.row(request.target):
+            # The spec of a temporary child is deleted when it ends: it is down, as was asked.
+            reply = c.Reply(reply.request, c.Answer.OK)
         if request.operation == "restart" and "stopped" not in request.arguments and reply.answer in (c.Answer.OK, c.Answer.NOT_FOUND):
             again = Request(request.request, "restart", request.target, {"stopped": True})
             self._asked[request.request] = again
             self._start(again)
             return
+        if request.operation == "restart" and reply.answer in (c.Answer.RUNNING, c.Answer.ALREADY_STARTED, c.Answer.RESTARTING):
+            # Somebody else has started it meanwhile.
+            reply = c.Reply(reply.request, c.Answer.OK)
+        for joined in self._restarting.pop(request.target, []) if request.operation == "restart" else []:
+            self._finish(joined, reply)
+        self._finish(request, reply)
+
+    def _finish(self, request: Request, reply: c.Reply) -> None:
         del self._asked[request.request]
         value = [asdict(child) for child in reply.value] if request.operation == "which_children" else reply.value
         answered = self._answered[request.request] = Answered(request.request, reply.answer.value, value)
@@ -88,8 +101,15 @@ class Requests:
         graceful = bool(request.arguments.get("graceful", True))
         self._supervisor.tell_core(e.TerminateChildRequested(request.request, request.target, graceful))
 
-    def _restart(self, request: Request) -> None:
+    def _terminate_child(self, request: Request) -> None:
         self._stop(request)
+
+    def _restart(self, request: Request) -> None:
+        if request.target in self._restarting:
+            self._restarting[request.target].append(request)
+        else:
+            self._restarting[request.target] = []
+            self._stop(request)
 
     def _restart_child(self, request: Request) -> None:
         self._supervisor.tell_core(e.RestartChildRequested(request.request, request.target))

@@ -19,6 +19,8 @@ from suptree.actors.loop_actor import LoopActor
 from suptree.actors.messages import (
     Begin,
     Ended,
+    Flush,
+    Flushed,
     Lives,
     LivesAsked,
     Notified,
@@ -47,8 +49,10 @@ log = structlog.get_logger()
 KILLED = "killed on request"
 """The reason of a child that was given no time to stop."""
 
-# How long to wait for the registry's word on earlier lives before going on without it.
-_LIVES_WAIT = 2.0
+# How long to wait for the registry's word on earlier lives before going on without it; it may be starting anew itself.
+_LIVES_WAIT = 5.0
+# How long an ending supervisor waits for the registry to have heard everything.
+_FLUSH_WAIT = 2.0
 
 
 class SupervisorActor(LoopActor):
@@ -59,6 +63,7 @@ class SupervisorActor(LoopActor):
         Stop: "on_stop",
         Services: "on_services",
         Lives: "on_lives",
+        Flushed: "on_flushed",
         Started: "on_started",
         Ended: "on_ended",
         Silent: "on_silent",
@@ -83,14 +88,13 @@ class SupervisorActor(LoopActor):
         self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self.tell_registry)
         self.requests = Requests(self)
         self.use_services(begin.services)
-        ids = tuple(child.id for child in self.spec.children)
-        if self.tell_registry(LivesAsked(begin.id, ids)):
-            self.loop.call_later(_LIVES_WAIT, self._start, {})
-        else:
-            self._start({})
+        self.loop.call_later(_LIVES_WAIT, self._start, {})
 
     def on_lives(self, lives: Lives, _sender: ActorAddress) -> None:
         self._start(dict(lives.lives))
+
+    def on_flushed(self, _flushed: Flushed, _sender: ActorAddress) -> None:
+        self.say_goodbye(self.last_words)
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
         self.shut_down()
@@ -117,7 +121,8 @@ class SupervisorActor(LoopActor):
 
     def on_silent(self, silent: Silent, _sender: ActorAddress) -> None:
         child = self._living(silent)
-        if child is None or child.cause is not None:
+        # One that is being stopped is given the time that its stop may take, and no less for being silent.
+        if child is None or child.cause is not None or child.stopping:
             return
         self.condemn(
             child, Exit(ExitClass.HUNG, f"no ping of its {silent.source} for {silent.age:.1f} s"), at_once=silent.source == "actor"
@@ -166,7 +171,8 @@ class SupervisorActor(LoopActor):
 
     def say_goodbye(self, how: Exit) -> None:
         """Tell the parent how it ended."""
-        self.end(Ended(self.begin.id, self.begin.incarnation, how))
+        if not self.ended:
+            self.end(Ended(self.begin.id, self.begin.incarnation, how))
 
     def shut_down(self) -> None:
         """Stop all children in reverse order, then exit; a second call kills what still stops."""
@@ -189,8 +195,14 @@ class SupervisorActor(LoopActor):
         is_new_registry = services.registry is not None and services.registry != self.services.registry
         is_new_heartbeat = services.heartbeat is not None and services.heartbeat != self.services.heartbeat
         self.services = services
-        if is_new_registry:
+        if services.registry is None:
+            self.registry = None
+        elif is_new_registry:
             self.registry = self.open(services.registry)
+            if self.core is None:
+                self.registry.tell(LivesAsked(self.begin.id, tuple(child.id for child in self.spec.children)))
+        if services.heartbeat is None:
+            self.heartbeat = None
         if is_new_heartbeat:
             self.heartbeat = self.open(services.heartbeat)
         for child in self.children.values():
@@ -223,6 +235,7 @@ class SupervisorActor(LoopActor):
             if child.cause is None:
                 self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation)
             self._forget_deadline(child)
+            child.stopping = True
             child.channel.tell(Stop(child.id, child.incarnation))
 
     def _kill_child(self, command: c.KillChild) -> None:
@@ -265,7 +278,12 @@ class SupervisorActor(LoopActor):
     def _exit(self, command: c.ExitSupervisor) -> None:
         for timer in self.timers.values():
             timer.cancel()
-        self.say_goodbye(command.exit)
+        self.timers.clear()
+        self.last_words = command.exit
+        if self.tell_registry(Flush()):
+            self.loop.call_later(_FLUSH_WAIT, self.say_goodbye, command.exit)
+        else:
+            self.say_goodbye(command.exit)
 
     # Children
 
@@ -282,6 +300,9 @@ class SupervisorActor(LoopActor):
     def child_is_up(self, child: LivingChild) -> None:
         """A hook for supervisors that need a child's address."""
 
+    def child_is_gone(self, child: LivingChild) -> None:
+        """A hook for supervisors whose children others depend on."""
+
     def _startup_timed_out(self, child: LivingChild) -> None:
         start: AgentSpec = child.spec.start
         self.condemn(child, Exit(ExitClass.STARTUP_TIMEOUT, f"not ready within {start.heartbeat.startup_timeout} s", during_start=True))
@@ -294,6 +315,7 @@ class SupervisorActor(LoopActor):
     def _child_gone(self, child: LivingChild) -> None:
         self.loop.remove_reader(child.pidfd)
         self._forget_deadline(child)
+        self.child_is_gone(child)
         if child.kind == "agent":
             self._send_to_heartbeat(Unwatch(child.id, child.incarnation))
         self.spawn(self._bury(child))
@@ -326,9 +348,10 @@ class SupervisorActor(LoopActor):
             return child.cause
         if child.last_word is not None:
             return child.last_word.exit
+        exit_class = ExitClass.SHUTDOWN if child.stopping else ExitClass.CRASH
         if code is not None and code < 0:
-            return Exit(ExitClass.CRASH, f"its actor died by {signal_name(-code)}")
-        return Exit(ExitClass.CRASH, f"its actor ended with status {code}")
+            return Exit(exit_class, f"its actor died by {signal_name(-code)}")
+        return Exit(exit_class, f"its actor ended with status {code}")
 
     def _forget_deadline(self, child: LivingChild) -> None:
         if child.deadline is not None:

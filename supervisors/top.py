@@ -8,7 +8,7 @@ from thespian.actors import ActorAddress
 
 from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit
-from suptree.actors.messages import Begin, Services
+from suptree.actors.messages import Begin
 from suptree.actors.registry import TOP_SUPERVISOR
 
 from .child_spec import INFINITY, AutoShutdown, ChildSpec, RestartType, SupervisorFlags
@@ -35,6 +35,8 @@ class TopSupervisor(SupervisorActor):
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         super().on_begin(replace(begin, spec=top_spec(begin.spec)), sender)
+        # Whom should it ask about earlier lives? It is the one that starts the registry.
+        self._start({})
 
     def announce(self) -> None:
         """The tree is up; the launcher, which is no actor, hears it from the registry."""
@@ -48,10 +50,14 @@ class TopSupervisor(SupervisorActor):
         """Only what is below: above is the launcher, which is no actor."""
         return super().neighbours()[1:]
 
+    def child_is_gone(self, child: LivingChild) -> None:
+        """Nobody is to wait for the answer of a service that is dead."""
+        if isinstance(child.spec.start, ServiceSpec):
+            self.use_services(replace(self.services, **{child.id: None}))
+
     def child_is_up(self, child: LivingChild) -> None:
         """Pass on the address of a service that is up."""
         if isinstance(child.spec.start, ServiceSpec):
-            services = Services(**{"registry": self.services.registry, "heartbeat": self.services.heartbeat, child.id: child.real_address})
-            self.use_services(services)
+            self.use_services(replace(self.services, **{child.id: child.real_address}))
             if self.registry is not None:
-                self.registry.tell(services)
+                self.registry.tell(self.services)
