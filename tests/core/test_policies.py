@@ -42,6 +42,12 @@ def test_a_limit_of_its_own_is_not_charged_to_the_supervisor() -> None:
     assert 0 == driver.core.restarts_in_window(0)
 
 
+def test_a_large_limit_holds_as_well() -> None:
+    driver = Driver(specs("a", max_restarts=int("300")))
+    told = [driver.exits("a")[0] for _ in range(301)]
+    assert ["report a restart"] * 300 + ["report a quarantine"] == told
+
+
 def test_no_restart_at_all_can_be_allowed() -> None:
     driver = Driver(specs("a", max_restarts=0))
     assert ["report a quarantine"] == driver.exits("a")

@@ -370,6 +370,17 @@ def test_a_timer_of_an_older_generation_does_nothing() -> None:
     assert [] == driver.feed(TimerFired(new.name, new.generation))
 
 
+def test_a_timer_is_known_by_its_number_after_very_many_of_them() -> None:
+    driver = Driver(specs("a"))
+    for _ in range(300):
+        driver.terminate("a")
+        driver.restart("a")
+    driver.auto = False
+    driver.terminate("a")
+    generation = next(c for c in driver.commands if isinstance(c, SetTimer)).generation
+    assert ["kill a301"] == driver.feed(TimerFired("kill a", int(str(generation))))
+
+
 def test_timers_have_names_of_their_own() -> None:
     driver = Driver(specs("ab"))
     driver.auto = False
