@@ -92,6 +92,52 @@ def test_a_service_that_is_killed_runs_again_and_no_agent_notices(newsroom: Live
     newsroom.wait_until(lambda s: all_run(s) and row(s, "printer")["incarnation"] > printer["incarnation"], REPAIRED_WITHIN)
 
 
+@pytest.mark.parametrize(
+    "victims",
+    [
+        ("registry", "root"),
+        ("registry", "heartbeat"),
+        ("registry", "heartbeat", "root", "writers", "mailer"),
+        ("writer", "checker"),
+        ("desk", "planner"),
+    ],
+    ids=" and ".join,
+)
+def test_several_that_are_killed_at_once_run_again_and_go_on_counting(newsroom: LiveTree, victims: tuple[str, ...]) -> None:
+    before = newsroom.wait_until_all_run()
+    services = {name: pid for name, pid in before["pids"].items() if name in victims}
+    rows = {name: row(before, name) for name in victims if name not in services}
+
+    for pid in (*services.values(), *(found["actor_pid"] for found in rows.values())):
+        kill(pid)
+    newsroom.wait_until(
+        lambda s: (
+            all_run(s)
+            and all(s["pids"].get(name) not in (None, pid) for name, pid in services.items())
+            and all(row(s, name)["incarnation"] > found["incarnation"] for name, found in rows.items())
+        ),
+        REPAIRED_WITHIN,
+    )
+
+
+def test_a_program_whose_child_holds_its_output_is_still_seen_to_die() -> None:
+    tree_file = """
+[supervisors.root]
+max_restarts = 10
+[agents.holder]
+type = "process_wrapper"
+command = "sh"
+args = ["-c", "sleep 1000000 & setsid sleep 1000000 & echo hi; sleep 1000000; :"]
+"""
+    with LiveTree(tree_file) as tree:
+        before = tree.wait_until_all_run()["agents"][0]
+        old = pids_below(before["actor_pid"])
+        kill(before["pid"])
+        after = tree.wait_until(lambda s: all_run(s) and s["agents"][0]["incarnation"] == 2)
+        assert "SIGKILL" == after["agents"][0]["last_exit"]["reason"]
+        expect_gone(old)
+
+
 @pytest.mark.parametrize("victim", ["launcher", "admin", "top"])
 def test_when_the_foundation_is_killed_nothing_is_left_and_up_works_at_once(victim: str) -> None:
     with LiveTree(NEWSROOM) as tree:

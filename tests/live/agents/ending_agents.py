@@ -1,0 +1,105 @@
+"""Native agents that end in every way that there is."""
+
+import asyncio
+import ctypes
+import os
+import subprocess
+import sys
+import threading
+import time
+
+
+class Ending:
+    @classmethod
+    async def create(cls, agent_id: str, name: str, role: str, model: str, config: dict[str, object]) -> "Ending":
+        return cls()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def shutdown(self) -> None:
+        pass
+
+
+class Returns(Ending):
+    async def run(self) -> None:
+        pass
+
+
+class NotAsync(Ending):
+    def run(self) -> None:  # type: ignore[override]
+        pass
+
+
+class Raises(Ending):
+    async def run(self) -> None:
+        raise ValueError("no such model")
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("cannot be told")
+
+
+class RaisesBadly(Ending):
+    async def run(self) -> None:
+        raise Unprintable
+
+
+class ExitsWith3(Ending):
+    async def run(self) -> None:
+        sys.exit(3)
+
+
+class ExitsWith0(Ending):
+    async def run(self) -> None:
+        sys.exit()
+
+
+class Interrupts(Ending):
+    async def run(self) -> None:
+        raise KeyboardInterrupt
+
+
+class Segfaults(Ending):
+    async def run(self) -> None:
+        ctypes.string_at(0)
+
+
+class Blocks(Ending):
+    async def run(self) -> None:
+        time.sleep(1000)  # noqa: ASYNC251
+
+
+class LeavesThread(Ending):
+    async def run(self) -> None:
+        threading.Thread(target=time.sleep, args=(1000,)).start()
+
+
+class Stubborn(Ending):
+    async def run(self) -> None:
+        while True:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                continue
+
+
+class BlocksInShutdown(Ending):
+    async def shutdown(self) -> None:
+        time.sleep(1000)  # noqa: ASYNC251
+
+
+class ExitsInShutdown(Ending):
+    async def shutdown(self) -> None:
+        sys.exit(1)
+
+
+class Prints(Ending):
+    async def run(self) -> None:
+        print("printed")
+        print("to stderr", file=sys.stderr)
+        sys.stdout.buffer.write(b"through the buffer\n")
+        subprocess.run(["echo", "from a child process"], check=True)  # noqa: ASYNC221
+        os.write(2, b"from C\n")
+        print("no newline at the end", end="")
