@@ -59,7 +59,9 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 def launcher_of(command: "subprocess.Popen[str]") -> bool:
-    return any(RUN_VARIABLE in child.environ() for child in psutil.Process(command.pid).children())
+    with contextlib.suppress(psutil.Error):
+        return any(RUN_VARIABLE in child.environ() for child in psutil.Process(command.pid).children())
+    return False
 
 
 def moments(folder: Path) -> dict[str, Callable[["subprocess.Popen[str]"], bool]]:
