@@ -1,10 +1,17 @@
 """The append-only record of every event, and the last picture beside it; only the registry writes it."""
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 # Of earlier runs; those of the present run are all kept.
 _EVENTS_KEPT = 100_000
@@ -18,14 +25,46 @@ CREATE TABLE IF NOT EXISTS runs (first_seq INTEGER NOT NULL, run_id TEXT PRIMARY
 """
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        _check(db)
+        db.executescript(_SCHEMA)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check(db: sqlite3.Connection) -> None:
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        damaged = sqlite3.DatabaseError(found)
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged
+
+
+def _move_aside(path: Path) -> None:
+    """Keep a damaged journal as `NAME.damaged`, and what SQLite has beside it too: a log of the old file would be read into a new one."""
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).replace(path.with_name(f"{path.name}.damaged{suffix}"))
+
+
 class Journal:
     """SQLite in WAL mode: an event is in it before anyone is told of it, and survives the process that wrote it."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(_SCHEMA)
+        try:
+            self._db = _open(path)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+                raise
+            log.warning("journal_moved_aside", path=str(path), error=str(error))
+            _move_aside(path)
+            self._db = _open(path)
 
     def begin_run(self, run_id: str) -> int:
         """Begin a run, with an empty picture, unless it has begun; return the number before its first event."""

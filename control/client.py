@@ -1,7 +1,7 @@
 """A client of one tree's control API, with typed errors."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,13 +9,15 @@ from typing import Any, Self
 import httpx
 
 from suptree.actors import errors
-from suptree.actors.errors import AlreadyPresent, AlreadyRunning, NoSuchAgent, NotRunning, StartFailed, SuptreeError
+from suptree.actors.errors import AlreadyPresent, AlreadyRunning, NoSuchAgent, NotRunning, RequestTimeout, StartFailed, SuptreeError
+from suptree.supervisors.agent_config import fault_of_id
 from suptree.supervisors.child_spec import ChildSpec
 from suptree.supervisors.tree_spec import ROOT
 from suptree.supervisors.wire import encode_child
 
 _CONNECT_LIMIT = 5.0
 _ANSWER_LIMIT = 130.0
+_READ_LIMIT = 15.0
 
 
 class Client:
@@ -29,8 +31,7 @@ class Client:
         self._socket = socket
         # The address of a Unix socket needs no certificates; loading them would cost 30 ms.
         transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False)
-        timeout = httpx.Timeout(_ANSWER_LIMIT, connect=_CONNECT_LIMIT)
-        self._http = httpx.AsyncClient(transport=transport, base_url="http://suptree", timeout=timeout, trust_env=False)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://suptree", trust_env=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -48,7 +49,7 @@ class Client:
 
     async def agent(self, agent_id: str) -> dict[str, Any]:
         """One agent's part of the status object."""
-        return dict(await self._call("GET", f"/agents/{agent_id}"))
+        return dict(await self._call("GET", _path(agent_id)))
 
     async def picture(self) -> dict[str, Any]:
         """All rows, and the number (`seq`) of the last event in them."""
@@ -60,7 +61,7 @@ class Client:
         `start`, `stop`, `restart`, `delete` and OTP's `terminate_child` and `restart_child` are about a child, `which_children` and
         `count_children` about a supervisor.
         """
-        return dict(await self._call("POST", f"/agents/{target}/{operation}", arguments))
+        return dict(await self._call("POST", _path(target, operation), arguments))
 
     async def start(self, agent_id: str) -> int:
         """Start an agent that is stopped; return the number of the event by which it ran. Raises AlreadyRunning, StartFailed."""
@@ -81,7 +82,7 @@ class Client:
         how that supervisor itself would end, or None.
         """
         query = httpx.QueryParams({"class": exit_class, **({"reason": reason} if reason else {})})
-        return list(await self._call("GET", f"/agents/{agent_id}/forecast?{query}"))
+        return list(await self._call("GET", _path(agent_id, f"forecast?{query}")))
 
     async def delete(self, agent_id: str) -> int:
         """Forget an agent that is stopped."""
@@ -103,28 +104,31 @@ class Client:
         """The events of this run with a number above `after`, oldest first."""
         return list(await self._call("GET", f"/events?follow=false&after={after}"))
 
-    def events(self, after: int = 0) -> AsyncIterator[dict[str, Any]]:
+    def events(self, after: int = 0) -> AsyncGenerator[dict[str, Any], None]:
         """Every event with a number above `after`, then each new one as it comes; ends when the launcher does."""
         return self._stream(f"/events?after={after}")
 
     async def log_lines(self, agent_id: str, lines: int = 100) -> list[str]:
         """The last lines of an agent's output."""
-        return list(await self._call("GET", f"/agents/{agent_id}/logs?lines={lines}"))
+        return list(await self._call("GET", _path(agent_id, f"logs?lines={lines}")))
 
-    async def follow_log(self, agent_id: str, lines: int = 100) -> AsyncIterator[str]:
+    async def follow_log(self, agent_id: str, lines: int = 100) -> AsyncGenerator[str, None]:
         """The last lines of an agent's output, then each new one."""
         async for line in self._stream(f"/agents/{agent_id}/logs?lines={lines}&follow=true", decode=str):
             yield line
 
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
+        limit = _READ_LIMIT if method == "GET" else _ANSWER_LIMIT
         try:
-            response = await self._http.request(method, path, json=body)
-        except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError) as error:
-            raise NotRunning(f"no tree answers on {self._socket}") from error
+            response = await self._http.request(method, path, json=body, timeout=httpx.Timeout(limit, connect=_CONNECT_LIMIT))
+        except httpx.TimeoutException as error:
+            raise self._too_late() from error
+        except httpx.TransportError as error:
+            raise self._nobody() from error
         _raise_for(response.status_code, response.content)
         return response.json()
 
-    async def _stream(self, path: str, decode: Any = json.loads) -> AsyncIterator[Any]:
+    async def _stream(self, path: str, decode: Any = json.loads) -> AsyncGenerator[Any, None]:
         try:
             async with self._http.stream("GET", path, timeout=httpx.Timeout(None, connect=_CONNECT_LIMIT)) as response:
                 if response.status_code != httpx.codes.OK:
@@ -132,10 +136,27 @@ class Client:
                 async for line in response.aiter_lines():
                     if line.startswith("data:"):
                         yield decode(line.removeprefix("data:").removeprefix(" "))
+        except httpx.TimeoutException as error:
+            raise self._too_late() from error
         except httpx.ConnectError as error:
-            raise NotRunning(f"no tree answers on {self._socket}") from error
-        except (httpx.RemoteProtocolError, httpx.ReadError):
+            raise self._nobody() from error
+        except httpx.TransportError:
             return
+
+    def _nobody(self) -> NotRunning:
+        return NotRunning(f"no tree answers on {self._socket}")
+
+    def _too_late(self) -> RequestTimeout:
+        return RequestTimeout(
+            f"the launcher behind {self._socket} did not answer in time; whether the request was carried out is not known"
+        )
+
+
+def _path(agent_id: str, rest: str | None = None) -> str:
+    """The address of an agent, whose id cannot lead anywhere else: one that no tree can know is refused here."""
+    if fault := fault_of_id(agent_id):
+        raise NoSuchAgent(f"no agent {agent_id!r} in the tree: {fault}")
+    return f"/agents/{agent_id}" if rest is None else f"/agents/{agent_id}/{rest}"
 
 
 def _raise_for(status: int, content: bytes) -> None:

@@ -76,6 +76,7 @@ class Launcher:
         self.paths = TreePaths.of(orders.name)
         self.started_at = time.monotonic()
         self.stop_asked = False
+        self._pid = os.getpid()
         self.link: Link
         self.pids: dict[str, int] = {}
 
@@ -84,17 +85,30 @@ class Launcher:
         become_subreaper()
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._asked_early)
+        # Blocked by who started us, so that it is not lost before there is a handler.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _raise_descriptor_limit()
         self.paths.make()
         with self._lock():
-            leftovers.remove(self.paths)
-            leftovers.write_run(self.paths, self.orders.run_id)
-            listener = listen(self.paths.runtime)
-            system = self._start_system()
-            status = asyncio.run(self._serve(system, listener))
-            log.info("tree_ended", tree=self.orders.name, asked=self.stop_asked, status=status)
-            self._clean_up()
+            try:
+                leftovers.remove(self.paths)
+                leftovers.write_run(self.paths, self.orders.run_id)
+                listener = listen(self.paths.runtime)
+                system = self._start_system()
+                status = asyncio.run(self._serve(system, listener))
+                log.info("tree_ended", tree=self.orders.name, asked=self.stop_asked, status=status)
+            finally:
+                self._clean_up()
             return status
+
+    def _asked_early(self, _number: int, _frame: object) -> None:
+        if os.getpid() == self._pid:
+            self.stop_asked = True
+        else:
+            # The admin is forked with this handler, and never sets its own.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _clean_up(self) -> None:
         shutil.rmtree(self.paths.runtime, ignore_errors=True)
@@ -151,6 +165,8 @@ class Launcher:
         api = await serve_api(self)
         owner = asyncio.create_task(self._owner_gone())
         ready = asyncio.create_task(self._announce())
+        if self.stop_asked:
+            self.ask_to_stop()
         done, _ = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
         for task in (*ended, owner, ready):
             task.cancel()

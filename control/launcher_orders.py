@@ -1,6 +1,7 @@
 """What a launcher is told to run."""
 
 import json
+import uuid
 from dataclasses import asdict, dataclass, field
 
 
@@ -12,7 +13,7 @@ class Orders:
     """
 
     name: str
-    run_id: str
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     file: str | None = None
     owner_pid: int | None = None
     ready_fd: int | None = None

@@ -27,12 +27,15 @@ def write_run(paths: TreePaths, run_id: str) -> None:
 
 
 def read_run(paths: TreePaths) -> dict[str, object] | None:
-    """Who runs the tree, or ran it last; None when nobody ever did."""
+    """Who runs the tree, or ran it last; None when nobody ever did, or what is written of it is no use."""
     try:
-        run: dict[str, object] = json.loads(paths.run_file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        run = json.loads(paths.run_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
-    return run
+    match run:
+        case {"run_id": str(), "pid": int(pid)} if pid > 0:
+            return dict(run)
+    return None
 
 
 def processes_of(run_id: str) -> list[psutil.Process]:
@@ -50,15 +53,21 @@ def remove(paths: TreePaths) -> list[int]:
     last = read_run(paths)
     if last is None:
         return []
-    ended: list[int] = []
+    ended = end(str(last["run_id"]))
+    if ended:
+        log.warning("leftovers_ended", run_id=last["run_id"], pids=ended)
+    return ended
+
+
+def end(run_id: str) -> list[int]:
+    """Kill whatever carries the run token; return the pids."""
+    ended: set[int] = set()
     deadline = time.monotonic() + _WAIT
     # What is killed may have forked meanwhile: until none is left.
-    while (left := processes_of(str(last["run_id"]))) and time.monotonic() < deadline:
+    while (left := processes_of(run_id)) and time.monotonic() < deadline:
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(signal.SIGKILL)
-                ended.append(process.pid)
+                ended.add(process.pid)
         psutil.wait_procs(left, timeout=1.0)
-    if ended:
-        log.warning("leftovers_ended", run_id=last["run_id"], pids=sorted(set(ended)))
-    return ended
+    return sorted(ended)

@@ -8,6 +8,7 @@ from pathlib import Path
 from suptree.actors.errors import SuptreeError
 
 _RUN_FILE = "run.json"
+_SOCKET_PATH_BYTES = 107
 
 
 def home() -> Path:
@@ -23,8 +24,11 @@ def _runtime_root() -> Path:
     if given := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(given) / "suptree"
     root = Path(f"/tmp/suptree-{os.getuid()}")  # noqa: S108  (checked below)
-    root.mkdir(mode=0o700, exist_ok=True)
-    found = root.lstat()
+    try:
+        root.mkdir(mode=0o700, exist_ok=True)
+        found = root.lstat()
+    except OSError as error:
+        raise SuptreeError(f"{root} cannot be made ({error.strerror}): set XDG_RUNTIME_DIR to a folder of your own") from None
     if found.st_uid != os.getuid() or not root.is_dir() or root.is_symlink():
         raise SuptreeError(f"{root} belongs to somebody else: set XDG_RUNTIME_DIR to a folder of your own")
     return root
@@ -42,15 +46,22 @@ class TreePaths:
     def of(cls, name: str, base: Path | None = None) -> "TreePaths":
         """The folders of the tree of that name, under the present home unless another is given."""
         base = base or home()
-        # A socket's path may be 107 bytes long: short names, apart for each home.
+        # The path of a socket must be short: short names, apart for each home.
         key = hashlib.sha256(f"{base}\0{name}".encode()).hexdigest()[:16]
         return cls(name, base / "trees" / name, _runtime_root() / key)
 
     def make(self) -> None:
-        """Create both folders, for this user alone."""
-        for folder in (self.state, self.runtime):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)
+        """Create both folders, for this user alone. Raises SuptreeError when there can be no such folder."""
+        if len(os.fsencode(self.control_socket)) > _SOCKET_PATH_BYTES:
+            raise SuptreeError(
+                f"{self.control_socket} is too long for a socket ({_SOCKET_PATH_BYTES} bytes): set a shorter XDG_RUNTIME_DIR"
+            )
+        for folder, variable in ((self.state, "SUPTREE_HOME"), (self.runtime, "XDG_RUNTIME_DIR")):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.chmod(0o700)
+            except OSError as error:
+                raise SuptreeError(f"{folder} cannot be made ({error.strerror}): set {variable} to a folder of your own") from None
 
     @property
     def control_socket(self) -> Path:
@@ -75,4 +86,9 @@ class TreePaths:
 
 def known_trees() -> list[TreePaths]:
     """Every tree that has ever run under the present home."""
-    return [TreePaths.of(path.parent.name) for path in sorted((home() / "trees").glob(f"*/{_RUN_FILE}"))]
+    folder = home() / "trees"
+    try:
+        found = sorted(folder.glob(f"*/{_RUN_FILE}"))
+    except OSError as error:
+        raise SuptreeError(f"{folder} cannot be read ({error.strerror}): set SUPTREE_HOME to a folder of your own") from None
+    return [TreePaths.of(path.parent.name) for path in found]

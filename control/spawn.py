@@ -3,11 +3,12 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
-import uuid
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from suptree.actors.errors import AlreadyRunning, StartFailed, SuptreeError
 
@@ -18,13 +19,38 @@ from .paths import TreePaths
 _LAST_WORDS = 20
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LauncherProcess:
-    """A launcher that was started here; `pidfd` is readable when it has ended."""
+    """A launcher that was started here; `position` is where its part of the log, `output`, begins."""
 
-    def __init__(self, process: subprocess.Popen[bytes], paths: TreePaths, run_id: str) -> None:
-        self.process = process
-        self.paths = paths
-        self.run_id = run_id
+    process: subprocess.Popen[bytes]
+    paths: TreePaths
+    run_id: str
+    ready_end: int
+    output: BinaryIO
+    position: int
+
+    async def ready(self) -> None:
+        """Return when its tree is ready; when this is cancelled, its tree has ended. Raises what `spawn_launcher` raises."""
+        with self.output:
+            try:
+                said = await _first_line(self.ready_end)
+            except BaseException:
+                await self.end()
+                raise
+            if said.get("ready"):
+                return
+            status = await self.wait()
+            if said.get("kind") == AlreadyRunning.__name__:
+                raise AlreadyRunning(said["error"])
+            if "error" in said:
+                raise SuptreeError(said["error"])
+            raise StartFailed(f"tree {self.paths.name!r} {_story(self.output, self.position, status)}")
+
+    async def end(self) -> int:
+        """Stop its tree in order, and wait for its end; return its exit status."""
+        self.process.terminate()
+        return await self.wait()
 
     async def wait(self) -> int:
         """Wait for its end, without blocking the event loop; return its exit status."""
@@ -54,51 +80,47 @@ async def spawn_launcher(
 
     Raises AlreadyRunning when that tree runs, StartFailed with the story when it ended before it was ready.
     """
-    paths = TreePaths.of(name, base)
-    paths.make()
-    run_id = uuid.uuid4().hex
-    ready_end, launcher_end = os.pipe()
-    orders = Orders(
-        name=name,
-        run_id=run_id,
-        file=str(file) if file else None,
-        owner_pid=owner_pid,
-        ready_fd=launcher_end,
-        sys_path=sys_path or [],
-        ephemeral=ephemeral,
+    launcher = begin_launcher(
+        Orders(name=name, file=str(file) if file else None, owner_pid=owner_pid, sys_path=sys_path or [], ephemeral=ephemeral), base
     )
-    environment = {**os.environ, RUN_VARIABLE: run_id}
+    await launcher.ready()
+    return launcher
+
+
+def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
+    """Start a launcher, whose tree is not ready yet; `base` is the home of its tree if not the present one."""
+    paths = TreePaths.of(orders.name, base)
+    paths.make()
+    environment = {**os.environ, RUN_VARIABLE: orders.run_id}
     if base is not None:
         environment["SUPTREE_HOME"] = str(base)
     try:
-        # Files, not pipes: the admin would keep a pipe open, and whoever reads it waiting.
-        with paths.launcher_log.open("ab") as output:
-            position = output.tell()
-            process = subprocess.Popen(  # noqa: ASYNC220  (fork and exec of a small program; nothing is waited for)
-                [sys.executable, "-m", "suptree.control.launcher", orders.to_json()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment,
-                pass_fds=[launcher_end],
-                start_new_session=True,
-            )
-    finally:
-        os.close(launcher_end)
-    launcher = LauncherProcess(process, paths, run_id)
+        # A file, not a pipe: the admin would keep a pipe open, and whoever reads it waiting.
+        output = paths.launcher_log.open("a+b")
+    except OSError as error:
+        raise SuptreeError(f"{paths.launcher_log} cannot be written: {error.strerror}") from None
+    position = output.tell()
+    ready_end, launcher_end = os.pipe()
+    # It inherits this: a SIGTERM that comes before it has a handler is kept for it.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        said = await _first_line(ready_end)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "suptree.control.launcher", replace(orders, ready_fd=launcher_end).to_json()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            pass_fds=[launcher_end],
+            start_new_session=True,
+        )
     except BaseException:
-        process.terminate()
+        output.close()
+        os.close(ready_end)
         raise
-    if said.get("ready"):
-        return launcher
-    await launcher.wait()
-    if said.get("kind") == AlreadyRunning.__name__:
-        raise AlreadyRunning(said["error"])
-    if "error" in said:
-        raise SuptreeError(said["error"])
-    raise StartFailed(f"tree {name!r} ended before it was ready:\n{_story(paths.launcher_log, position)}")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        os.close(launcher_end)
+    return LauncherProcess(process=process, paths=paths, run_id=orders.run_id, ready_end=ready_end, output=output, position=position)
 
 
 async def _first_line(descriptor: int) -> dict[str, Any]:
@@ -113,16 +135,32 @@ async def _first_line(descriptor: int) -> dict[str, Any]:
     return dict(json.loads(line)) if line else {}
 
 
-def _story(log: Path, position: int) -> str:
-    """What the launcher said of its end: the story if it told one, else its last lines."""
-    with log.open("rb") as file:
-        file.seek(position)
-        lines = file.read().decode("utf-8", "replace").splitlines()
-    for line in reversed(lines):
-        try:
-            said = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(said, dict) and "story" in said:
-            return "\n".join(f"  {sentence}" for sentence in said["story"])
-    return "\n".join(f"  {line}" for line in lines[-_LAST_WORDS:])
+def _story(output: BinaryIO, position: int, status: int) -> str:
+    """How the launcher ended before its tree was ready: on request, or with its story, else with the end of its log."""
+    if status == 0:
+        return "was stopped on request before it was ready"
+    output.seek(position)
+    lines = output.read().decode("utf-8", "replace").splitlines()
+    entries = [_entry(line) for line in lines]
+    story = next((entry["story"] for entry in reversed(entries) if entry.get("story")), None)
+    if story is not None:
+        return "\n".join(["ended before it was ready:", *(f"  {sentence}" for sentence in story)])
+    how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    words = [word for line, entry in zip(lines, entries, strict=True) for word in (_in_words(entry) if entry else line).splitlines()]
+    return "\n".join([f"ended before it was ready: its launcher ended with {how}", *(f"  {word}" for word in words[-_LAST_WORDS:])])
+
+
+def _entry(line: str) -> dict[str, Any]:
+    """A line of the launcher's own log; empty when it is somebody else's."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _in_words(entry: dict[str, Any]) -> str:
+    """An entry of the log for people."""
+    rest = {key: value for key, value in entry.items() if key not in ("event", "level", "timestamp", "exception", "story")}
+    fields = ", ".join(f"{key} {value}" for key, value in rest.items())
+    return "\n".join(part for part in (f"{entry.get('event', '')}{': ' if fields else ''}{fields}", entry.get("exception")) if part)

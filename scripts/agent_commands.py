@@ -67,18 +67,19 @@ def kill(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
 @click.argument("agent_id", metavar="ID")
 @tree_option
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written next.")
-@click.option("--lines", "-n", default=100, show_default=True, help="How many lines to begin with.")
+@click.option("--lines", "-n", type=click.IntRange(min=0), default=100, show_default=True, help="How many lines to begin with.")
 def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool) -> None:
     """What an agent printed: time, incarnation, stream, text."""
     paths = find_tree(tree_name)
 
     async def talk() -> None:
         async with Client(paths.control_socket) as client:
+            await client.agent(agent_id)
             if follow:
-                async for text in client.follow_log(agent_id, lines):
-                    click.echo(text)
+                async with contextlib.aclosing(client.follow_log(agent_id, lines)) as stream:
+                    async for text in stream:
+                        click.echo(text)
             else:
-                await client.agent(agent_id)
                 for text in tail(log_path(str(paths.state), agent_id), lines):
                     click.echo(text)
 

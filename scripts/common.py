@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -16,6 +17,20 @@ Result = TypeVar("Result")
 
 tree_option = click.option("--tree", "-t", "tree_name", metavar="NAME", help="Which tree; without it the only one that runs.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+class Seconds(click.FloatRange):
+    """A time that can pass: not negative, and a number."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds that a text says."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return seconds
 
 
 def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result]]) -> Result:

@@ -53,7 +53,8 @@ sources() {
 }
 
 # Installs from a copy, so that neither a stale build/ gets in nor a new one stays behind.
-install() {
+# In a subshell, so that the traps of who calls it stay.
+install() (
     copy=$(mktemp -d)
     trap 'rm -rf "$copy"' EXIT
     trap 'exit 130' INT
@@ -61,9 +62,7 @@ install() {
     sources | tar -cf - -T - | tar -xf - -C "$copy"
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check "setuptools>=77" # what builds it, as in pyproject.toml
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-build-isolation "$copy${1:+[$1]}"
-    rm -rf "$copy"
-    trap - EXIT INT TERM
-}
+)
 
 use_environment() {
     root=$(dirname "$(dirname "$(readlink -f -- "$0")")")

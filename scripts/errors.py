@@ -1,10 +1,16 @@
 """How errors end a command: one line on stderr, and an exit status that says what kind it was."""
 
+import contextlib
+import errno
+import os
+import sys
 from typing import Any
 
 import click
 
 from suptree.actors.errors import ConfigError, NoSuchAgent, NotRunning, SuptreeError
+
+from .main import interrupted
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_RUNNING, EXIT_NO_SUCH_AGENT = 1, 2, 3, 4
 
@@ -26,3 +32,16 @@ class Group(click.Group):
         except SuptreeError as error:
             click.echo(f"suptree: {error}" if not isinstance(error, ConfigError) else str(error), err=True)
             ctx.exit(next(status for kind, status in _STATUS if isinstance(error, kind)))
+        except KeyboardInterrupt:
+            ctx.exit(interrupted(ctx.invoked_subcommand))
+        except OSError as error:
+            _discard_output()
+            if error.errno != errno.EPIPE:
+                click.echo(f"suptree: {error}", err=True)
+            ctx.exit(EXIT_FAILED)
+
+
+def _discard_output() -> None:
+    """What could not be written would be tried again at the end of Python, which would complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

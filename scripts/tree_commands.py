@@ -6,23 +6,24 @@ import os
 import signal
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import click
 import psutil
 
-from suptree.actors.errors import NotRunning, SuptreeError
+from suptree.actors.errors import ConfigError, NotRunning, SuptreeError
 from suptree.control.client import Client
 from suptree.control.find import find_tree
+from suptree.control.launcher_orders import Orders
 from suptree.control.leftovers import processes_of, read_run
 from suptree.control.paths import TreePaths
-from suptree.control.spawn import LauncherProcess, spawn_launcher
+from suptree.control.spawn import LauncherProcess, begin_launcher
 from suptree.control.wording import line
 from suptree.supervisors.tree_file import load_tree
 from suptree.supervisors.tree_spec import TreeSpec
 from suptree.supervisors.tree_template import TREE_TEMPLATE
 
-from .common import json_option, print_json, tree_option
+from .common import Seconds, json_option, print_json, tree_option
+from .foreground import run_in_foreground
 
 _STORY_LINES = 8
 _FORCE_WAIT = 15.0
@@ -47,9 +48,15 @@ def init(file: Path, *, force: bool) -> None:
 @json_option
 def check(file: Path, *, as_json: bool) -> None:
     """Validate a tree file; every fault is shown at once."""
-    counts = _counts(load_tree(file))
+    try:
+        spec = load_tree(file)
+    except ConfigError as error:
+        if as_json:
+            print_json({"file": error.source, "problems": [{"place": place, "what": what} for place, what in error.problems]})
+        raise
+    counts = _counts(spec)
     if as_json:
-        print_json({"tree": load_tree(file).name, **counts})
+        print_json({"tree": spec.name, **counts})
     else:
         click.echo(f"{file} is good: {_in_words(counts)}")
 
@@ -67,7 +74,7 @@ def up(file: Path, *, detach: bool) -> None:
 
 @click.command()
 @tree_option
-@click.option("--timeout", default=300.0, show_default=True, help="Seconds after which whatever still stops is killed.")
+@click.option("--timeout", type=Seconds(), default=300.0, show_default=True, help="Seconds after which whatever still stops is killed.")
 def down(tree_name: str | None, timeout: float) -> None:
     """Stop everything, in order, and say what is left."""
     paths = find_tree(tree_name)
@@ -77,36 +84,17 @@ def down(tree_name: str | None, timeout: float) -> None:
 
 
 async def _up(spec: TreeSpec, file: Path, path: list[str], *, detach: bool) -> int:
-    launcher = await spawn_launcher(spec.name, file=file, owner_pid=None if detach else os.getpid(), sys_path=path)
-    click.echo(f"{spec.name} is up: {_in_words(_counts(spec))} (launcher pid {launcher.process.pid})")
+    orders = Orders(name=spec.name, file=str(file), owner_pid=None if detach else os.getpid(), sys_path=path)
+
+    def say_up(launcher: LauncherProcess) -> None:
+        click.echo(f"{spec.name} is up: {_in_words(_counts(spec))} (launcher pid {launcher.process.pid})")
+
     if detach:
+        launcher = begin_launcher(orders)
+        await launcher.ready()
+        say_up(launcher)
         return 0
-    return await run_in_foreground(launcher, lambda event: click.echo(line(event)))
-
-
-async def run_in_foreground(launcher: LauncherProcess, show: Any, seconds: float | None = None) -> int:
-    """Show events until the tree ends by itself, at Ctrl-C, or after `seconds`; then say what is left. Return the exit status."""
-    loop = asyncio.get_running_loop()
-    async with Client(launcher.paths.control_socket) as client:
-
-        async def ask() -> None:
-            with contextlib.suppress(NotRunning):
-                await client.shut_down()
-
-        asked: list[asyncio.Task[None]] = []
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, lambda: asked.append(loop.create_task(ask())))
-        if seconds is not None:
-            loop.call_later(seconds, lambda: asked.append(loop.create_task(ask())))
-        with contextlib.suppress(NotRunning):
-            async for event in client.events():
-                show(event)
-        status = await launcher.wait()
-    left = processes_of(launcher.run_id)
-    if status != 0:
-        click.echo(f"the tree ended by itself: see {launcher.paths.launcher_log}", err=True)
-    click.echo(f"{launcher.paths.name}: {len(left)} processes left")
-    return 1 if left else status
+    return (await run_in_foreground(lambda: begin_launcher(orders), say_up, lambda event: click.echo(line(event)))).say()
 
 
 async def _down(paths: TreePaths, limit: float) -> int:
@@ -114,7 +102,10 @@ async def _down(paths: TreePaths, limit: float) -> int:
     if run is None:
         raise NotRunning(f"tree {paths.name!r} does not run")
     run_id, pid = str(run["run_id"]), int(str(run["pid"]))
-    pidfd = os.pidfd_open(pid)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise NotRunning(f"tree {paths.name!r} does not run any more") from None
     async with Client(paths.control_socket) as client:
         with contextlib.suppress(NotRunning):
             await client.shut_down()

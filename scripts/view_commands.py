@@ -67,8 +67,9 @@ def events(tree_name: str | None, *, as_json: bool, follow: bool) -> None:
     async def talk() -> None:
         async with Client(paths.control_socket) as client:
             if follow:
-                async for event in client.events():
-                    show(event)
+                async with contextlib.aclosing(client.events()) as stream:
+                    async for event in stream:
+                        show(event)
             else:
                 for event in await client.known_events():
                     show(event)

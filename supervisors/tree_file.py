@@ -1,5 +1,6 @@
 """Reads a tree file: TOML in, a `TreeSpec` or every fault of the file out."""
 
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -56,6 +57,9 @@ def load_tree(path: Path | str) -> TreeSpec:
     """
     path = Path(path)
     try:
+        # Reading a pipe would wait for somebody to write to it.
+        if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
+            raise ConfigError(str(path), [("file", "is not a regular file")])
         text = path.read_bytes().decode()
     except OSError as error:
         raise ConfigError(str(path), [("file", f"cannot be read: {error.strerror}")]) from error

@@ -1,6 +1,8 @@
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,25 @@ def test_the_scripts_work_through_a_link_from_any_folder(tmp_path: Path) -> None
     status, said = run(link, tmp_path, PATH=os.environ["PATH"], PYTHON="/no/python")
 
     assert (1, True) == (status, said.startswith("suptree: PYTHON=/no/python cannot be used"))
+
+
+def test_the_demo_interrupted_while_it_prepares_says_that_nothing_is_left(tmp_path: Path) -> None:
+    reached = tmp_path / "reached"
+    slow = fake_python(tmp_path, "slow", f"touch {reached}; exec sleep 60")
+
+    with subprocess.Popen(
+        [SCRIPTS / "demo"],
+        env={"PATH": os.environ["PATH"], "PYTHON": str(slow)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as demo:
+        deadline = time.monotonic() + 20
+        while not reached.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(demo.pid, signal.SIGINT)
+        said = demo.communicate(timeout=20)[0]
+
+    assert (0, "demo: interrupted, 0 processes left\n") == (demo.returncode, said)

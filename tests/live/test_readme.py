@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suptree.scripts.main import main
+from suptree.scripts.command_line import main
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
