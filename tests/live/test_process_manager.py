@@ -312,8 +312,7 @@ def test_a_start_right_after_the_death_of_the_launcher_makes_a_new_tree() -> Non
             assert await pm.start_agent("a", "process_wrapper", SLEEP)
             launcher = psutil.Process().children()[0]
             launcher.kill()
-            # Dead, and without a turn of the event loop, in which it could have been heard of.
-            os.waitid(os.P_PID, launcher.pid, os.WEXITED | os.WNOWAIT)
+            os.waitid(os.P_PID, launcher.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  (the loop must not hear of it yet)
             assert await pm.start_agent("b", "process_wrapper", SLEEP) is True
             assert {"a": ("crashed", 1), "b": ("running", 1)} == standing(pm)
 
@@ -388,3 +387,33 @@ def test_a_monitor_needs_an_interval_that_can_be_waited_for(interval: Any) -> No
         assert pm.get_summary()["monitor_running"] is False
 
     run(program)
+
+
+@pytest.mark.parametrize(
+    ("agent_id", "kind", "config", "place"),
+    [
+        ("a", "process_wrapper", {**SLEEP, "args": ["\udcff"]}, "args[0]"),
+        ("a", "process_wrapper", {**SLEEP, "command": "\udcff"}, "command"),
+        ("a", "process_wrapper", {**SLEEP, "env": {"A": "\udcff"}}, "env.A"),
+        ("a", "process_wrapper", {**SLEEP, "env": {"\udcff": "A"}}, "env"),
+        ("a", "process_wrapper", {**SLEEP, "name": "\udcff"}, "name"),
+        ("a", "process_wrapper", {**SLEEP, "role": "\udcff"}, "role"),
+        ("a", "process_wrapper", {**SLEEP, "model": "\udcff"}, "model"),
+        ("a", "process_wrapper", {**SLEEP, "park": True, "quota_group": "\udcff"}, "quota_group"),
+        ("a", "process_wrapper", {**SLEEP, "\udcff": 1}, "unknown key"),
+        ("a", "native_llm", {**STEADY, "factory": "pm_agents:\udcff"}, "factory"),
+        ("a", "native_llm", {**STEADY, "config": {"deep": [{"x": "\udcff"}]}}, "config"),
+        ("a", "native_llm", {**STEADY, "config": {"\udcff": 1}}, "config"),
+        ("a", "native_llm", {**STEADY, "config": {"x": object()}}, "config"),
+        ("a", "\udcff", SLEEP, "agent_type"),
+        ("\udcff", "process_wrapper", SLEEP, "agent_id"),
+    ],
+)
+def test_what_cannot_be_sent_to_the_tree_is_false_with_a_warning_that_says_where(
+    agent_id: str, kind: str, config: dict[str, Any], place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def program() -> None:
+        assert await ProcessManager().start_agent(agent_id, kind, config) is False
+
+    run(program)
+    assert place in capsys.readouterr().out.partition("why=")[2]
