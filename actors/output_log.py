@@ -1,5 +1,6 @@
 """What an agent prints, kept in a file of its own: one line each, with time, incarnation and stream."""
 
+import contextlib
 from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,13 @@ _CUT = b" [cut: the line is longer than 16 MiB]"
 
 
 def log_path(state_dir: str, agent_id: str) -> Path:
-    """Where an agent's output is kept; the file before it stands beside it, as `ID.log.1`."""
+    """Where an agent's output is kept."""
     return Path(state_dir) / "logs" / f"{agent_id}.log"
+
+
+def rotated_path(path: Path) -> Path:
+    """Where the file is kept that was full before this one: beside it, as `ID.log.1`."""
+    return path.with_name(path.name + ".1")
 
 
 class OutputLog:
@@ -53,7 +59,8 @@ class OutputLog:
 
     def _rotate(self) -> None:
         self._file.close()
-        self._path.replace(self._path.with_name(self._path.name + ".1"))
+        with contextlib.suppress(FileNotFoundError):  # somebody tidied up
+            self._path.replace(rotated_path(self._path))
         self._file = self._path.open("ab")
         self._size = 0
 

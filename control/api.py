@@ -140,7 +140,7 @@ class Api:
 
         async def stream() -> AsyncIterator[dict[str, str]]:
             async for text in follow_log(Path(path), lines):
-                yield {"data": text}
+                yield {"data": json.dumps(text)}
 
         return EventSourceResponse(stream(), ping=60)
 

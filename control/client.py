@@ -114,7 +114,7 @@ class Client:
 
     async def follow_log(self, agent_id: str, lines: int = 100) -> AsyncGenerator[str, None]:
         """The last lines of an agent's output, then each new one."""
-        async for line in self._stream(f"/agents/{agent_id}/logs?lines={lines}&follow=true", decode=str):
+        async for line in self._stream(f"/agents/{agent_id}/logs?lines={lines}&follow=true"):
             yield line
 
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
@@ -128,14 +128,14 @@ class Client:
         _raise_for(response.status_code, response.content)
         return response.json()
 
-    async def _stream(self, path: str, decode: Any = json.loads) -> AsyncGenerator[Any, None]:
+    async def _stream(self, path: str) -> AsyncGenerator[Any, None]:
         try:
             async with self._http.stream("GET", path, timeout=httpx.Timeout(None, connect=_CONNECT_LIMIT)) as response:
                 if response.status_code != httpx.codes.OK:
                     _raise_for(response.status_code, await response.aread())
                 async for line in response.aiter_lines():
                     if line.startswith("data:"):
-                        yield decode(line.removeprefix("data:").removeprefix(" "))
+                        yield json.loads(line.removeprefix("data:"))
         except httpx.TimeoutException as error:
             raise self._too_late() from error
         except httpx.ConnectError as error:

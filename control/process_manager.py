@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,8 +18,10 @@ import structlog
 
 from suptree.actors import AgentProcess, AgentStatus, AgentType
 from suptree.actors.errors import AlreadyPresent, NotRunning, SuptreeError
+from suptree.actors.exits import ExitClass
 from suptree.actors.picture import Picture, Row, is_alive
 from suptree.supervisors.agent_config import agent_child_from_config
+from suptree.supervisors.wire import encode_child
 
 from .client import Client
 from .spawn import LauncherProcess, spawn_launcher
@@ -41,13 +43,11 @@ class ProcessManager:
     def __init__(self, state_dir: str | os.PathLike[str] | None = None) -> None:
         self._state_dir = None if state_dir is None else Path(state_dir).absolute()
         self._launcher: LauncherProcess | None = None
-        self._client: Client | None = None
-        self._picture = Picture()
+        self._mirror: _Mirror | None = None
+        self._past: dict[str, Row] = {}
         self._configs: dict[str, dict[str, Any]] = {}
-        self._seq = 0
-        self._caught_up = asyncio.Condition()
-        self._starting = asyncio.Lock()
-        self._follower: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = asyncio.Lock()
         self._monitor: asyncio.Task[None] | None = None
         self._scratch: str | None = None
 
@@ -66,172 +66,191 @@ class ProcessManager:
         `max_restarts` (3: that many restarts of this agent, then it stays `crashed`) and every key of an agent in a tree file.
         """
         try:
-            spec = agent_child_from_config(agent_id, agent_type, config or {}, Path.cwd())
-            client = await self._connected()
+            async with self._alone():
+                await asyncio.sleep(0)  # Of many starts at once each begins in a turn of the loop of its own.
+                spec = agent_child_from_config(agent_id, agent_type, config or {}, Path.cwd())
+                mirror = await self._connected(launch=True)
             try:
-                seq = await client.start_new(spec)
+                seq = await mirror.client.start_new(spec)
             except AlreadyPresent:
-                await client.delete(agent_id)
-                seq = await client.start_new(spec)
-        except SuptreeError as refusal:
-            log.warning("agent_not_started", agent_id=agent_id, why=str(refusal))
+                await mirror.client.delete(agent_id)
+                seq = await mirror.client.start_new(spec)
+            await mirror.catch_up(seq)
+        except (SuptreeError, OSError) as refusal:
+            _warn("agent_not_started", agent_id, refusal)
             return False
         self._configs[agent_id] = dict(config or {})
-        await self._catch_up(seq)
+        self._past.pop(agent_id, None)
         return True
 
     async def stop_agent(self, agent_id: str, graceful: bool = True) -> bool:
         """Stop an agent; False when it does not run. `graceful=False` begins at SIGKILL."""
-        if not self._has(agent_id) or self._client is None:
+        try:
+            async with self._alone():
+                mirror = await self._connected()
+            row = self._rows().get(agent_id)
+            if row is None or not (is_alive(row) or _comes_back(row)):
+                return False
+            await mirror.catch_up(await mirror.client.stop(agent_id, graceful=graceful))
+        except NotRunning:
             return False
-        if not is_alive(self._picture.rows[agent_id]) and not self._comes_back(agent_id):
+        except SuptreeError as refusal:
+            _warn("agent_not_stopped", agent_id, refusal)
             return False
-        with contextlib.suppress(NotRunning):
-            await self._catch_up(await self._client.stop(agent_id, graceful=graceful))
-            return True
-        return False
+        return True
 
     async def restart_agent(self, agent_id: str) -> bool:
         """Stop an agent if it runs, and start it with its configuration and restart count; False when there is none, or it cannot start."""
-        if not self._has(agent_id) or self._client is None:
-            return False
         try:
-            await self._catch_up(await self._client.restart(agent_id))
+            async with self._alone():
+                mirror = await self._connected()
+            if agent_id not in self._rows():
+                return False
+            await mirror.catch_up(await mirror.client.restart(agent_id))
         except SuptreeError as refusal:
-            log.warning("agent_not_restarted", agent_id=agent_id, why=str(refusal))
+            _warn("agent_not_restarted", agent_id, refusal)
             return False
         return True
 
     async def shutdown_all(self) -> None:
         """Stop every agent in reverse order, end the tree, and return when nothing of it is left. The manager can be used again."""
         await self.stop_monitor()
-        launcher, client = self._launcher, self._client
-        self._launcher = self._client = None
-        if launcher is not None and client is not None:
-            with contextlib.suppress(NotRunning):
-                await client.shut_down()
-            await launcher.wait()
-            if self._follower is not None:
-                await self._follower
-            await client.close()
-        for row in self._picture.rows.values():
-            if is_alive(row):
-                row.update(status="stopped", pid=None, actor_pid=None)
-        self._remove_scratch()
+        async with self._alone():
+            if self._launcher is not None:
+                self._ask_to_end()
+                await self._ended(self._launcher)
 
     # What is known
 
     def get_agent_status(self, agent_id: str) -> AgentStatus:
         """The status of an agent; `AgentStatus.UNKNOWN` for a stranger."""
-        return AgentStatus(self._picture.rows[agent_id]["status"]) if self._has(agent_id) else AgentStatus.UNKNOWN
+        row = self._rows().get(agent_id)
+        return AgentStatus.UNKNOWN if row is None else AgentStatus(row["status"])
 
     def get_all_agents(self) -> dict[str, AgentProcess]:
         """Every agent by id; a copy that does not change under you."""
-        return {row["id"]: self._agent(row) for row in self._picture.of_kind("agent")}
+        return {agent_id: self._agent(row) for agent_id, row in self._rows().items()}
 
     def get_running_agents(self) -> list[str]:
         """The ids of the agents that run."""
-        return [row["id"] for row in self._picture.of_kind("agent") if row["status"] == AgentStatus.RUNNING]
+        return [agent_id for agent_id, row in self._rows().items() if row["status"] == AgentStatus.RUNNING]
 
     def get_summary(self) -> dict[str, Any]:
         """`total_agents`, `running_agents` (both counts), `running_agent_ids`, `status_counts` (status to count), `monitor_running`."""
         running = self.get_running_agents()
-        rows = self._picture.of_kind("agent")
+        rows = self._rows().values()
         return {
             "total_agents": len(rows),
             "running_agents": len(running),
             "running_agent_ids": running,
             "status_counts": dict(Counter(row["status"] for row in rows)),
-            "monitor_running": self._monitor is not None,
+            "monitor_running": self._monitor is not None and not self._monitor.done(),
         }
 
     async def monitor_agent_health(self) -> dict[str, bool]:
         """Agent id to whether it is healthy: it runs, and its pings come."""
-        if self._client is None:
-            return {row["id"]: False for row in self._picture.of_kind("agent")}
-        try:
-            status = await self._client.status()
-        except NotRunning:
-            return {row["id"]: False for row in self._picture.of_kind("agent")}
-        return {
-            agent["id"]: agent["status"] == AgentStatus.RUNNING and not str(agent["detail"] or "").startswith("suspect")
-            for agent in status["agents"]
-        }
+        health = dict.fromkeys(self._rows(), False)
+        with contextlib.suppress(SuptreeError):
+            async with self._alone():
+                mirror = await self._connected()
+            for agent in (await mirror.client.status())["agents"]:
+                suspect = str(agent["detail"] or "").startswith("suspect")
+                health[agent["id"]] = agent["status"] == AgentStatus.RUNNING and not suspect
+        return health
 
     async def start_monitor(self, interval: float = 30) -> None:
         """Log the agents that are not healthy every `interval` seconds. Crashes and hangs are mended with or without it."""
-        if interval <= 0:
-            raise ValueError(f"interval must be above 0 seconds, not {interval}")
+        if not isinstance(interval, int | float) or not 0 < interval < math.inf:
+            raise ValueError(f"interval must be a number of seconds above 0, not {interval!r}")
         await self.stop_monitor()
         self._monitor = asyncio.create_task(self._watch_health(interval))
 
     async def stop_monitor(self) -> None:
         """Stop that logging."""
         monitor, self._monitor = self._monitor, None
-        if monitor is not None:
+        # One of an event loop that has ended has ended with it.
+        if monitor is not None and monitor.get_loop() is asyncio.get_running_loop():
             monitor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await monitor
+            await asyncio.wait({monitor})
 
     def abandon(self) -> None:
         """End the tree without waiting for it; for when there is no event loop any more."""
-        if self._launcher is not None and self._launcher.process.poll() is None:
-            self._launcher.process.send_signal(signal.SIGTERM)
-        self._launcher = self._client = None
+        if self._launcher is not None:
+            if self._launcher.process.poll() is not None:
+                self._remove_scratch(self._launcher)  # A living launcher does it itself, at its end.
+            self._ask_to_end()
+            self._forget()
 
     # The tree behind it
 
-    async def _connected(self) -> Client:
-        async with self._starting:
-            if self._launcher is not None and self._launcher.process.poll() is not None:
-                log.warning("tree_ended_by_itself", status=self._launcher.process.returncode)
-                self._launcher = self._client = None
-            if self._client is None:
-                await self._launch()
-            assert self._client is not None  # noqa: S101
-            return self._client
+    def _alone(self) -> asyncio.Lock:
+        """The lock around whatever starts, ends or joins the tree; a lock serves one event loop only, so each gets a new one."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._lock = loop, asyncio.Lock()
+        return self._lock
 
-    async def _launch(self) -> None:
+    async def _connected(self, *, launch: bool = False) -> "_Mirror":
+        """The mirror of the tree in the running event loop. Raises NotRunning when there is no tree and none is to be launched."""
+        if self._launcher is not None and self._launcher.process.poll() is None:
+            if self._mirror is None or not self._mirror.follows:
+                with contextlib.suppress(NotRunning):
+                    self._mirror = await _Mirror.of(self._launcher)
+            if self._mirror is not None and self._mirror.follows:
+                return self._mirror
+        if self._launcher is not None:
+            status = await self._ended(self._launcher)
+            log.warning("tree_ended_by_itself", status=status)
+        if not launch:
+            raise NotRunning("no tree runs: start an agent first")
+        return await self._launch()
+
+    async def _launch(self) -> "_Mirror":
+        await asyncio.to_thread(_warm_up)
         base = self._state_dir
         if base is None:
-            base = Path(tempfile.mkdtemp(prefix="suptree-"))
-            self._scratch = str(base)
+            self._scratch = tempfile.mkdtemp(prefix="suptree-")
+            base = Path(self._scratch)
         path = [str(Path(entry or ".").absolute()) for entry in sys.path]
-        self._launcher = await spawn_launcher(_NAME, owner_pid=os.getpid(), base=base, sys_path=path, ephemeral=self._state_dir is None)
-        self._client = Client(self._launcher.paths.control_socket)
-        first = await self._client.picture()
-        self._picture = Picture([*self._stopped_rows(), *first["rows"]])
-        self._seq = first["seq"]
-        self._follower = asyncio.create_task(self._follow(self._client, self._seq))
+        try:
+            self._launcher = await spawn_launcher(_NAME, owner_pid=os.getpid(), base=base, sys_path=path, ephemeral=self._state_dir is None)
+        except BaseException:
+            self._remove_scratch()
+            raise
+        self._mirror = await _Mirror.of(self._launcher)
+        return self._mirror
 
-    def _stopped_rows(self) -> list[Row]:
-        return [{**row, "status": "stopped"} if is_alive(row) else row for row in self._picture.of_kind("agent")]
+    def _ask_to_end(self) -> None:
+        if self._mirror is not None:
+            self._mirror.last_word = (ExitClass.SHUTDOWN, "the tree was shut down")
+        if self._launcher is not None:
+            self._launcher.process.terminate()
 
-    async def _follow(self, client: Client, after: int) -> None:
-        with contextlib.suppress(NotRunning):
-            async for event in client.events(after):
-                self._picture.apply(event)
-                async with self._caught_up:
-                    self._seq = event["seq"]
-                    self._caught_up.notify_all()
+    async def _ended(self, launcher: LauncherProcess) -> int:
+        """Wait for the end of the tree, and of its last events; return the launcher's exit status."""
+        status = await launcher.wait()
+        if self._mirror is not None:
+            await self._mirror.ended()
+        self._forget()
+        self._remove_scratch(launcher)
+        return status
 
-    async def _catch_up(self, seq: int) -> None:
-        """Wait until what was answered is also in the picture."""
-        async with self._caught_up, asyncio.timeout(_CATCH_UP):
-            await self._caught_up.wait_for(lambda: self._seq >= seq)
+    def _forget(self) -> None:
+        """Let go of the tree, and remember its agents: in the next tree they count from 1 again."""
+        if self._mirror is not None:
+            self._mirror.end_all()
+        self._past = self._rows()
+        self._launcher = self._mirror = None
+
+    def _rows(self) -> dict[str, Row]:
+        present = [] if self._mirror is None else self._mirror.picture.of_kind("agent")
+        return self._past | {row["id"]: row for row in present}
 
     async def _watch_health(self, interval: float) -> None:
         while True:
             unhealthy = [agent_id for agent_id, healthy in (await self.monitor_agent_health()).items() if not healthy]
             log.info("agents_checked", unhealthy=unhealthy)
             await asyncio.sleep(interval)
-
-    def _has(self, agent_id: str) -> bool:
-        row = self._picture.rows.get(agent_id)
-        return row is not None and row["kind"] == "agent"
-
-    def _comes_back(self, agent_id: str) -> bool:
-        return str(self._picture.rows[agent_id]["detail"] or "").startswith(("restart:", "park:"))
 
     def _agent(self, row: Row) -> AgentProcess:
         return AgentProcess(
@@ -248,10 +267,102 @@ class ProcessManager:
             detail=row["detail"] or row["status_text"],
         )
 
-    def _remove_scratch(self) -> None:
+    def _remove_scratch(self, launcher: LauncherProcess | None = None) -> None:
+        """Remove what a launcher that was killed could not: nobody will ever look for a temporary tree again."""
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
+            if launcher is not None:
+                shutil.rmtree(launcher.paths.runtime, ignore_errors=True)
             self._scratch = None
+
+
+class _Mirror:
+    """A tree as one event loop sees it: a client, the picture that its events add up to, and the task that adds them."""
+
+    def __init__(self, client: Client, first: dict[str, Any]) -> None:
+        self.client = client
+        self.picture = Picture(first["rows"])
+        self.last_word = (ExitClass.CRASH, "the tree's launcher died")
+        self._seq = first["seq"]
+        self._heard = asyncio.Condition()
+        self._loop = asyncio.get_running_loop()
+        self._follower = asyncio.create_task(self._follow())
+
+    @classmethod
+    async def of(cls, launcher: LauncherProcess) -> Self:
+        """A new mirror, which knows all that has happened. Raises NotRunning when the launcher does not listen."""
+        client = Client(launcher.paths.control_socket)
+        try:
+            return cls(client, await client.picture())
+        except BaseException:
+            await client.close()
+            raise
+
+    @property
+    def follows(self) -> bool:
+        """Whether events arrive, and in the event loop that asks: the tasks of one that has ended have ended with it."""
+        return self._loop is asyncio.get_running_loop() and not self._follower.done()
+
+    async def catch_up(self, seq: int) -> None:
+        """Wait until what was answered is also in the picture. Raises NotRunning when the tree ended first."""
+        heard = asyncio.create_task(self._hear(seq))
+        try:
+            await asyncio.wait({heard, self._follower}, timeout=_CATCH_UP, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            heard.cancel()
+        if self._seq < seq and self._follower.done():
+            raise NotRunning("the tree has ended")
+        if self._seq < seq:
+            log.warning("events_are_late", awaited=seq, heard=self._seq)
+
+    async def ended(self) -> None:
+        """Wait until the last event of a tree that has ended is in the picture."""
+        if self._loop is asyncio.get_running_loop():
+            await asyncio.wait({self._follower})
+
+    def end_all(self) -> None:
+        """Enter an end for every agent whose own is not known, and never will be."""
+        exit_class, reason = self.last_word
+        ended = {"event": "agent_exited", "at": datetime.now(UTC).isoformat(), "exit": {"class": exit_class.value, "reason": reason}}
+        for row in self.picture.of_kind("agent"):
+            if is_alive(row):
+                self.picture.apply({**ended, "id": row["id"], "incarnation": row["incarnation"]})
+
+    async def _follow(self) -> None:
+        async with self.client:
+            with contextlib.suppress(SuptreeError):
+                async for event in self.client.events(self._seq):
+                    self.picture.apply(event)
+                    async with self._heard:
+                        self._seq = event["seq"]
+                        self._heard.notify_all()
+        self.end_all()
+
+    async def _hear(self, seq: int) -> None:
+        async with self._heard:
+            await self._heard.wait_for(lambda: self._seq >= seq)
+
+
+def _warm_up() -> None:
+    """Pay in a thread for what a first request would hold the event loop up with: httpx and pydantic put off most of their work."""
+
+    async def ask_nobody() -> None:
+        async with Client(Path(os.devnull)) as client:
+            with contextlib.suppress(NotRunning):
+                await client.status()
+
+    asyncio.run(ask_nobody())
+    encode_child(agent_child_from_config("nobody", AgentType.PROCESS_WRAPPER, {"command": "true"}, "/"))
+
+
+def _warn(event: str, agent_id: object, refusal: Exception) -> None:
+    """Log a refusal; what no output could encode is escaped."""
+    agent, why = (str(text).encode(errors="backslashreplace").decode() for text in (agent_id, refusal))
+    log.warning(event, agent_id=agent, why=why)
+
+
+def _comes_back(row: Row) -> bool:
+    return str(row["detail"] or "").startswith(("restart:", "park:"))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import to_json
 
 from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, LimitSpec, Ready, StopSpec
 from suptree.actors.errors import ConfigError, SpecError
@@ -60,9 +61,15 @@ def _text_of_path(value: object) -> object:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-def _without_nul(text: str) -> str:
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _plain(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not contain a NUL character")
+    if _has_surrogate(text):
+        raise ValueError("must be text that UTF-8 can encode: it contains a lone surrogate (U+D800 to U+DFFF)")
     return text
 
 
@@ -73,7 +80,7 @@ def _variable(name: str) -> str:
 
 
 Bytes = Annotated[int, BeforeValidator(_size)]
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, AfterValidator(_plain)]
 PathText = Annotated[Text, BeforeValidator(_text_of_path)]
 
 
@@ -148,10 +155,10 @@ class AgentTable(Table):
 
     type: Annotated[AgentType | None, Field(strict=False)] = None
     supervisor: str = ROOT
-    name: str = ""
-    role: str = ""
-    model: str = ""
-    factory: str | None = None
+    name: Text = ""
+    role: Text = ""
+    model: Text = ""
+    factory: Text | None = None
     command: PathText | None = None
     args: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     cwd: PathText | None = None
@@ -163,7 +170,7 @@ class AgentTable(Table):
     backoff: Annotated[BackoffTable | None, BeforeValidator(_backoff)] = None
     hold: bool = False
     park: bool = False
-    quota_group: Annotated[str, Field(min_length=1)] | None = None
+    quota_group: Annotated[Text, Field(min_length=1)] | None = None
     ready: Annotated[Ready, Field(strict=False)] = Ready.STARTED
     watchdog: bool | None = None
     heartbeat: HeartbeatTable = HeartbeatTable()
@@ -225,6 +232,15 @@ class AgentTable(Table):
         if factory is not None and not _FACTORY.fullmatch(factory):
             raise ValueError(f'must be "package.module:attribute", not "{factory}"')
         return factory
+
+    @field_validator("config")
+    @classmethod
+    def _config_is_data(cls, config: dict[str, Any]) -> dict[str, Any]:
+        try:
+            to_json(config)
+        except ValueError as error:
+            raise ValueError(f"must hold only what JSON can express: {ascii(str(error))[1:-1]}") from None
+        return config
 
     @field_validator("command")
     @classmethod
@@ -325,6 +341,10 @@ def agent_child_from_config(agent_id: str, agent_type: AgentType | str, config: 
     if "type" in config:
         problems.append(Problem(("type",), "is given beside the configuration, not in it"))
     raw = {key: value for key, value in config.items() if value is not None} | {"type": agent_type}
+    # pydantic cannot say where such a key stands.
+    for key in [key for key in raw if isinstance(key, str) and _has_surrogate(key)]:
+        problems.append(Problem((key,), "unknown key"))
+        del raw[key]
     folder = Path(base_dir).absolute()
     table, faults = AgentConfig.read(raw, {"base_dir": folder})
     problems += [Problem(("agent_type",), fault.what) if fault.path == ("type",) else fault for fault in faults]
