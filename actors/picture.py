@@ -123,7 +123,11 @@ def _exited(row: Row, event: Event) -> None:
 
 def _decided(row: Row, event: Event) -> None:
     # A plain restart follows at once, and a child that is simply left down needs no words beside its exit.
-    row["detail"] = None if event["decision"] == "restart" and not event["delay"] else f"{event['decision']}: {event['why']}"
+    if event["decision"] == "restart" and not event["delay"]:
+        row["detail"] = None
+    else:
+        after = f" in {event['delay']:.1f} s" if event["delay"] else ""
+        row["detail"] = f"{event['decision']}{after}: {event['why']}"
 
 
 def _suspect(row: Row, event: Event) -> None:

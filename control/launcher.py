@@ -113,7 +113,7 @@ class Launcher:
     def _clean_up(self) -> None:
         shutil.rmtree(self.paths.runtime, ignore_errors=True)
         if self.orders.ephemeral:
-            shutil.rmtree(self.paths.state.parents[1], ignore_errors=True)
+            self.paths.remove()
 
     def _tree(self) -> TreeSpec:
         if self.orders.file is None:

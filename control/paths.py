@@ -1,7 +1,9 @@
 """Where a tree keeps its files and its sockets."""
 
+import contextlib
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +64,13 @@ class TreePaths:
                 folder.chmod(0o700)
             except OSError as error:
                 raise SuptreeError(f"{folder} cannot be made ({error.strerror}): set {variable} to a folder of your own") from None
+
+    def remove(self) -> None:
+        """Remove what the tree has kept, and the folders around it if nothing else is in them."""
+        shutil.rmtree(self.state, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.state.parent.rmdir()
+            self.state.parents[1].rmdir()
 
     @property
     def control_socket(self) -> Path:

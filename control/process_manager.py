@@ -362,7 +362,7 @@ def _warn(event: str, agent_id: object, refusal: Exception) -> None:
 
 
 def _comes_back(row: Row) -> bool:
-    return str(row["detail"] or "").startswith(("restart:", "park:"))
+    return str(row["detail"] or "").startswith(("restart", "park"))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.resources import as_file, files
@@ -45,10 +44,10 @@ def demo(seconds: float) -> None:
 
 
 async def _run(file: Path, seconds: float) -> int:
-    with tempfile.TemporaryDirectory(prefix="suptree-demo-", ignore_cleanup_errors=True) as base:
-        orders = Orders(name=load_tree(file).name, file=str(file), owner_pid=os.getpid(), ephemeral=True)
-        watch = _watch_live if sys.stdout.isatty() else _watch_plainly
-        return (await watch(lambda: begin_launcher(orders, Path(base)), seconds)).say()
+    # Under the ordinary home: other commands, in another terminal, work on it as on any tree.
+    orders = Orders(name=load_tree(file).name, file=str(file), owner_pid=os.getpid(), ephemeral=True)
+    watch = _watch_live if sys.stdout.isatty() else _watch_plainly
+    return (await watch(lambda: begin_launcher(orders), seconds)).say()
 
 
 async def _watch_plainly(begin: Callable[[], LauncherProcess], seconds: float) -> Ended:

@@ -120,7 +120,7 @@ def test_a_tree_goes_up_and_down_and_every_verb_between_says_what_it_did() -> No
 
 
 def sockets_of(pid: int) -> list[str]:
-    return [connection.laddr for connection in psutil.Process(pid).net_connections("unix") if connection.laddr]
+    return [str(connection.laddr) for connection in psutil.Process(pid).net_connections("unix") if connection.laddr]
 
 
 def test_no_process_of_a_tree_listens_beyond_loopback() -> None:
@@ -247,6 +247,31 @@ def test_init_writes_a_file_that_is_good_and_runs(tmp_path: Path) -> None:
     assert "is good" in succeed("check", file)
     succeed("up", file, "-d")
     assert all(row["status"] == "running" for row in status()["agents"])
+
+
+def test_what_explain_crash_says_of_the_running_demo_is_what_the_crash_does() -> None:
+    with subprocess.Popen([SUPTREE, "demo", "--seconds", "60"], stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if "the tree is ready" in line:
+                break
+        told = succeed("explain", "crash", "searcher", "--tree", "demo").splitlines()
+        assert told[0] == "if searcher #1 ended now (crash):"
+        assert told[1].startswith("tools decides: restart (crash")
+        actions = [action.partition(". ")[2] for action in told[2:]]
+        assert ["stop reviewer", "stop coder", "start searcher", "start coder", "start reviewer"] == actions
+        os.kill(agent("searcher")["actor_pid"], signal.SIGKILL)
+        done = []
+        for line in demo.stdout:
+            words = line.split()
+            if len(words) == 4 and words[1] in ("searcher", "coder", "reviewer") and words[3] in ("stopping", "starting"):
+                done.append(f"{words[3].removesuffix('ing').replace('stopp', 'stop')} {words[1]}")
+            if len(done) == len(actions):
+                break
+        assert actions == done
+        demo.send_signal(signal.SIGINT)
+        assert demo.stdout.read().endswith("demo: 0 processes left\n")
+        assert 0 == demo.wait(LIMIT)
 
 
 def test_the_demo_piped_prints_plain_lines_and_leaves_nothing() -> None:
