@@ -409,7 +409,7 @@ def test_an_incarnation_is_a_number_not_an_object() -> None:
 
 def test_randomness_is_given_by_name() -> None:
     with pytest.raises(TypeError):
-        SupervisorCore(SupervisorFlags(), [], min)  # type: ignore[misc, arg-type, call-arg]
+        SupervisorCore(SupervisorFlags(), [], min)  # type: ignore[arg-type, call-arg]
 
 
 def test_a_core_can_be_read() -> None:
