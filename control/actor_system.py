@@ -63,11 +63,12 @@ def _hold_on_to_parent() -> None:
         os._exit(1)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _reserve_port() -> socket.socket:
+    """A free port that nobody else is given while the socket is open; it does not listen, so that the admin may bind it as well."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind((LOOPBACK, 0))
+    return reserved
 
 
 def start_actor_system(state_dir: Path) -> ActorSystem:
@@ -79,5 +80,6 @@ def start_actor_system(state_dir: Path) -> ActorSystem:
     )
     # Thespian advertises the address above but binds every interface; there is no option for it.
     IPActorAddress.bindArgs = property(lambda address: ((LOOPBACK, address.sockname[1]),))
-    system = SimpleNamespace(capabilities={"Admin Port": _free_port(), "Process Startup Method": "fork"})
-    return ActorSystem(_Base(system, _LOG_TO_STDERR), transientUnique=True)
+    with _reserve_port() as reserved:
+        system = SimpleNamespace(capabilities={"Admin Port": reserved.getsockname()[1], "Process Startup Method": "fork"})
+        return ActorSystem(_Base(system, _LOG_TO_STDERR), transientUnique=True)
