@@ -49,15 +49,6 @@ def own_children() -> list[int]:
     return children_of(os.getpid())
 
 
-def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot: with its pid its identity. None when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
-            return int(stat.read().rpartition(b")")[2].split()[19])
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
 def signal_name(number: int) -> str:
     """`SIGSEGV` for 11; `signal 40` for one that has no name."""
     try:
