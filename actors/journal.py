@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,25 @@ def _move_aside(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).replace(path.with_name(f"{path.name}.damaged{suffix}"))
+
+
+def lives_before(path: Path, run_id: str, ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Id to (last incarnation, restarts), for the ids that have lived in this run.
+
+    Read from the file, which is there when the registry is not: its restart may wait for the very supervisor that would ask it.
+    """
+    if not path.exists():
+        return {}
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        try:
+            if db.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone() is None:
+                return {}
+            rows = dict(db.execute("SELECT id, row FROM rows"))
+        except sqlite3.DatabaseError as error:
+            log.warning("earlier_lives_unknown", path=str(path), error=str(error))
+            return {}
+    found = {child: json.loads(rows[child]) for child in ids if child in rows}
+    return {child: (row["incarnation"], row["restarts"]) for child, row in found.items()}
 
 
 class Journal:

@@ -186,21 +186,6 @@ class Flushed:
 
 
 @dataclass(frozen=True, slots=True)
-class LivesAsked:
-    """A supervisor that starts says where it is, and asks for the earlier lives of its children, so that incarnations go on counting."""
-
-    supervisor: str
-    ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Lives:
-    """Id to (last incarnation, restarts), for the ids that have lived before."""
-
-    lives: Mapping[str, tuple[int, int]]
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """A command from outside, for the supervisor of `target`."""
 

@@ -23,8 +23,6 @@ from .messages import (
     Flush,
     Flushed,
     Happened,
-    Lives,
-    LivesAsked,
     PingAges,
     PingAgesAsked,
     Request,
@@ -54,7 +52,6 @@ class RegistryActor(LoopActor):
         Services: "on_services",
         Happened: "on_happened",
         Snapshot: "on_snapshot",
-        LivesAsked: "on_lives_asked",
         Flush: "on_flush",
         Answered: "on_answered",
         PingAges: "on_ping_ages",
@@ -97,12 +94,6 @@ class RegistryActor(LoopActor):
         for row in rows:
             self.journal.put(row)
         self._tell_link({"rows": rows})
-
-    def on_lives_asked(self, asked: LivesAsked, sender: ActorAddress) -> None:
-        self._find(asked.supervisor, sender)
-        rows = ((row_id, self.picture.rows.get(row_id)) for row_id in asked.ids)
-        known = {row_id: (row["incarnation"], row["restarts"]) for row_id, row in rows if row is not None}
-        self.back_to(sender).tell(Lives(known))
 
     def on_flush(self, _flush: Flush, sender: ActorAddress) -> None:
         self.back_to(sender).tell(Flushed())

@@ -9,7 +9,7 @@ from typing import Any
 from suptree.actors.messages import Happened, Snapshot
 from suptree.actors.picture import Picture, Row
 
-_RECENT = 200
+_RECENT = 2000
 
 
 class Reporter:

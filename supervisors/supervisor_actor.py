@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 from typing import Any, ClassVar
 
 import structlog
@@ -14,6 +15,7 @@ from thespian.actors import ActorAddress
 from suptree.actors.agent_spec import AgentSpec
 from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.journal import lives_before
 from suptree.actors.linux import set_name, signal_name
 from suptree.actors.loop_actor import LoopActor
 from suptree.actors.messages import (
@@ -21,8 +23,6 @@ from suptree.actors.messages import (
     Ended,
     Flush,
     Flushed,
-    Lives,
-    LivesAsked,
     Notified,
     QuotaHit,
     Request,
@@ -34,6 +34,7 @@ from suptree.actors.messages import (
     Unwatch,
     Watch,
 )
+from suptree.actors.registry import JOURNAL_FILE
 from suptree.actors.sweep import sweep
 
 from . import commands as c
@@ -49,8 +50,6 @@ log = structlog.get_logger()
 KILLED = "killed on request"
 """The reason of a child that was given no time to stop."""
 
-# How long to wait for the registry's word on earlier lives before going on without it; it may be starting anew itself.
-_LIVES_WAIT = 5.0
 # How long an ending supervisor waits for the registry to have heard everything.
 _FLUSH_WAIT = 2.0
 
@@ -62,7 +61,6 @@ class SupervisorActor(LoopActor):
         Begin: "on_begin",
         Stop: "on_stop",
         Services: "on_services",
-        Lives: "on_lives",
         Flushed: "on_flushed",
         Started: "on_started",
         Ended: "on_ended",
@@ -88,10 +86,10 @@ class SupervisorActor(LoopActor):
         self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self.tell_registry)
         self.requests = Requests(self)
         self.use_services(begin.services)
-        self.loop.call_later(_LIVES_WAIT, self._start, {})
-
-    def on_lives(self, lives: Lives, _sender: ActorAddress) -> None:
-        self._start(dict(lives.lives))
+        journal = Path(begin.context.state_dir) / JOURNAL_FILE
+        lives = lives_before(journal, begin.context.run_id, [child.id for child in self.spec.children])
+        self.core = SupervisorCore(self.spec.flags, self.spec.children, lives=lives, uniform=random.uniform)
+        self.tell_core(e.SupervisorStarted())
 
     def on_flushed(self, _flushed: Flushed, _sender: ActorAddress) -> None:
         self.say_goodbye(self.last_words)
@@ -199,8 +197,6 @@ class SupervisorActor(LoopActor):
             self.registry = None
         elif is_new_registry:
             self.registry = self.open(services.registry)
-            if self.core is None:
-                self.registry.tell(LivesAsked(self.begin.id, tuple(child.id for child in self.spec.children)))
         if services.heartbeat is None:
             self.heartbeat = None
         if is_new_heartbeat:
@@ -212,11 +208,6 @@ class SupervisorActor(LoopActor):
                 self._watch(child)
         if is_new_registry:
             self.reporter.tell_all_again()
-
-    def _start(self, lives: dict[str, tuple[int, int]]) -> None:
-        if self.core is None:
-            self.core = SupervisorCore(self.spec.flags, self.spec.children, lives=lives, uniform=random.uniform)
-            self.tell_core(e.SupervisorStarted())
 
     def _start_child(self, command: c.StartChild) -> None:
         spec, incarnation = command.spec, command.incarnation

@@ -35,8 +35,6 @@ class TopSupervisor(SupervisorActor):
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         super().on_begin(replace(begin, spec=top_spec(begin.spec)), sender)
-        # Whom should it ask about earlier lives? It is the one that starts the registry.
-        self._start({})
 
     def announce(self) -> None:
         """The tree is up; the launcher, which is no actor, hears it from the registry."""
