@@ -1,5 +1,6 @@
 """The Thespian system of a tree: on loopback alone, and dead when its launcher is."""
 
+import contextlib
 import multiprocessing
 import os
 import select
@@ -49,15 +50,14 @@ def _hold_on_to_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101  (Thespian forks through multiprocessing)
     assert parent.pid is not None  # noqa: S101
-    if os.getppid() != parent.pid:
-        # The admin forks twice; when the process between is gone, the launcher, a subreaper, is its parent.
-        try:
-            between = os.pidfd_open(os.getppid())
-        except ProcessLookupError:
-            pass
-        else:
-            select.select([between], [], [])
-            os.close(between)
+    # The admin forks twice, and the process between leads its session; when that is gone, the launcher, a subreaper, is its parent.
+    between = os.getsid(0)
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(between)
+        # Asked once more: it may end at any moment, and nothing else is worth waiting for.
+        if os.getppid() == between:
+            select.select([pidfd], [], [])
+        os.close(pidfd)
     die_with_parent(signal.SIGKILL)
     if os.getppid() != parent.pid:
         os._exit(1)

@@ -51,9 +51,12 @@ def begin(*arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([SUPTREE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def wait_until(true: Callable[[], bool]) -> None:
+def wait_until(true: Callable[[], bool], command: "subprocess.Popen[str] | None" = None) -> None:
+    """Wait, unless the command has ended without it: then what it said tells why."""
     deadline = time.monotonic() + LIMIT
     while not true():
+        if command is not None and command.poll() is not None:
+            pytest.fail(f"it ended with status {command.returncode}: {command.communicate()[0]}")
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -78,7 +81,7 @@ def moments(folder: Path) -> dict[str, Callable[["subprocess.Popen[str]"], bool]
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_demo_interrupted_while_it_begins_leaves_nothing(folder: Path, moment: str, number: signal.Signals) -> None:
     with begin("demo") as command:
-        wait_until(lambda: moments(folder)[moment](command))
+        wait_until(lambda: moments(folder)[moment](command), command)
         command.send_signal(number)
         said = command.communicate(timeout=LIMIT)[0]
     assert (0, "demo: 0 processes left") == (command.returncode, said.splitlines()[-1]), said
@@ -102,7 +105,7 @@ def test_after_ctrl_c_the_same_tree_can_go_up_at_once(folder: Path) -> None:
     file.write_text(SLOW)
     for _ in range(2):
         with begin("up", str(file)) as command:
-            wait_until(lambda: any(folder.glob("run/suptree/*/control.sock")))
+            wait_until(lambda: any(folder.glob("run/suptree/*/control.sock")), command)
             command.send_signal(signal.SIGINT)
             said = command.communicate(timeout=LIMIT)[0]
         assert (0, "slow: 0 processes left\n") == (command.returncode, said)
@@ -116,7 +119,7 @@ def test_what_takes_the_tree_down_while_it_goes_up_is_told(folder: Path) -> None
         (signal.SIGKILL, "suptree: tree 'slow' ended before it was ready: its launcher ended with SIGKILL"),
     ):
         with begin("up", str(file), "-d") as command:
-            wait_until(lambda: any(folder.glob("run/suptree/*/control.sock")))
+            wait_until(lambda: any(folder.glob("run/suptree/*/control.sock")), command)
             pid = json.loads((folder / "home/trees/slow/run.json").read_text())["pid"]
             os.kill(pid, number)
             said = command.communicate(timeout=LIMIT)[0]
