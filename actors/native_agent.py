@@ -14,9 +14,9 @@ import structlog
 
 from .agent_actor import AgentActor
 from .errors import Shutdown
+from .exit_classes import classify
 from .exits import Exit, ExitClass
 from .output_log import LineSplitter, OutputLog
-from .process_agent import classify
 
 
 class CannotCreate(Exception):

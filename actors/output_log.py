@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,8 +69,9 @@ class OutputLog:
 class LineSplitter:
     """Cuts a byte stream into lines for an OutputLog; memory is bounded by the limit on a line."""
 
-    def __init__(self, log: OutputLog, stream: str) -> None:
+    def __init__(self, log: OutputLog, stream: str, hear: Callable[[bytes], None] | None = None) -> None:
         self._log = log
+        self._hear = hear
         self._stream = stream
         self._pieces: list[bytes] = []
         self._size = 0
@@ -98,5 +100,8 @@ class LineSplitter:
             self._skipping = True
 
     def _end_line(self) -> None:
-        self._log.write(self._stream, b"".join(self._pieces))
+        line = b"".join(self._pieces)
+        self._log.write(self._stream, line)
+        if self._hear is not None:
+            self._hear(line)
         self._pieces, self._size, self._skipping = [], 0, False
