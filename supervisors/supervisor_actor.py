@@ -341,7 +341,12 @@ class SupervisorActor(LoopActor):
             f"{child.kind}_{'ignored' if ignored else 'exited'}",
             child.id,
             child.incarnation,
-            exit={"class": how.exit_class.value, "reason": how.reason, "last_error": how.last_error},
+            exit={
+                "class": how.exit_class.value,
+                "reason": how.reason,
+                "last_error": how.last_error,
+                "during_start": how.during_start,
+            },
             swept=[*ended_by_actor, *swept],
         )
         if child.started:
