@@ -63,7 +63,7 @@ class ProcessAgent(AgentActor):
         # Its descendants may hold the pipes, and asyncio waits for those before it gives the exit status: they go first.
         self.loop.remove_signal_handler(signal.SIGCHLD)
         self._groups.kill()
-        swept = await sweep(lambda: {program.pid})
+        swept = await sweep(lambda: {program.pid}, self.unkillable)
         if self._descent is not None:
             await self._descent
         code = await program.wait()
