@@ -7,7 +7,7 @@ has a plan that each event moves on, and a mailbox of its own for what would wai
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
+from enum import Enum
 from itertools import dropwhile
 
 from suptree.actors.errors import SpecError
@@ -32,7 +32,7 @@ from .rules import has_rules_of_its_own
 from .spread import EvenSpread
 
 
-class Phase(StrEnum):
+class Phase(Enum):
     """What the supervisor itself is doing."""
 
     NEW = "new"
@@ -44,7 +44,7 @@ class Phase(StrEnum):
     EXITED = "exited"
 
 
-class Turn(StrEnum):
+class Turn(Enum):
     """What is to be done about a child when its turn in the mailbox comes."""
 
     DECIDE = "decide"

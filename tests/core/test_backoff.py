@@ -68,10 +68,10 @@ def test_a_restart_that_waits_is_told_with_its_delay_and_shown() -> None:
     assert isinstance(driver.commands[0], Report)
     assert 1.0 == driver.commands[0].delay
     child = driver.core.child("a")
-    assert ("backing_off", 11.0, "crash (SIGSEGV)") == (child.state, child.until, child.detail)
+    assert ("backing_off", 11.0, "crash (SIGSEGV)") == (child.state.value, child.until, child.detail)
     assert ["start a3"] == driver.pass_time(1.0)
     child = driver.core.child("a")
-    assert ("running", None, "") == (child.state, child.until, child.detail)
+    assert ("running", None, "") == (child.state.value, child.until, child.detail)
 
 
 def test_a_minute_of_health_is_forgiving() -> None:

@@ -34,7 +34,7 @@ def test_a_quota_exit_parks_and_costs_no_restart() -> None:
     assert ["report a park", "set resume a 5"] == driver.exits("a", FOUR_SECONDS)
     assert Report("a", 1, driver.report().decision, "it ran into a quota: 429", 5.0, ("a",), 0) == driver.report()
     child = driver.core.child("a")
-    assert ("parked", 5.0, "it ran into a quota: 429") == (child.state, child.until, child.detail)
+    assert ("parked", 5.0, "it ran into a quota: 429") == (child.state.value, child.until, child.detail)
     assert ["start a2"] == driver.pass_time(5)
     assert (0, 0) == (driver.core.child("a").restarts, driver.core.restarts_in_window(5))
 

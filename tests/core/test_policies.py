@@ -128,7 +128,7 @@ def test_a_held_child_can_be_started_by_a_person() -> None:
     driver = Driver(specs("a", hold=True))
     driver.exits("a", PERMANENT_FAILURE)
     assert ["start a2", "reply r ok"] == driver.restart("a")
-    assert ("running", "") == (driver.core.child("a").state, driver.core.child("a").detail)
+    assert ("running", "") == (driver.core.child("a").state.value, driver.core.child("a").detail)
 
 
 def test_a_temporary_child_is_never_held() -> None:
