@@ -93,8 +93,8 @@ class _Rehearsal:
 
     def settle(self) -> None:
         """End what is in progress, off the record."""
-        while under_way := [c for c in self.core.children() if c.state in (ChildState.STARTING, ChildState.STOPPING)]:
-            child = under_way[0]
+        under_way = (ChildState.STARTING, ChildState.STOPPING)
+        while child := next((c for c in self.core.children() if c.state in under_way), None):
             starts = child.state is ChildState.STARTING
             self.core.handle(
                 ChildStarted(child.id, child.incarnation) if starts else ChildExited(child.id, child.incarnation, _OBEYED), self._now

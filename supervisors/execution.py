@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
-from itertools import dropwhile
 
 from suptree.actors.errors import SpecError
 from suptree.actors.exits import Exit, ExitClass
@@ -336,7 +335,8 @@ class Execution:
             return (child.spec.id,)
         if self.flags.strategy is Strategy.ONE_FOR_ALL:
             return tuple(self.children)
-        return tuple(dropwhile(lambda child_id: child_id != child.spec.id, self.children))
+        ids = tuple(self.children)
+        return ids[ids.index(child.spec.id) :]
 
     def _wait(self, child: Child, step: Step, outcome: Outcome) -> None:
         """The child comes back later, and so do those that its strategy takes along: one timer serves all."""

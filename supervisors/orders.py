@@ -1,11 +1,12 @@
 """The commands that a core gives, and the record of what they leave behind: states, incarnations, timers."""
 
+import math
 from collections.abc import Hashable
 from enum import Enum
 from typing import Any, NamedTuple
 
 from .child import Child, Step
-from .child_spec import BRUTAL_KILL, INFINITY
+from .child_spec import BRUTAL_KILL
 from .commands import Answer, CancelTimer, Command, KillChild, Reply, SetTimer, StartChild, StopChild
 
 
@@ -69,7 +70,7 @@ class Orders:
             self.kill(child)
             return
         self._out.append(StopChild(child.spec.id, child.incarnation, shutdown))
-        if shutdown != INFINITY:
+        if math.isfinite(shutdown):
             self.set_timer(Use.KILL, child, shutdown)
 
     def stop_harder(self, child: Child, graceful: bool) -> None:

@@ -39,6 +39,11 @@ def test_without_a_backoff_nothing_waits() -> None:
 
 def test_a_delay_after_very_many_restarts_is_the_cap() -> None:
     assert 60.0 == delay_before(5000, Backoff(), high)
+
+
+def test_a_delay_is_doubled_64_times_at_most() -> None:
+    backoff = Backoff(cap=1e300)
+    assert [2.0**63, 2.0**64, 2.0**64, 2.0**64] == [delay_before(n, backoff, high) for n in (65, 66, 67, 5000)]
     assert [60.0] == list(islice(steps(Backoff()), 5000, 5001))
 
 
@@ -320,6 +325,11 @@ def test_without_randomness_of_ones_own_the_jitter_is_spread_evenly_and_the_same
     assert numbers == [two(10.0, 20.0) for _ in range(100)]
     assert all(10.0 <= number < 20.0 for number in numbers)
     assert all(0.05 < b - a < 0.2 for a, b in zip(sorted(numbers), sorted(numbers)[1:], strict=False))
+
+
+def test_the_spread_follows_the_multiples_of_the_golden_ratio() -> None:
+    spread = EvenSpread()
+    assert [turn * 0.6180339887498949 % 1 for turn in range(1, 101)] == [spread(0.0, 1.0) for _ in range(100)]
 
 
 def test_a_core_without_randomness_uses_the_even_spread() -> None:

@@ -381,6 +381,17 @@ def test_a_timer_is_known_by_its_number_after_very_many_of_them() -> None:
     assert ["kill a301"] == driver.feed(TimerFired("kill a", int(str(generation))))
 
 
+def test_timers_are_numbered_from_one() -> None:
+    driver = Driver(specs("ab"), auto=False)
+    driver.started("a")
+    driver.started("b")
+    driver.terminate("b")
+    assert SetTimer("kill b", 1, 5.0) == driver.commands[-1]
+    driver.exits("b", STOPPED)
+    driver.terminate("a")
+    assert SetTimer("kill a", 2, 5.0) == driver.commands[-1]
+
+
 def test_timers_have_names_of_their_own() -> None:
     driver = Driver(specs("ab"))
     driver.auto = False

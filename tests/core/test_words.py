@@ -9,6 +9,7 @@ from suptree.supervisors import child_spec, commands, dry_run, events, judge
 from suptree.supervisors.child import Child, ChildView
 from suptree.supervisors.child_spec import ChildSpec
 from suptree.supervisors.events import SupervisorStarted
+from suptree.supervisors.plan import Aim, Plan
 
 
 def records(module: ModuleType) -> list[type]:
@@ -33,3 +34,15 @@ def test_a_spec_is_built_by_name() -> None:
 def test_a_record_cannot_be_changed() -> None:
     with pytest.raises((FrozenInstanceError, AttributeError, TypeError)):
         setattr(SupervisorStarted(), "late", True)  # noqa: B010
+
+
+def test_what_changes_has_no_attribute_that_nobody_declared() -> None:
+    for record in (Child(ChildSpec(id="a")), Plan(Aim.STOP)):
+        with pytest.raises(AttributeError):
+            setattr(record, "condemend", True)  # noqa: B010
+
+
+def test_a_new_child_has_no_past_and_a_new_plan_has_not_begun() -> None:
+    spec = ChildSpec(id="a")
+    assert Child(spec, incarnation=0, restarts=0, in_a_row=0, alike=0) == Child(spec)
+    assert Plan(Aim.STOP, current=None, stopping=False, graceful=True, counts=False, new=False) == Plan(Aim.STOP)
