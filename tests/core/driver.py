@@ -1,6 +1,6 @@
 """A core on a clock that tests set, with children that start and stop when the test says so."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from suptree.actors.exits import Exit, ExitClass
@@ -46,8 +46,8 @@ def high(_low: float, high: float) -> float:
     return high
 
 
-def specs(ids: str, **fields: Any) -> list[ChildSpec]:
-    """One child for each letter, all alike."""
+def specs(ids: Iterable[str], **fields: Any) -> list[ChildSpec]:
+    """One child for each id or letter, all alike."""
     return [ChildSpec(id=i, **fields) for i in ids]
 
 
