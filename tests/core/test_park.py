@@ -327,7 +327,7 @@ def a_follower_of_an_id_that_came_back() -> Driver:
     driver.auto = False
     driver.start(ChildSpec(id="cc"))
     driver.delete("aa")
-    driver.start(*grouped(["".join("aa")]))
+    driver.start(grouped(["".join("aa")])[0])
     driver.feed(QuotaGroupParked("g", 4.0))
     driver.terminate("aa")
     driver.auto = True

@@ -42,6 +42,14 @@ def test_what_changes_has_no_attribute_that_nobody_declared() -> None:
             setattr(record, "condemend", True)  # noqa: B010
 
 
+def test_what_is_not_said_is_nothing_out_of_the_ordinary() -> None:
+    spec = ChildSpec(id="a")
+    assert events.StartChildRequested("r", spec, last_incarnation=0, restarts=0) == events.StartChildRequested("r", spec)
+    assert events.TerminateChildRequested("r", "a", graceful=True) == events.TerminateChildRequested("r", "a")
+    leave = commands.Decision.LEAVE
+    assert commands.Report("a", 1, leave, "why", delay=0.0, affected=(), restarts_left=None) == commands.Report("a", 1, leave, "why")
+
+
 def test_a_new_child_has_no_past_and_a_new_plan_has_not_begun() -> None:
     spec = ChildSpec(id="a")
     assert Child(spec, incarnation=0, restarts=0, in_a_row=0, alike=0) == Child(spec)
