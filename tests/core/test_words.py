@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, is_dataclass
 from types import ModuleType
+from typing import get_args
 
 import pytest
 
@@ -22,6 +23,11 @@ def test_a_record_is_frozen_and_has_no_other_attributes(module: ModuleType) -> N
         if record is not Child:
             assert getattr(record, "__dataclass_params__").frozen  # noqa: B009
             assert "__dict__" not in dir(record)
+
+
+def test_every_event_and_every_command_is_a_record() -> None:
+    for kind in (*get_args(events.Event), *get_args(commands.Command)):
+        assert is_dataclass(kind)
 
 
 def test_a_spec_is_built_by_name() -> None:
