@@ -132,11 +132,11 @@ class Execution:
             self.orders.add(ExitSupervisor(self.last_words))
 
     def _may_start(self, child: Child) -> bool:
-        """Not while it waits for a person or a quota, its own or that of the sibling it waits for."""
+        """Not while it waits for a person or a quota, its own or that of the sibling that will take it along."""
         if child.state is not ChildState.DOWN:
             return False
         leader = self.children.get(child.waits_for or "")
-        return leader is None or leader.state is not ChildState.PARKED
+        return leader is None or leader.state is not ChildState.PARKED or child.spec.id not in self.range(leader)
 
     def plan_done(self) -> None:
         """Nothing more is to be done for the plan."""

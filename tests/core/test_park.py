@@ -320,34 +320,17 @@ def test_a_first_member_that_backs_off_parks_with_those_that_wait_for_it() -> No
     assert {"a": "parked", "b": "down"} == driver.states()
 
 
-def a_follower_of_an_id_that_came_back() -> Driver:
-    """`bb` waits for the first `aa`, which was deleted; the second, whose id is equal but another object, is parked."""
+def test_whoever_waits_for_a_child_that_is_deleted_starts_though_a_later_child_of_that_id_is_parked() -> None:
     driver = Driver([*grouped(["aa"]), ChildSpec(id="bb")], strategy=Strategy.REST_FOR_ONE, max_restarts=9)
     driver.exits("aa", FOUR_SECONDS)
     driver.auto = False
     driver.start(ChildSpec(id="cc"))
     driver.delete("aa")
+    # Equal, but another object; it stands behind `bb`, and takes nobody along.
     driver.start(grouped(["".join("aa")])[0])
     driver.feed(QuotaGroupParked("g", 4.0))
     driver.terminate("aa")
     driver.auto = True
     driver.started("cc")
-    assert {"bb": "down", "cc": "running", "aa": "parked"} == driver.states()
-    assert "aa" == driver.core.child("bb").waits_for
-    return driver
-
-
-def test_whoever_waits_for_an_id_is_released_by_a_later_child_of_that_id() -> None:
-    assert ["cancel resume aa", "reply t ok", "start bb2"] == a_follower_of_an_id_that_came_back().terminate("aa")
-
-
-def test_whoever_waits_for_an_id_stays_down_with_a_later_child_of_that_id() -> None:
-    driver = a_follower_of_an_id_that_came_back()
-    driver.pass_time(9)
-    driver.auto = False
-    driver.terminate("cc", "c")
-    driver.exits("aa", CRASH)
-    driver.terminate("aa")
-    driver.exits("cc", STOPPED)
-    assert ["reply t ok"] == driver.start_fails("aa")
+    assert {"bb": "running", "cc": "running", "aa": "parked"} == driver.states()
     assert driver.core.child("bb").waits_for is None
