@@ -1,6 +1,7 @@
 """Starting a launcher, for the command line and for programs that embed a tree."""
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  (asyncio would import it in the middle of the first start)
 import json
 import os
 import signal
@@ -80,9 +81,14 @@ async def spawn_launcher(
 
     Raises AlreadyRunning when that tree runs, StartFailed with the story when it ended before it was ready.
     """
-    launcher = begin_launcher(
-        Orders(name=name, file=str(file) if file else None, owner_pid=owner_pid, sys_path=sys_path or [], ephemeral=ephemeral), base
-    )
+    orders = Orders(name=name, file=str(file) if file else None, owner_pid=owner_pid, sys_path=sys_path or [], ephemeral=ephemeral)
+    # To fork and to make folders takes tens of milliseconds, which an event loop is not to be held for.
+    beginning = asyncio.ensure_future(asyncio.to_thread(begin_launcher, orders, base))
+    try:
+        launcher = await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        await (await beginning).end()
+        raise
     await launcher.ready()
     return launcher
 
