@@ -15,7 +15,8 @@ import structlog
 from .agent_actor import AgentActor
 from .errors import Shutdown
 from .exits import Exit, ExitClass
-from .output_log import LineSplitter, OutputLog
+from .line_splitter import LineSplitter
+from .output_log import OutputLog
 from .process_agent import classify
 
 
@@ -144,7 +145,7 @@ class NativeAgent(AgentActor):
         own = os.fdopen(os.dup(2), "w", buffering=1)
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))
         for descriptor in (1, 2):
-            os.dup2(self.output.fileno(), descriptor)
+            self.output.redirect(descriptor)
         sys.stdout, sys.stderr = _log_stream(self.output, "out"), _log_stream(self.output, "err")
 
 
@@ -157,14 +158,14 @@ class _LogWriter(io.BufferedIOBase):
     name = "agent log"
 
     def __init__(self, log: OutputLog, stream: str) -> None:
-        self._log = log
+        self._descriptor = {"out": 1, "err": 2}[stream]
         self._splitter = LineSplitter(log, stream)
 
     def writable(self) -> bool:
         return True
 
     def fileno(self) -> int:
-        return self._log.fileno()
+        return self._descriptor
 
     def write(self, data: Any) -> int:
         self._splitter.feed(bytes(data))

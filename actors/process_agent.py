@@ -10,13 +10,12 @@ import stat
 from pathlib import Path
 
 from .agent_actor import AgentActor
+from .drain import Drain
 from .exits import Exit, ExitClass
 from .linux import die_with_parent, own_children, signal_name
 from .notify import NOTIFY_SOCKET
-from .output_log import LineSplitter
 from .sweep import process_ended, reap_zombies, sweep
 
-_CHUNK = 256 * 1024
 # After the sweep nobody holds the pipes; what is in them is read well within this.
 _DRAIN_LIMIT = 5.0
 
@@ -94,17 +93,17 @@ class ProcessAgent(AgentActor):
             return
         self._program = program
         self.loop.add_signal_handler(signal.SIGCHLD, lambda: reap_zombies({program.pid}))
-        drains = [self.loop.create_task(self._drain(reader, name)) for reader, name in ((program.stdout, "out"), (program.stderr, "err"))]
         self.started(program.pid)
         if self._stop_requested:
             self.spawn(self._climb_down())
         await process_ended(program.pid)
         self.ended = True
-        # Its descendants may hold the pipes, and asyncio waits for those before it gives the exit status: they go first.
         self.loop.remove_signal_handler(signal.SIGCHLD)
         swept = await sweep(lambda: {program.pid})
         code = await program.wait()
-        await asyncio.wait(drains, timeout=_DRAIN_LIMIT)
+        await asyncio.wait([drain.ended for drain in self._drains], timeout=_DRAIN_LIMIT)
+        for drain in self._drains:
+            drain.close()
         exit_class, reason = classify(code)
         if self._stop_requested:
             exit_class = ExitClass.SHUTDOWN
@@ -144,26 +143,24 @@ class ProcessAgent(AgentActor):
             if os.getppid() != owner:
                 os._exit(1)
 
-        return await asyncio.create_subprocess_exec(
-            spec.command,
-            *spec.args,
-            executable=program,
-            cwd=spec.cwd,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=in_child,
-            limit=_CHUNK,
-        )
-
-    async def _drain(self, reader: asyncio.StreamReader | None, stream: str) -> None:
-        assert reader is not None  # noqa: S101
-        splitter = LineSplitter(self.output, stream)
-        while data := await reader.read(_CHUNK):
-            splitter.feed(data)
-        splitter.close()
+        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+        self._drains = [await Drain.reading(out, self.output, "out"), await Drain.reading(err, self.output, "err")]
+        try:
+            return await asyncio.create_subprocess_exec(
+                spec.command,
+                *spec.args,
+                executable=program,
+                cwd=spec.cwd,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out_end,
+                stderr=err_end,
+                start_new_session=True,
+                preexec_fn=in_child,
+            )
+        finally:
+            os.close(out_end)
+            os.close(err_end)
 
     async def _climb_down(self) -> None:
         rungs = ((self.spec.stop.sigint, (signal.SIGINT,)), (self.spec.stop.sigterm, (signal.SIGTERM, signal.SIGCONT)))
