@@ -27,7 +27,7 @@ from suptree.actors.picture import Row
 from suptree.supervisors.tree_spec import ROOT
 from suptree.supervisors.wire import decode_child
 
-from .log_files import follow_log, tail
+from .log_files import follow_log, tail, tail_of
 from .status import agent_status, tree_status
 
 if TYPE_CHECKING:
@@ -131,10 +131,14 @@ class Api:
         return JSONResponse(steps)
 
     async def logs(self, request: Request) -> Response:
-        """The last `lines` lines of an agent's output; with `follow` what comes after them too."""
+        """The last `lines` lines of an agent's output; with `follow` also what comes, with `previous` of the incarnation before."""
         row = self._row(request)
         path = log_path(str(self._launcher.paths.state), row["id"])
         lines = int(request.query_params.get("lines", "100"))
+        if request.query_params.get("previous", "false") == "true":
+            if row["incarnation"] < 2:
+                raise SuptreeError(f"{row['id']!r} has had no incarnation before this one")
+            return JSONResponse(await asyncio.to_thread(tail_of, path, lines, row["incarnation"] - 1))
         if request.query_params.get("follow", "false") != "true":
             return JSONResponse(await asyncio.to_thread(tail, path, lines))
 

@@ -108,9 +108,10 @@ class Client:
         """Every event with a number above `after`, then each new one as it comes; ends when the launcher does."""
         return self._stream(f"/events?after={after}")
 
-    async def log_lines(self, agent_id: str, lines: int = 100) -> list[str]:
-        """The last lines of an agent's output."""
-        return list(await self._call("GET", _path(agent_id, f"logs?lines={lines}")))
+    async def log_lines(self, agent_id: str, lines: int = 100, *, previous: bool = False) -> list[str]:
+        """The last lines of an agent's output; with `previous` those of the incarnation before the present, or last, one."""
+        query = httpx.QueryParams({"lines": lines, "previous": previous})
+        return list(await self._call("GET", _path(agent_id, f"logs?{query}")))
 
     async def follow_log(self, agent_id: str, lines: int = 100) -> AsyncGenerator[str, None]:
         """The last lines of an agent's output, then each new one."""

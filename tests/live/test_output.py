@@ -5,9 +5,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from suptree.actors.errors import SuptreeError
 from suptree.actors.output_log import log_path, rotated_path
 from suptree.control.log_files import tail
-from suptree.testing import LiveTree
+from suptree.testing import LiveTree, kill
 
 FLOOD = 200_000_000
 FIRST = 10**60
@@ -83,3 +86,21 @@ def test_the_last_words_of_a_program_are_kept() -> None:
         live.wait_until(lambda status: status["agents"][0]["status"] in ("crashed", "stopped"))
         assert (["x" * 3_000_000], ["last"]) == (texts(live, "out"), texts(live, "err"))
         assert "last" == live.agent("loud")["last_exit"]["last_error"]
+
+
+def test_the_output_of_the_incarnation_before_is_shown() -> None:
+    with LiveTree(tree("echo $SUPTREE_RESTART_COUNT; exec sleep 1000000", "[supervisors.root]\nmax_restarts = 10")) as live:
+        wait_for_life(live, 1)
+        with pytest.raises(SuptreeError, match="'loud' has had no incarnation before this one"):
+            live.ask(lambda client: client.log_lines("loud", previous=True))
+        for incarnation in (2, 3):
+            kill(live.agent("loud")["pid"])
+            wait_for_life(live, incarnation)
+            (entry,) = live.ask(lambda client: client.log_lines("loud", previous=True))
+            assert entry.endswith(f" #{incarnation - 1} out {incarnation - 2}")
+
+
+def wait_for_life(live: LiveTree, incarnation: int) -> None:
+    """Wait until this incarnation has printed its line, which is the last."""
+    live.wait_until(lambda status: status["agents"][0]["status"] == "running" and status["agents"][0]["incarnation"] == incarnation)
+    until(lambda: f"#{incarnation} out {incarnation - 1}" in tail(log_of(live), 1)[0])
