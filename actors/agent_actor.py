@@ -48,5 +48,6 @@ class AgentActor(LoopActor):
         """End whatever is left below us, say how the agent ended, and exit."""
         self.ended = True
         swept = await sweep(tuple)
+        self.clean_up()
         self.output.close()
         self.end(Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))

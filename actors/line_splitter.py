@@ -1,6 +1,7 @@
 """Cutting what a program prints into lines, in bounded memory: the beginning of a very long one waits in a file for its end."""
 
 import tempfile
+from collections.abc import Callable
 from typing import BinaryIO
 
 from .output_log import DISK_FULL, OutputLog
@@ -17,11 +18,12 @@ class LineSplitter:
     """Cuts a byte stream into lines for an OutputLog.
 
     A line of more than 256 KiB is cleaned piece by piece and kept in a temporary file until it ends, because lines of the other stream may
-    come meanwhile; one of more than 16 MiB is cut, and marked.
+    come meanwhile; one of more than 16 MiB is cut, and marked. `hear` gets the others as they came, several at a time.
     """
 
-    def __init__(self, log: OutputLog, stream: str) -> None:
+    def __init__(self, log: OutputLog, stream: str, hear: Callable[[bytes], None] | None = None) -> None:
         self._log = log
+        self._hear = hear
         self._stream = stream
         self._begun = bytearray()
         self._long: BinaryIO | None = None
@@ -35,8 +37,7 @@ class LineSplitter:
             self._add(first)
             self._end_long()
         if newline:
-            self._log.write(self._stream, bytes(self._begun) + ended)
-            self._begin_line()
+            self._end(bytes(self._begun) + ended)
         self._add(rest)
 
     def close(self) -> None:
@@ -44,13 +45,18 @@ class LineSplitter:
         if self._long is not None:
             self._end_long()
         elif self._begun:
-            self._log.write(self._stream, bytes(self._begun))
-            self._begin_line()
+            self._end(bytes(self._begun))
 
     def _begin_line(self) -> None:
         self._begun.clear()
         self._room = LINE_LIMIT
         self._mark = b""
+
+    def _end(self, lines: bytes) -> None:
+        self._log.write(self._stream, lines)
+        if self._hear is not None:
+            self._hear(lines)
+        self._begin_line()
 
     def _add(self, piece: bytes) -> None:
         kept = piece[: self._room]

@@ -7,6 +7,7 @@ from typing import Any
 from thespian.actors import ActorAddress
 
 from .agent_spec import HeartbeatSpec
+from .cgroup import Groups
 from .exits import Exit
 
 
@@ -19,6 +20,7 @@ class Context:
     state_dir: str
     runtime_dir: str
     sys_path: tuple[str, ...] = ()
+    groups: Groups = Groups()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,15 @@ class Ended:
     exit: Exit
     swept: tuple[int, ...] = ()
     ignored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """The program used more than one of its limits allows; `what` says which, for people."""
+
+    id: str
+    incarnation: int
+    what: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ import structlog
 
 from .agent_actor import AgentActor
 from .errors import Shutdown
+from .exit_classes import classify
 from .exits import Exit, ExitClass
 from .line_splitter import LineSplitter
 from .output_log import OutputLog
-from .process_agent import classify
 
 
 class CannotCreate(Exception):

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ import structlog
 from thespian.actors import ActorAddress
 
 from suptree.actors.agent_spec import AgentSpec
+from suptree.actors.cgroup import Groups
 from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.journal import lives_before
@@ -21,6 +23,7 @@ from suptree.actors.loop_actor import LoopActor
 from suptree.actors.messages import (
     Begin,
     Ended,
+    Exceeded,
     Flush,
     Flushed,
     Notified,
@@ -64,6 +67,7 @@ class SupervisorActor(LoopActor):
         Flushed: "on_flushed",
         Started: "on_started",
         Ended: "on_ended",
+        Exceeded: "on_exceeded",
         Silent: "on_silent",
         Suspect: "on_suspect",
         Notified: "on_notified",
@@ -71,10 +75,14 @@ class SupervisorActor(LoopActor):
         Request: "on_request",
     }
 
+    groups = Groups()
+
     # Messages
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
-        self.begin, self.supervisor, self.services = begin, self.open(sender), Services()
+        self.groups = begin.context.groups.below(begin.id, begin.incarnation)
+        self.begin = replace(begin, context=replace(begin.context, groups=self.groups))
+        self.supervisor, self.services = self.open(sender), Services()
         self.registry: Outbox | None = None
         self.heartbeat: Outbox | None = None
         set_name(f"st:{begin.id}")
@@ -116,6 +124,11 @@ class SupervisorActor(LoopActor):
             # Nothing of it is left but the actor, which waits for this.
             child.last_word = ended
             self._kill(child)
+
+    def on_exceeded(self, exceeded: Exceeded, _sender: ActorAddress) -> None:
+        child = self._living(exceeded)
+        if child is not None and child.cause is None and not child.stopping:
+            self.condemn(child, Exit(ExitClass.BUDGET, exceeded.what))
 
     def on_silent(self, silent: Silent, _sender: ActorAddress) -> None:
         child = self._living(silent)
@@ -315,7 +328,11 @@ class SupervisorActor(LoopActor):
         os.close(child.pidfd)
         self.forget_sender(child.pid)
         code = child.process.exitcode
+        # When its actor was killed, nobody else does this; when not, there is nothing of it left.
+        groups = self.groups.below(child.id, child.incarnation)
+        groups.kill()
         swept = await sweep(lambda: {living.pid for living in self.children.values() if living is not child})
+        groups.remove()
         how = self._how_it_ended(child, code)
         del self.children[child.id]
         ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
@@ -333,6 +350,10 @@ class SupervisorActor(LoopActor):
             self.tell_core(e.ChildIgnored(child.id, child.incarnation))
         else:
             self.tell_core(e.ChildStartFailed(child.id, child.incarnation, how))
+
+    def clean_up(self) -> None:
+        """Nothing below us lives: remove the control groups below ours."""
+        self.groups.remove()
 
     def _how_it_ended(self, child: LivingChild, code: int | None) -> Exit:
         if child.cause is not None:
