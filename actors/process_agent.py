@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 from .agent_actor import AgentActor
+from .agent_spec import Stdin
 from .cgroup import Cgroup, Groups
 from .drain import Drain
 from .errors import InputRefused
@@ -32,13 +33,13 @@ class ProcessAgent(AgentActor):
     """Starts a program in a session of its own, drains its output, and ends it rung by rung."""
 
     _groups = Groups()
+    _input: ProgramInput | None = None
 
     async def run(self) -> None:
         """The whole life of the program."""
         begin = self.begin
         self._stop_requested = False
         self._program: asyncio.subprocess.Process | None = None
-        self._input: ProgramInput | None = None
         self._word: Word | None = None
         self._has_ended = asyncio.Event()
         self._descent: asyncio.Task[None] | None = None
@@ -97,11 +98,13 @@ class ProcessAgent(AgentActor):
         """Nothing of the program lives: remove its control groups."""
         self._groups.remove()
 
-    def tell(self, text: bytes) -> None:
+    def tell(self, text: str) -> None:
         """Write a line to the stdin of the program. Raises InputRefused."""
+        if self.spec.stdin is Stdin.NULL:
+            raise InputRefused('it has no stdin that could be written to: set stdin = "pipe" or "pty"')
         if self._input is None:
-            raise InputRefused('it has no stdin that could be written to: set stdin = "pipe", or "pty"')
-        self._input.tell(text)
+            raise InputRefused("it has not started yet")
+        self._input.tell(text.encode())
 
     async def _drain(self, descriptor: int, stream: str) -> Drain:
         return await Drain.reading(descriptor, LineSplitter(self.output, stream, self._hear), self._limits.count_output)

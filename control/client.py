@@ -9,7 +9,16 @@ from typing import Any, Self
 import httpx
 
 from suptree.actors import errors
-from suptree.actors.errors import AlreadyPresent, AlreadyRunning, NoSuchAgent, NotRunning, RequestTimeout, StartFailed, SuptreeError
+from suptree.actors.errors import (
+    AlreadyPresent,
+    AlreadyRunning,
+    InputRefused,
+    NoSuchAgent,
+    NotRunning,
+    RequestTimeout,
+    StartFailed,
+    SuptreeError,
+)
 from suptree.supervisors.agent_config import fault_of_id
 from suptree.supervisors.child_spec import ChildSpec
 from suptree.supervisors.tree_spec import ROOT
@@ -74,6 +83,16 @@ class Client:
     async def restart(self, agent_id: str) -> int:
         """Stop an agent if it runs, and start it. Raises StartFailed."""
         return _done(await self.request("restart", agent_id), agent_id)
+
+    async def tell(self, agent_id: str, text: str) -> None:
+        """Write a line to the piped stdin of an agent, or hand it to the `handle` of a native one. Raises InputRefused if it takes none."""
+        try:
+            answer = await self.request("tell", agent_id, {"text": text})
+        except (UnicodeEncodeError, TypeError):
+            raise InputRefused(f"{agent_id!r} was not told: only text that UTF-8 can encode can be told") from None
+        if answer["answer"] == "refused":
+            raise InputRefused(f"{agent_id!r} was not told: {answer['value']}")
+        _done(answer, agent_id)
 
     async def forecast(self, agent_id: str, exit_class: str = "crash", reason: str | None = None) -> list[dict[str, Any]]:
         """What each supervisor would do if this child ended so: a step a supervisor, innermost first, as far up as the end goes.

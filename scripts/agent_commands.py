@@ -1,4 +1,4 @@
-"""Commands about one agent (or one supervisor with all below): start, stop, restart, kill, logs."""
+"""Commands about one agent (or one supervisor with all below): start, stop, restart, kill, tell, logs."""
 
 import asyncio
 import contextlib
@@ -61,6 +61,15 @@ def restart(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
 def kill(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
     """Stop it with SIGKILL, without grace, and keep it stopped."""
     _act(tree_name, agent_id, lambda client: client.stop(agent_id, graceful=False), as_json=as_json)
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@click.argument("line")
+@tree_option
+def tell(agent_id: str, line: str, tree_name: str | None) -> None:
+    """Write a line to its stdin, where that is a pipe or a terminal; a native agent's handle() gets it."""
+    with_client(tree_name, lambda client: client.tell(agent_id, line))
 
 
 @click.command()
