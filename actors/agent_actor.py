@@ -9,7 +9,7 @@ from .errors import InputRefused
 from .exits import Exit
 from .linux import set_name
 from .loop_actor import LoopActor
-from .messages import Begin, Ended, Started, Stop, Tell, Told
+from .messages import Begin, Ended, Started, Stop, Tell, Told, Unkillable
 from .notify import Pinger
 from .output_log import OutputLog, log_path
 from .sweep import sweep
@@ -58,10 +58,14 @@ class AgentActor(LoopActor):
         """Tell the supervisor that the agent is up."""
         self.supervisor.tell(Started(self.begin.id, self.begin.incarnation, pid, ready=self.spec.ready is not Ready.NOTIFY))
 
+    def unkillable(self, pids: list[int]) -> None:
+        """Tell the supervisor what does not die."""
+        self.supervisor.tell(Unkillable(self.begin.id, self.begin.incarnation, tuple(pids)))
+
     async def finish(self, how: Exit, *, ignored: bool = False) -> None:
         """End whatever is left below us, say how the agent ended, and exit."""
         self.ended = True
-        swept = await sweep(tuple)
+        swept = await sweep(tuple, self.unkillable)
         self.clean_up()
         self.output.close()
         self.end(Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))

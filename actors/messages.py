@@ -98,6 +98,15 @@ class Exceeded:
 
 
 @dataclass(frozen=True, slots=True)
+class Unkillable:
+    """These processes of the child have been sent SIGKILL and do not die; it ends when they have."""
+
+    id: str
+    incarnation: int
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Climb the stop ladder; a second one skips a rung."""
 

@@ -70,7 +70,7 @@ class ProcessAgent(AgentActor):
         self._limits.end()
         self.loop.remove_signal_handler(signal.SIGCHLD)
         self._groups.kill()
-        swept = await sweep(lambda: {program.pid})
+        swept = await sweep(lambda: {program.pid}, self.unkillable)
         if self._descent is not None:
             await self._descent
         code = await program.wait()

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +36,7 @@ from suptree.actors.messages import (
     Stop,
     Suspect,
     Told,
+    Unkillable,
     Unwatch,
     Watch,
 )
@@ -69,6 +71,7 @@ class SupervisorActor(LoopActor):
         Started: "on_started",
         Ended: "on_ended",
         Exceeded: "on_exceeded",
+        Unkillable: "on_unkillable",
         Silent: "on_silent",
         Suspect: "on_suspect",
         Told: "on_told",
@@ -131,6 +134,14 @@ class SupervisorActor(LoopActor):
         child = self._living(exceeded)
         if child is not None and child.cause is None and not child.stopping:
             self.condemn(child, Exit(ExitClass.BUDGET, exceeded.what))
+
+    def on_unkillable(self, unkillable: Unkillable, _sender: ActorAddress) -> None:
+        if child := self._living(unkillable):
+            self._stuck(child, list(unkillable.pids))
+
+    def _stuck(self, child: LivingChild, pids: list[int]) -> None:
+        # Fenced: as long as they live it is not over, and no new incarnation begins.
+        self.reporter.tell(f"{child.kind}_unkillable", child.id, child.incarnation, pids=pids)
 
     def on_silent(self, silent: Silent, _sender: ActorAddress) -> None:
         child = self._living(silent)
@@ -337,7 +348,7 @@ class SupervisorActor(LoopActor):
         # When its actor was killed, nobody else does this; when not, there is nothing of it left.
         groups = self.groups.below(child.id, child.incarnation)
         groups.kill()
-        swept = await sweep(lambda: {living.pid for living in self.children.values() if living is not child})
+        swept = await sweep(lambda: {living.pid for living in self.children.values() if living is not child}, partial(self._stuck, child))
         groups.remove()
         how = self._how_it_ended(child, code)
         del self.children[child.id]
@@ -347,7 +358,12 @@ class SupervisorActor(LoopActor):
             f"{child.kind}_{'ignored' if ignored else 'exited'}",
             child.id,
             child.incarnation,
-            exit={"class": how.exit_class.value, "reason": how.reason, "last_error": how.last_error},
+            exit={
+                "class": how.exit_class.value,
+                "reason": how.reason,
+                "last_error": how.last_error,
+                "during_start": how.during_start,
+            },
             swept=[*ended_by_actor, *swept],
         )
         if child.started:

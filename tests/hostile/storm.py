@@ -96,13 +96,15 @@ class Storm:
         began = time.monotonic()
         before = {row["id"]: row["incarnation"] for row in since["agents"]} if since else {}
         status = self._running.wait_until(
-            lambda status: all(
-                row["status"] == "running" and row["incarnation"] > (before.get(row["id"], 0) if row["id"] in killed else 0)
-                for row in status["agents"]
-                if row["id"] in STAYING
-            )
-            and all(row["status"] == "running" for row in status["supervisors"])
-            and None not in status["pids"].values(),
+            lambda status: (
+                all(
+                    row["status"] == "running" and row["incarnation"] > (before.get(row["id"], 0) if row["id"] in killed else 0)
+                    for row in status["agents"]
+                    if row["id"] in STAYING
+                )
+                and all(row["status"] == "running" for row in status["supervisors"])
+                and None not in status["pids"].values()
+            ),
             SETTLE,
         )
         self.slowest = max(self.slowest, time.monotonic() - began)
@@ -239,7 +241,9 @@ def main() -> None:
         os.environ[OFF_VARIABLE] = "off"
     with tempfile.TemporaryDirectory(prefix="suptree-storm-") as folder:
         storm = run(Path(folder), options.seed, options.kills, lambda line: print(line, file=sys.stderr))
-        print(f"seed {options.seed}: {storm.kills.total()} kills, {len(Ledger(Path(folder)).signatures())} processes signed, 0 processes left")
+        print(
+            f"seed {options.seed}: {storm.kills.total()} kills, {len(Ledger(Path(folder)).signatures())} processes signed, 0 processes left"
+        )
 
 
 if __name__ == "__main__":
