@@ -139,9 +139,12 @@ class Requests:
 
     def _tell(self, request: Request) -> None:
         child = self._supervisor.children.get(request.target)
-        if child is None or child.kind != "agent" or child.stopping:
-            why = "it is a supervisor" if child is not None and child.kind == "supervisor" else "it is not running"
-            self.answer(c.Reply(request.request, c.Answer.REFUSED, why))
+        if child is None:
+            self.told(request.request, "it is not running")
+        elif child.kind != "agent":
+            self.told(request.request, f"it is a {child.kind}, not an agent")
+        elif child.stopping:
+            self.told(request.request, "it is being stopped")
         else:
             child.channel.tell(Tell(child.id, child.incarnation, request.request, request.arguments["text"]))
 

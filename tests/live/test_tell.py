@@ -114,7 +114,7 @@ def test_whoever_cannot_be_told_says_why() -> None:
         assert "'a' was not told: it is not running" == refusal(live)
         with pytest.raises(NoSuchAgent):
             tell(live, "x", "nobody")
-        with pytest.raises(InputRefused, match="'root' was not told: it is a supervisor"):
+        with pytest.raises(InputRefused, match="'root' was not told: it is a supervisor, not an agent"):
             tell(live, "x", "root")
         with pytest.raises(InputRefused, match="UTF-8"):
             tell(live, "\udcff")
