@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import copy
 import json
+import logging
 import os
 import socket
 import time
@@ -202,6 +203,8 @@ class ApiServer:
 
     async def stop(self) -> None:
         """Close every connection and remove the socket."""
+        # Whoever follows is cut off on purpose, which the server would report as an error.
+        logging.getLogger("uvicorn.error").disabled = True
         self._server.should_exit = True
         self._server.force_exit = True
         await self._serving

@@ -108,8 +108,11 @@ class Client:
         return _done(await self.request("delete", agent_id), agent_id)
 
     async def start_new(self, spec: ChildSpec, supervisor: str = ROOT) -> int:
-        """Add an agent under a supervisor and start it. Raises AlreadyRunning, StartFailed."""
-        return _done(await self.request_start_child(spec, supervisor), spec.id)
+        """Add an agent under a supervisor and start it. Raises AlreadyRunning, StartFailed, NoSuchAgent (no such supervisor)."""
+        answer = await self.request_start_child(spec, supervisor)
+        if answer["answer"] == "not_found":
+            raise NoSuchAgent(f"{spec.id!r}: there is no supervisor {supervisor!r} in the tree")
+        return _done(answer, spec.id)
 
     async def request_start_child(self, spec: ChildSpec, supervisor: str) -> dict[str, Any]:
         """OTP's `start_child`, and its answer as it is."""

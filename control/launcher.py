@@ -41,6 +41,7 @@ EXIT_ASKED = 0
 EXIT_GAVE_UP = 1
 _STOP_LIMIT_WITHOUT_OWNER = 30.0
 _SHUTDOWN_HEARD_LIMIT = 10.0
+_STORY_EVENTS = 20
 
 
 def main() -> int:
@@ -192,9 +193,11 @@ class Launcher:
 
     def story(self) -> list[str]:
         """The last events, a line each: how it came to this."""
-        from .wording import sentence  # noqa: PLC0415
+        from .wording import line  # noqa: PLC0415
 
-        return [sentence(event) for event in list(self.link.events)[-20:]]
+        # Each supervisor tells the registry for itself: what they tell comes in their order, and here in the order of time.
+        recent = sorted(list(self.link.events)[-_STORY_EVENTS:], key=lambda event: float(event["monotonic"]))
+        return [line(event) for event in recent]
 
     def ask_to_stop(self) -> None:
         """Begin to stop the tree in order; a second call is the grace's end for what still stops."""

@@ -21,6 +21,7 @@ from suptree.actors.errors import AlreadyPresent, NotRunning, SuptreeError
 from suptree.actors.exits import ExitClass
 from suptree.actors.picture import Picture, Row, is_alive
 from suptree.supervisors.agent_config import agent_child_from_config
+from suptree.supervisors.tree_spec import ROOT
 from suptree.supervisors.wire import encode_child
 
 from .client import Client
@@ -69,12 +70,13 @@ class ProcessManager:
             async with self._alone():
                 await asyncio.sleep(0)  # Of many starts at once each begins in a turn of the loop of its own.
                 spec = agent_child_from_config(agent_id, agent_type, config or {}, Path.cwd())
+                supervisor = (config or {}).get("supervisor") or ROOT
                 mirror = await self._connected(launch=True)
             try:
-                seq = await mirror.client.start_new(spec)
+                seq = await mirror.client.start_new(spec, supervisor)
             except AlreadyPresent:
                 await mirror.client.delete(agent_id)
-                seq = await mirror.client.start_new(spec)
+                seq = await mirror.client.start_new(spec, supervisor)
             await mirror.catch_up(seq)
         except (SuptreeError, OSError) as refusal:
             _warn("agent_not_started", agent_id, refusal)

@@ -84,7 +84,7 @@ async def _beside(*acts: Callable[[Client], Awaitable[None]]) -> AsyncIterator[C
 async def _draw(client: Client, live: Live, recent: deque[str]) -> None:
     while True:
         with contextlib.suppress(SuptreeError):
-            table = status_table(await client.status())
+            table = status_table(await client.status(), live.console.width)
             live.update(Group(table, Text(), Text("\n".join(recent), "dim", no_wrap=True, overflow="ellipsis")), refresh=True)
         await asyncio.sleep(_REFRESH)
 

@@ -25,6 +25,14 @@ _STATUS: tuple[tuple[type[SuptreeError], int], ...] = (
 class Group(click.Group):
     """A click group whose commands may raise the library's errors."""
 
+    def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
+        """Read the command line; Ctrl-C ends that as it ends what follows."""
+        command = next(iter(args), None)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except KeyboardInterrupt:
+            sys.exit(interrupted(command))
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn an error of ours into its line and its exit status."""
         try:

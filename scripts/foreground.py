@@ -89,3 +89,5 @@ def _at_interrupt(act: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+            # What ends now needs no further Ctrl-C.
+            signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,7 @@
 """The entry point `suptree`: small, so that Ctrl-C while the rest is loaded has somebody who hears it."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from pathlib import Path
 def main() -> None:
     """Run the command line."""
     try:
+        # Who started us may have kept a Ctrl-C back until somebody could hear it.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _open_closed_streams()
         from .command_line import main as command_line  # noqa: PLC0415  (it takes 0.4 s)
 
@@ -18,6 +21,7 @@ def main() -> None:
 
 def interrupted(command: str | None) -> int:
     """Say that Ctrl-C came when nothing ran; return the exit status: 0 for what would have run until Ctrl-C, else a shell's 130."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
     if command not in ("demo", "up"):
         return 130
     print(f"{command}: interrupted, 0 processes left")

@@ -209,7 +209,7 @@ def told(answer: Answer, value: Any) -> list[Any]:
         case (int() as specs, int() as active):
             return [specs, active]
         case _:
-            return [str(answer)]
+            return [answer.value]
 
 
 def otp_state(child: ChildView) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -38,7 +39,8 @@ def status(agent_id: str | None, tree_name: str | None, *, as_json: bool) -> Non
     elif as_json:
         print_json(found)
     else:
-        console().print(status_table(found))
+        out = console()
+        out.print(status_table(found, out.width))
 
 
 @click.command()
@@ -78,27 +80,19 @@ def events(tree_name: str | None, *, as_json: bool, follow: bool) -> None:
         asyncio.run(talk())
 
 
-def status_table(found: dict[str, Any]) -> Table:
-    """The agents of a status object as a table."""
+def status_table(found: dict[str, Any], width: int) -> Table:
+    """The agents of a status object as a table; where it is not wide enough the columns that tell least are left out."""
+    cells = {heading: [str(cell(row)) for row in found["agents"]] for heading, cell in _COLUMNS.items()}
+    shown = list(_COLUMNS)
+    for heading in _LEFT_OUT:
+        # Its last column may be cut, but not to less than a word.
+        if sum(max(map(len, [heading, *cells[heading]] if heading != "DETAIL" else [heading])) + 1 for heading in shown) > width:
+            shown.remove(heading)
     table = Table(box=None, pad_edge=False, title=None)
-    for heading, justify in (
-        ("AGENT", "left"), ("TYPE", "left"), ("SUPERVISOR", "left"), ("STATUS", "left"), ("PID", "right"),
-        ("RESTARTS", "right"), ("UPTIME", "right"), ("PING", "right"), ("MEMORY", "right"), ("DETAIL", "left"),
-    ):  # fmt: skip
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal each
+    for heading in shown:
+        table.add_column(heading, justify="right" if heading in _RIGHT else "left", no_wrap=heading != "DETAIL", overflow="ellipsis")
     for row in found["agents"]:
-        table.add_row(
-            row["id"],
-            row["type"],
-            row["supervisor"] or "",
-            Text(row["status"], STYLES.get(row["status"], "")),
-            str(row["pid"] or row["actor_pid"] or ""),
-            str(row["restarts"]),
-            _duration(row["uptime"]),
-            "" if row["last_ping_age"] is None else f"{row['last_ping_age']:.1f}s",
-            "" if row["rss"] is None else f"{row['rss'] / 2**20:.0f}M",
-            _detail(row),
-        )
+        table.add_row(*(_COLUMNS[heading](row) for heading in shown))
     return table
 
 
@@ -117,6 +111,23 @@ def _duration(seconds: float | None) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
+
+
+_COLUMNS: dict[str, Callable[[dict[str, Any]], str | Text]] = {
+    "AGENT": lambda row: str(row["id"]),
+    "TYPE": lambda row: str(row["type"]),
+    "SUPERVISOR": lambda row: row["supervisor"] or "",
+    "STATUS": lambda row: Text(row["status"], STYLES.get(row["status"], "")),
+    "PID": lambda row: str(row["pid"] or row["actor_pid"] or ""),
+    "RESTARTS": lambda row: str(row["restarts"]),
+    "UPTIME": lambda row: _duration(row["uptime"]),
+    "PING": lambda row: "" if row["last_ping_age"] is None else f"{row['last_ping_age']:.1f}s",
+    "MEMORY": lambda row: "" if row["rss"] is None else f"{row['rss'] / 2**20:.0f}M",
+    "DETAIL": _detail,
+}
+_RIGHT = ("PID", "RESTARTS", "UPTIME", "PING", "MEMORY")
+_LEFT_OUT = ("PING", "MEMORY", "TYPE", "UPTIME", "SUPERVISOR", "RESTARTS", "DETAIL", "PID")
+"""What is left out first, second, …"""
 
 
 def _details(row: dict[str, Any]) -> Table:

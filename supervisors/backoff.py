@@ -25,9 +25,9 @@ def steps(backoff: Backoff) -> Iterable[float]:
 
 def delay_before(restart: int, backoff: Backoff | None, uniform: Uniform) -> float:
     """How many seconds restart number `restart` in a row (from 1) waits."""
-    if backoff is None or restart == 1:
+    if backoff is None or restart < 2:
         return 0.0
-    # Beyond 64 doublings every cap is reached, and a float would overflow.
+    # At most 64 doublings: every sensible cap is reached by then, and a float would overflow.
     return float(min(backoff.cap, backoff.base * 2.0 ** min(restart - 2, 64)) * uniform(*JITTER))
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum
 
 from suptree.actors.exits import Exit, ExitClass
 
 from .child_spec import ChildSpec
 
 
-class ChildState(StrEnum):
+class ChildState(Enum):
     """What a child is doing, as far as its supervisor has decided."""
 
     DOWN = "down"
@@ -31,7 +31,7 @@ class ChildState(StrEnum):
     """It exceeded a limit: it waits for a person."""
 
 
-class Step(StrEnum):
+class Step(Enum):
     """What moves a child from one state to the next: an event about it, or a decision of the core."""
 
     START = "start"

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 from suptree.actors.errors import SpecError
 
 
-class RestartType(StrEnum):
+class RestartType(Enum):
     """When a child that ended is started again (OTP: `restart`)."""
 
     PERMANENT = "permanent"
@@ -16,7 +16,7 @@ class RestartType(StrEnum):
     TEMPORARY = "temporary"
 
 
-class Strategy(StrEnum):
+class Strategy(Enum):
     """Which siblings a restart takes along (OTP: `strategy`)."""
 
     ONE_FOR_ONE = "one_for_one"
@@ -24,7 +24,7 @@ class Strategy(StrEnum):
     REST_FOR_ONE = "rest_for_one"
 
 
-class AutoShutdown(StrEnum):
+class AutoShutdown(Enum):
     """When the end of a significant child shuts the supervisor down (OTP 24: `auto_shutdown`)."""
 
     NEVER = "never"
@@ -32,7 +32,7 @@ class AutoShutdown(StrEnum):
     ALL_SIGNIFICANT = "all_significant"
 
 
-class OnLimit(StrEnum):
+class OnLimit(Enum):
     """What exceeding the restart intensity means."""
 
     ESCALATE = "escalate"
@@ -41,7 +41,7 @@ class OnLimit(StrEnum):
     """Leave the siblings alone and mark the one child crashed."""
 
 
-class BrutalKill(StrEnum):
+class BrutalKill(Enum):
     """The shutdown that gives a child no time at all (OTP: `brutal_kill`)."""
 
     BRUTAL_KILL = "brutal_kill"

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 from suptree.actors.exits import Exit
@@ -63,7 +63,7 @@ class ParkQuotaGroup:
     retry_after: float | None
 
 
-class Answer(StrEnum):
+class Answer(Enum):
     """What a request was answered with; OTP's words."""
 
     OK = "ok"
@@ -84,7 +84,7 @@ class Reply:
     value: Any = None
 
 
-class Decision(StrEnum):
+class Decision(Enum):
     """What comes next for a child that ended."""
 
     RESTART = "restart"

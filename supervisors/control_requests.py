@@ -75,7 +75,11 @@ class Requests:
 
     def _finish(self, request: Request, reply: c.Reply) -> None:
         del self._asked[request.request]
-        value = [asdict(child) for child in reply.value] if request.operation == "which_children" else reply.value
+        value = (
+            [asdict(child) | {"state": child.state.value} for child in reply.value]
+            if request.operation == "which_children"
+            else reply.value
+        )
         answered = self._answered[request.request] = Answered(request.request, reply.answer.value, value)
         if len(self._answered) > _ANSWERS_KEPT:
             del self._answered[next(iter(self._answered))]

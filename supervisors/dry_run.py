@@ -4,7 +4,7 @@ import copy
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 from suptree.actors.exits import Exit, ExitClass
 
@@ -16,7 +16,7 @@ from .events import ChildExited, ChildStarted, Event, TimerFired
 _OBEYED = Exit(ExitClass.SHUTDOWN, "stopped")
 
 
-class Verb(StrEnum):
+class Verb(Enum):
     """What a supervisor does."""
 
     STOP = "stop"
@@ -37,7 +37,7 @@ class Action:
     def __str__(self) -> str:
         if self.verb is Verb.WAIT:
             return f"wait {self.delay:.3g} s for {self.id}"
-        return f"{self.verb} {self.id}".strip()
+        return f"{self.verb.value} {self.id}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def forecast(core: SupervisorCore, child_id: str, exit_: Exit, now: float) -> Fo
     rehearsal.settle()
     child = rehearsal.core.child(child_id)
     if child.state is not ChildState.RUNNING:
-        raise ValueError(f"{child_id} does not run: it is {child.state}")
+        raise ValueError(f"{child_id} does not run: it is {child.state.value}")
     rehearsal.play(ChildExited(child_id, child.incarnation, exit_))
     return Forecast(rehearsal.reports[0], tuple(rehearsal.actions), rehearsal.last_words)
 
@@ -93,8 +93,8 @@ class _Rehearsal:
 
     def settle(self) -> None:
         """End what is in progress, off the record."""
-        while under_way := [c for c in self.core.children() if c.state in (ChildState.STARTING, ChildState.STOPPING)]:
-            child = under_way[0]
+        under_way = (ChildState.STARTING, ChildState.STOPPING)
+        while child := next((c for c in self.core.children() if c.state in under_way), None):
             starts = child.state is ChildState.STARTING
             self.core.handle(
                 ChildStarted(child.id, child.incarnation) if starts else ChildExited(child.id, child.incarnation, _OBEYED), self._now

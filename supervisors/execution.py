@@ -7,8 +7,7 @@ has a plan that each event moves on, and a mailbox of its own for what would wai
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
-from itertools import dropwhile
+from enum import Enum
 
 from suptree.actors.errors import SpecError
 from suptree.actors.exits import Exit, ExitClass
@@ -32,7 +31,7 @@ from .rules import has_rules_of_its_own
 from .spread import EvenSpread
 
 
-class Phase(StrEnum):
+class Phase(Enum):
     """What the supervisor itself is doing."""
 
     NEW = "new"
@@ -44,7 +43,7 @@ class Phase(StrEnum):
     EXITED = "exited"
 
 
-class Turn(StrEnum):
+class Turn(Enum):
     """What is to be done about a child when its turn in the mailbox comes."""
 
     DECIDE = "decide"
@@ -133,11 +132,11 @@ class Execution:
             self.orders.add(ExitSupervisor(self.last_words))
 
     def _may_start(self, child: Child) -> bool:
-        """Not while it waits for a person or a quota, its own or that of the sibling it waits for."""
+        """Not while it waits for a person or a quota, its own or that of the sibling that will take it along."""
         if child.state is not ChildState.DOWN:
             return False
         leader = self.children.get(child.waits_for or "")
-        return leader is None or leader.state is not ChildState.PARKED
+        return leader is None or leader.state is not ChildState.PARKED or child.spec.id not in self.range(leader)
 
     def plan_done(self) -> None:
         """Nothing more is to be done for the plan."""
@@ -336,7 +335,8 @@ class Execution:
             return (child.spec.id,)
         if self.flags.strategy is Strategy.ONE_FOR_ALL:
             return tuple(self.children)
-        return tuple(dropwhile(lambda child_id: child_id != child.spec.id, self.children))
+        ids = tuple(self.children)
+        return ids[ids.index(child.spec.id) :]
 
     def _wait(self, child: Child, step: Step, outcome: Outcome) -> None:
         """The child comes back later, and so do those that its strategy takes along: one timer serves all."""

@@ -34,7 +34,7 @@ class Judge:
         """A child ended by itself. A restart, if that is the outcome, is counted."""
         exit_ = child.last_exit
         if not RESTARTS[child.spec.restart, exit_.is_normal]:
-            why = f"{exit_.told}: a {child.spec.restart} child is not restarted"
+            why = f"{exit_.told}: a {child.spec.restart.value} child is not restarted"
             if self._shuts_down(child, siblings):
                 return Outcome(Decision.AUTO_SHUTDOWN, f"{why}; it was significant")
             return Outcome(Decision.LEAVE, why)

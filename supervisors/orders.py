@@ -1,15 +1,16 @@
 """The commands that a core gives, and the record of what they leave behind: states, incarnations, timers."""
 
+import math
 from collections.abc import Hashable
-from enum import StrEnum
+from enum import Enum
 from typing import Any, NamedTuple
 
 from .child import Child, Step
-from .child_spec import BRUTAL_KILL, INFINITY
+from .child_spec import BRUTAL_KILL
 from .commands import Answer, CancelTimer, Command, KillChild, Reply, SetTimer, StartChild, StopChild
 
 
-class Use(StrEnum):
+class Use(Enum):
     """What a timer is for; a child has at most one of each."""
 
     KILL = "kill"
@@ -69,7 +70,7 @@ class Orders:
             self.kill(child)
             return
         self._out.append(StopChild(child.spec.id, child.incarnation, shutdown))
-        if shutdown != INFINITY:
+        if math.isfinite(shutdown):
             self.set_timer(Use.KILL, child, shutdown)
 
     def stop_harder(self, child: Child, graceful: bool) -> None:
@@ -103,13 +104,13 @@ class Orders:
     def set_timer(self, use: Use, child: Child, delay: float) -> None:
         """Set a timer, instead of the one that it had for that use."""
         self._generation += 1
-        name = f"{use} {child.spec.id}"
+        name = f"{use.value} {child.spec.id}"
         self._timers[name] = Timer(self._generation, use, child.spec.id)
         self._out.append(SetTimer(name, self._generation, delay))
 
     def cancel_timer(self, use: Use, child: Child) -> None:
         """Forget a timer, if it is set."""
-        name = f"{use} {child.spec.id}"
+        name = f"{use.value} {child.spec.id}"
         if self._timers.pop(name, None) is not None:
             self._out.append(CancelTimer(name))
 

@@ -3,10 +3,10 @@
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum
 
 
-class Aim(StrEnum):
+class Aim(Enum):
     """Why the children are stopped and started, which decides what a failed start means."""
 
     START_ALL = "start_all"

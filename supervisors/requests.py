@@ -23,7 +23,7 @@ def start_child(run: Execution, event: StartChildRequested) -> None:
     if child is not None:
         run.orders.reply(event.request, Answer.ALREADY_STARTED if child.state in ALIVE else Answer.ALREADY_PRESENT)
         return
-    last_incarnation = max(event.last_incarnation, run.last_incarnations.pop(spec.id, 0))
+    last_incarnation = max(event.last_incarnation, run.last_incarnations.pop(spec.id, event.last_incarnation))
     run.children[spec.id] = Child(spec, incarnation=last_incarnation, restarts=event.restarts)
     run.plan = Plan(Aim.START_ONE, starts=deque([spec.id]), request=event.request, new=True)
 

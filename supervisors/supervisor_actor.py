@@ -192,6 +192,13 @@ class SupervisorActor(LoopActor):
             self.announced = True
             self.announce()
 
+    def parent_died(self) -> None:
+        """Decide nothing any more: what we would start again while everything below us is ended would never end."""
+        self.core = None
+        for timer in self.timers.values():
+            timer.cancel()
+        super().parent_died()
+
     def announce(self) -> None:
         """Tell the parent that all children are up."""
         self.supervisor.tell(Started(self.begin.id, self.begin.incarnation))

@@ -1,6 +1,6 @@
 """A core on a clock that tests set, with children that start and stop when the test says so."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from suptree.actors.exits import Exit, ExitClass
@@ -46,8 +46,8 @@ def high(_low: float, high: float) -> float:
     return high
 
 
-def specs(ids: str, **fields: Any) -> list[ChildSpec]:
-    """One child for each letter, all alike."""
+def specs(ids: Iterable[str], **fields: Any) -> list[ChildSpec]:
+    """One child for each id or letter, all alike."""
     return [ChildSpec(id=i, **fields) for i in ids]
 
 
@@ -65,9 +65,9 @@ def said(command: Command) -> str:
         case CancelTimer(name):
             words = f"cancel {name}"
         case Reply(request, answer):
-            words = f"reply {request} {answer}"
+            words = f"reply {request} {answer.value}"
         case Report(child_id, _, decision):
-            words = f"report {child_id} {decision}"
+            words = f"report {child_id} {decision.value}"
         case ParkQuotaGroup(group):
             words = f"park {group}"
         case ExitSupervisor(exit_):
@@ -110,7 +110,7 @@ class Driver:
     @property
     def phase(self) -> str:
         """What the supervisor itself is doing."""
-        return self.core.phase
+        return self.core.phase.value
 
     def incarnation(self, child_id: str) -> int:
         """The number of its last life."""
@@ -156,7 +156,7 @@ class Driver:
 
     def states(self) -> dict[str, str]:
         """What each child is doing."""
-        return {child.id: str(child.state) for child in self.core.children()}
+        return {child.id: child.state.value for child in self.core.children()}
 
     def report(self) -> Report:
         """The last report of the last feed."""

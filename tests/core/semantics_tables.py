@@ -20,19 +20,19 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def restart_types() -> str:
     """OTP's table."""
-    rows = [[f"`{r}`", *("restarted" if RESTARTS[r, normal] else "left down" for normal in (True, False))] for r in RestartType]
+    rows = [[f"`{r.value}`", *("restarted" if RESTARTS[r, normal] else "left down" for normal in (True, False))] for r in RestartType]
     return table(["restart type", "`normal`, `shutdown`", "any other exit class"], rows)
 
 
 def transitions() -> str:
     """The states of a child."""
-    rows = [[f"`{s}`", *(f"`{TRANSITIONS[s][step]}`" if step in TRANSITIONS[s] else "" for step in Step)] for s in ChildState]
-    return table(["", *(step.replace("_", " ") for step in Step)], rows)
+    rows = [[f"`{s.value}`", *(f"`{TRANSITIONS[s][step].value}`" if step in TRANSITIONS[s] else "" for step in Step)] for s in ChildState]
+    return table(["", *(step.value.replace("_", " ") for step in Step)], rows)
 
 
 def own_rules() -> str:
     """The rules that a child's spec turns on."""
-    return table(["if the spec has …", "decision"], [[str(rule.__doc__), f"`{decision}`"] for rule, decision in OWN_RULES])
+    return table(["if the spec has …", "decision"], [[str(rule.__doc__), f"`{decision.value}`"] for rule, decision in OWN_RULES])
 
 
 def numbers() -> str:

@@ -5,6 +5,8 @@ from suptree.supervisors.commands import StartChild
 from suptree.supervisors.core import SupervisorCore
 from suptree.supervisors.events import ChildStarted, StartChildRequested, SupervisorStarted
 
+from .driver import Driver, specs
+
 
 def core(**lives: tuple[int, int]) -> SupervisorCore:
     return SupervisorCore(SupervisorFlags(), [ChildSpec(id="a"), ChildSpec(id="b")], lives=lives)
@@ -21,6 +23,15 @@ def test_a_child_that_is_added_goes_on_counting_as_well() -> None:
     supervisor.handle(SupervisorStarted(), 0.0)
     spec = ChildSpec(id="c")
     assert [StartChild(spec, 8, 3)] == supervisor.handle(StartChildRequested("r", spec, last_incarnation=7, restarts=3), 0.0)
+
+
+def test_an_id_that_comes_back_goes_on_counting_from_the_greater_of_what_is_remembered_and_what_is_told() -> None:
+    for told, incarnation in ((0, 2), (1, 2), (7, 8)):
+        driver = Driver(specs("a"))
+        driver.terminate("a")
+        driver.delete("a")
+        driver.start(ChildSpec(id="a"), last_incarnation=told)
+        assert incarnation == driver.incarnation("a")
 
 
 def test_a_supervisor_is_up_when_its_first_children_have_started() -> None:

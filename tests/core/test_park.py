@@ -1,6 +1,7 @@
 """Quotas: one waits, its group waits, it costs nothing, and they do not all come back at once."""
 
 import random
+from collections.abc import Iterable
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_quota_exit_parks_and_costs_no_restart() -> None:
     assert ["report a park", "set resume a 5"] == driver.exits("a", FOUR_SECONDS)
     assert Report("a", 1, driver.report().decision, "it ran into a quota: 429", 5.0, ("a",), 0) == driver.report()
     child = driver.core.child("a")
-    assert ("parked", 5.0, "it ran into a quota: 429") == (child.state, child.until, child.detail)
+    assert ("parked", 5.0, "it ran into a quota: 429") == (child.state.value, child.until, child.detail)
     assert ["start a2"] == driver.pass_time(5)
     assert (0, 0) == (driver.core.child("a").restarts, driver.core.restarts_in_window(5))
 
@@ -83,7 +84,7 @@ def test_a_shutdown_ends_a_park() -> None:
 # ---- a quota group under one_for_one ----------------------------------------------------------------
 
 
-def grouped(ids: str, **fields: object) -> list[ChildSpec]:
+def grouped(ids: Iterable[str], **fields: object) -> list[ChildSpec]:
     return specs(ids, park=True, quota_group="g", **fields)
 
 
@@ -317,3 +318,19 @@ def test_a_first_member_that_backs_off_parks_with_those_that_wait_for_it() -> No
     told = quiet(driver, driver.feed(QuotaGroupParked("g", 4.0)))
     assert ["report a park", "cancel resume a", "set resume a 5", "stop b3"] == told
     assert {"a": "parked", "b": "down"} == driver.states()
+
+
+def test_whoever_waits_for_a_child_that_is_deleted_starts_though_a_later_child_of_that_id_is_parked() -> None:
+    driver = Driver([*grouped(["aa"]), ChildSpec(id="bb")], strategy=Strategy.REST_FOR_ONE, max_restarts=9)
+    driver.exits("aa", FOUR_SECONDS)
+    driver.auto = False
+    driver.start(ChildSpec(id="cc"))
+    driver.delete("aa")
+    # Equal, but another object; it stands behind `bb`, and takes nobody along.
+    driver.start(grouped(["".join("aa")])[0])
+    driver.feed(QuotaGroupParked("g", 4.0))
+    driver.terminate("aa")
+    driver.auto = True
+    driver.started("cc")
+    assert {"bb": "running", "cc": "running", "aa": "parked"} == driver.states()
+    assert driver.core.child("bb").waits_for is None

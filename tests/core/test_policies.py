@@ -8,7 +8,7 @@ from suptree.actors.exits import Exit, ExitClass
 from suptree.supervisors.child import TRANSITIONS, Child, ChildState, Step
 from suptree.supervisors.child_spec import Backoff, ChildSpec, Strategy
 from suptree.supervisors.commands import Decision
-from suptree.supervisors.fingerprint import fingerprint, normalise
+from suptree.supervisors.fingerprint import ALIKE_LIMIT, fingerprint, normalise
 from suptree.supervisors.rules import OWN_RULES, has_rules_of_its_own
 
 from .driver import CRASH, FAILED, NORMAL, PERMANENT_FAILURE, QUOTA, STOPPED, TEMPORARY, Driver, specs
@@ -128,7 +128,7 @@ def test_a_held_child_can_be_started_by_a_person() -> None:
     driver = Driver(specs("a", hold=True))
     driver.exits("a", PERMANENT_FAILURE)
     assert ["start a2", "reply r ok"] == driver.restart("a")
-    assert ("running", "") == (driver.core.child("a").state, driver.core.child("a").detail)
+    assert ("running", "") == (driver.core.child("a").state.value, driver.core.child("a").detail)
 
 
 def test_a_temporary_child_is_never_held() -> None:
@@ -250,6 +250,23 @@ def test_the_first_rule_that_applies_decides() -> None:
     driver = Driver(specs("a", hold=True, max_restarts=0))
     assert "report a hold" == driver.exits("a", PERMANENT_FAILURE)[0]
     assert "report a quarantine" == Driver(specs("a", hold=True, max_restarts=0)).exits("a", FAILED)[0]
+
+
+@pytest.mark.parametrize("exit_class", list(ExitClass))
+def test_one_exit_class_is_parked_one_is_held_and_three_say_nothing_against_a_child(exit_class: ExitClass) -> None:
+    exit_, child = Exit(exit_class, "x"), Child(ChildSpec(id="a", park=True, hold=True))
+    decisions = [decision for rule, decision in OWN_RULES if rule(child, exit_)]
+    assert {ExitClass.QUOTA: [Decision.PARK], ExitClass.PERMANENT: [Decision.HOLD]}.get(exit_class, []) == decisions
+    harmless = (ExitClass.NORMAL, ExitClass.SHUTDOWN, ExitClass.EXTERNAL)
+    assert (None if exit_class in harmless else f"{exit_class}: x") == fingerprint(exit_)
+
+
+@pytest.mark.parametrize(
+    ("beyond", "decisions"), [(-1, []), (0, [Decision.HOLD, Decision.QUARANTINE]), (1, [Decision.HOLD, Decision.QUARANTINE])]
+)
+def test_a_limit_is_a_limit_also_to_those_who_are_beyond_it(beyond: int, decisions: list[Decision]) -> None:
+    child = Child(ChildSpec(id="a", hold=True, max_restarts=5), alike=ALIKE_LIMIT + beyond, in_a_row=5 + beyond)
+    assert decisions == [decision for rule, decision in OWN_RULES if rule(child, FAILED)]
 
 
 def test_a_bare_child_has_no_rules_of_its_own() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child import ALIVE
+from suptree.supervisors.child import ALIVE, ChildState
 from suptree.supervisors.child_spec import (
     BRUTAL_KILL,
     INFINITY,
@@ -179,7 +179,7 @@ class AnyOrder(RuleBasedStateMachine):
         """Something living starts, fails, ignores, is condemned or ends, in any state."""
         child_id = data.draw(st.sampled_from(sorted(self.living)))
         incarnation = self.living[child_id]
-        running = self.core.child(child_id).state not in ("starting",) and ChildStarted(child_id, incarnation) in self.seen
+        running = self.core.child(child_id).state is not ChildState.STARTING and ChildStarted(child_id, incarnation) in self.seen
         kinds: list[Event] = [
             ChildExited(child_id, incarnation, exit_),
             ChildCondemned(child_id, incarnation, exit_.exit_class, exit_.reason),
@@ -196,9 +196,9 @@ class AnyOrder(RuleBasedStateMachine):
         """What was ordered is done, for a while."""
         for _ in range(data.draw(st.integers(1, 12))):
             for child in self.core.children():
-                if child.state == "starting":
+                if child.state is ChildState.STARTING:
                     self.feed(ChildStarted(child.id, child.incarnation))
-                elif child.state == "stopping" and child.id in self.living:
+                elif child.state is ChildState.STOPPING and child.id in self.living:
                     self.feed(ChildExited(child.id, child.incarnation, Exit(ExitClass.SHUTDOWN, "stopped")))
 
     @rule(data=st.data())
@@ -312,10 +312,10 @@ class AnyOrder(RuleBasedStateMachine):
     def come_to_rest(self) -> None:
         """Children do as they are told, until there is nothing to do."""
         for _ in range(1000):
-            under_way = [c for c in self.core.children() if c.state in ("starting", "stopping") and c.id in self.living]
+            under_way = [c for c in self.core.children() if c.state in (ChildState.STARTING, ChildState.STOPPING) and c.id in self.living]
             if under_way:
                 child = under_way[0]
-                starts = child.state == "starting"
+                starts = child.state is ChildState.STARTING
                 end = ChildExited(child.id, child.incarnation, Exit(ExitClass.SHUTDOWN, "stopped"))
                 self.feed(ChildStarted(child.id, child.incarnation) if starts else end)
             elif self.timers:

@@ -24,7 +24,7 @@ def test_a_child_is_restarted_as_its_restart_type_says(restart: RestartType, exi
         assert ["report a restart", "start a2"] == told
     else:
         assert ["report a leave"] == told
-        assert f"{exit_class} (x): a {restart} child is not restarted" == driver.report().why
+        assert f"{exit_class} (x): a {restart.value} child is not restarted" == driver.report().why
 
 
 def test_the_table_of_restart_types_is_otps() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, is_dataclass
 from types import ModuleType
+from typing import get_args
 
 import pytest
 
@@ -9,6 +10,7 @@ from suptree.supervisors import child_spec, commands, dry_run, events, judge
 from suptree.supervisors.child import Child, ChildView
 from suptree.supervisors.child_spec import ChildSpec
 from suptree.supervisors.events import SupervisorStarted
+from suptree.supervisors.plan import Aim, Plan
 
 
 def records(module: ModuleType) -> list[type]:
@@ -23,6 +25,11 @@ def test_a_record_is_frozen_and_has_no_other_attributes(module: ModuleType) -> N
             assert "__dict__" not in dir(record)
 
 
+def test_every_event_and_every_command_is_a_record() -> None:
+    for kind in (*get_args(events.Event), *get_args(commands.Command)):
+        assert is_dataclass(kind)
+
+
 def test_a_spec_is_built_by_name() -> None:
     with pytest.raises(TypeError):
         ChildSpec("a")  # type: ignore[call-arg]
@@ -33,3 +40,23 @@ def test_a_spec_is_built_by_name() -> None:
 def test_a_record_cannot_be_changed() -> None:
     with pytest.raises((FrozenInstanceError, AttributeError, TypeError)):
         setattr(SupervisorStarted(), "late", True)  # noqa: B010
+
+
+def test_what_changes_has_no_attribute_that_nobody_declared() -> None:
+    for record in (Child(ChildSpec(id="a")), Plan(Aim.STOP)):
+        with pytest.raises(AttributeError):
+            setattr(record, "condemend", True)  # noqa: B010
+
+
+def test_what_is_not_said_is_nothing_out_of_the_ordinary() -> None:
+    spec = ChildSpec(id="a")
+    assert events.StartChildRequested("r", spec, last_incarnation=0, restarts=0) == events.StartChildRequested("r", spec)
+    assert events.TerminateChildRequested("r", "a", graceful=True) == events.TerminateChildRequested("r", "a")
+    leave = commands.Decision.LEAVE
+    assert commands.Report("a", 1, leave, "why", delay=0.0, affected=(), restarts_left=None) == commands.Report("a", 1, leave, "why")
+
+
+def test_a_new_child_has_no_past_and_a_new_plan_has_not_begun() -> None:
+    spec = ChildSpec(id="a")
+    assert Child(spec, incarnation=0, restarts=0, in_a_row=0, alike=0) == Child(spec)
+    assert Plan(Aim.STOP, current=None, stopping=False, graceful=True, counts=False, new=False) == Plan(Aim.STOP)

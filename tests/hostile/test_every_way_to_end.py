@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,24 +16,32 @@ from .fleet import FLEET, SETTLE, Ledger, tree
 STAYING = {agent for agent, hostile in FLEET.items() if hostile.stays}
 
 
-@pytest.fixture(params=["with cgroups", "without cgroups"])
-def hostile(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[LiveTree, Ledger]]:
-    if request.param == "without cgroups":
-        monkeypatch.setenv(OFF_VARIABLE, "off")
-    else:
-        groups = make_run_groups("probe")
-        groups.remove()
-        if groups.unified is None:
-            pytest.skip("no cgroup v2 hierarchy is writable here")
-    ledger = Ledger(tmp_path)
-    with LiveTree(tree(tmp_path)) as running:
-        ledger.wait_until_signed(set(FLEET))
-        yield running, ledger
+@pytest.fixture(scope="module", params=["with cgroups", "without cgroups"])
+def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveTree, Ledger]]:
+    groups = make_run_groups("probe")
+    groups.remove()
+    if request.param == "with cgroups" and groups.unified is None:
+        pytest.skip("no cgroup v2 hierarchy is writable here")
+    ledger = Ledger(tmp_path_factory.mktemp("ledger"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(OFF_VARIABLE, "off" if request.param == "without cgroups" else "auto")
+        with LiveTree(tree(ledger.folder)) as running:
+            yield running, ledger
     ledger.wait_until_gone(ledger.signatures())
     assert [] == ledger.overlaps()
     for run_id in running.run_ids:
         assert not run_groups(run_id).exist
     assert not running.launcher.paths.runtime.exists()
+
+
+@pytest.fixture
+def hostile(fleet: tuple[LiveTree, Ledger]) -> tuple[LiveTree, Ledger]:
+    """The fleet, with every agent that stays running."""
+    running, ledger = fleet
+    ledger.wait_until_signed(set(FLEET))
+    each(running, lambda client, agent: client.start(agent))
+    running.wait_until(lambda status: all(row["status"] == "running" for row in status["agents"] if row["id"] in STAYING), SETTLE)
+    return running, ledger
 
 
 def each(running: LiveTree, act: Callable[[Client, str], Awaitable[object]]) -> None:
@@ -128,5 +134,6 @@ def test_sigkill_of(hostile: tuple[LiveTree, Ledger], victim: str) -> None:
     running.wait_for_end()
     running.expect_nothing_left()
     ledger.wait_until_gone(ledger.signatures())
+    assert not run_groups(running.run_ids[-1]).exist
+    assert not running.launcher.paths.control_socket.exists()
     running.up()
-    assert os.getpid() not in {process.pid for process in running.processes()}

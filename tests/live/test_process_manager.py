@@ -417,3 +417,13 @@ def test_what_cannot_be_sent_to_the_tree_is_false_with_a_warning_that_says_where
 
     run(program)
     assert place in capsys.readouterr().out.partition("why=")[2]
+
+
+def test_a_supervisor_that_is_not_there_is_no_place_to_start_an_agent(capsys: pytest.CaptureFixture[str]) -> None:
+    async def test() -> None:
+        async with manager() as pm:
+            assert await pm.start_agent("lost", "process_wrapper", {**SLEEP, "supervisor": "nosuch"}) is False
+            assert await pm.start_agent("found", "process_wrapper", {**SLEEP, "supervisor": "root"}) is True
+
+    asyncio.run(test())
+    assert "there is no supervisor 'nosuch' in the tree" in capsys.readouterr().out

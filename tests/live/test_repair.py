@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,17 @@ def test_a_command_that_the_registry_took_with_it_is_still_answered() -> None:
 
         tree.wait_until(lambda s: row(s, "writer")["status"] == "stopped")
         assert 1 == len([event for event in tree.events() if event["event"] == "agent_stopping" and event["id"] == "writer"])
+
+
+@pytest.mark.parametrize("victims", [("launcher",), ("launcher", "top"), ("launcher", "admin", "top", "registry"), ("admin", "top")])
+def test_those_who_lost_everyone_above_start_nothing_any_more(victims: tuple[str, ...]) -> None:
+    generous = NEWSROOM.read_text().replace('name = "newsroom"', 'name = "generous"') + "\n"
+    generous = re.sub(r"max_restarts = \d+", "max_restarts = 100000", generous)
+    with LiveTree(generous, sys_path=[str(NEWSROOM.parent)]) as tree:
+        for _ in range(3):
+            pids = tree.wait_until_all_run()["pids"]
+            for victim in victims:
+                kill(pids[victim])
+            tree.wait_for_end()
+            tree.expect_nothing_left(5)
+            tree.up()
