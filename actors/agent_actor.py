@@ -5,10 +5,11 @@ from typing import ClassVar
 from thespian.actors import ActorAddress
 
 from .agent_spec import AgentSpec, Ready
+from .errors import InputRefused
 from .exits import Exit
 from .linux import set_name
 from .loop_actor import LoopActor
-from .messages import Begin, Ended, Started, Stop, Unkillable
+from .messages import Begin, Ended, Started, Stop, Tell, Told, Unkillable
 from .notify import Pinger
 from .output_log import OutputLog, log_path
 from .sweep import sweep
@@ -17,7 +18,7 @@ from .sweep import sweep
 class AgentActor(LoopActor):
     """Runs one incarnation of one agent, then exits; `run` and `stop` are the kind's own."""
 
-    handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop"}
+    handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop", Tell: "on_tell"}
 
     spec: AgentSpec
 
@@ -32,12 +33,25 @@ class AgentActor(LoopActor):
         if stop.incarnation == self.begin.incarnation and not self.ended:
             self.stop()
 
+    def on_tell(self, tell: Tell, _sender: ActorAddress) -> None:
+        refusal = "it has ended" if self.ended else None
+        try:
+            if not self.ended:
+                self.tell(tell.text)
+        except InputRefused as error:
+            refusal = str(error)
+        self.supervisor.tell(Told(tell.id, tell.incarnation, tell.request, refusal))
+
     async def run(self) -> None:
         """Run the agent from start to end."""
         raise NotImplementedError
 
     def stop(self) -> None:
         """Begin to end the agent, or, when that has begun, take the next rung now."""
+        raise NotImplementedError
+
+    def tell(self, text: str) -> None:
+        """Hand the agent a line from outside, without waiting for it. Raises InputRefused."""
         raise NotImplementedError
 
     def started(self, pid: int | None = None) -> None:

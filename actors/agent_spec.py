@@ -19,6 +19,17 @@ class Ready(StrEnum):
     """When it says `READY=1` (systemd: `Type=notify`)."""
 
 
+class Stdin(StrEnum):
+    """What a program reads as its stdin."""
+
+    NULL = "null"
+    """Nothing: /dev/null."""
+    PIPE = "pipe"
+    """A pipe, which `tell` writes to."""
+    PTY = "pty"
+    """A terminal, which `tell` writes to, and which its output goes to as well."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeartbeatSpec:
     """When silence counts; all in seconds."""
@@ -97,6 +108,7 @@ class AgentSpec:
     args: tuple[str, ...] = ()
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    stdin: Stdin = Stdin.NULL
     ready: Ready = Ready.STARTED
     watchdog: bool = False
     heartbeat: HeartbeatSpec = HeartbeatSpec()

@@ -69,6 +69,26 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """Somebody has something to say to the agent: a line for the stdin of its program, or a message for its `handle`."""
+
+    id: str
+    incarnation: int
+    request: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The agent was told; or was not, because of `refusal`."""
+
+    id: str
+    incarnation: int
+    request: str
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Exceeded:
     """The program used more than one of its limits allows; `what` says which, for people."""
 

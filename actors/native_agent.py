@@ -13,10 +13,11 @@ from typing import Any
 import structlog
 
 from .agent_actor import AgentActor
-from .errors import Shutdown
+from .errors import InputRefused, Shutdown
 from .exit_classes import classify
 from .exits import Exit, ExitClass
-from .output_log import LineSplitter, OutputLog
+from .line_splitter import LineSplitter
+from .output_log import OutputLog
 
 
 class CannotCreate(Exception):
@@ -47,6 +48,7 @@ class NativeAgent(AgentActor):
         """The whole life of the agent."""
         self._stop_requested = False
         self._main: asyncio.Task[Any] | None = None
+        self._handle_failure: Exit | None = None
         self._stopping = asyncio.Event()
         self._redirect_output()
         try:
@@ -65,6 +67,7 @@ class NativeAgent(AgentActor):
         if self._stop_requested:
             self.spawn(self._shut_down())
         how = await self._main
+        how = self._handle_failure or how
         if self._stop_requested:
             await self._shutdown_done
             how = Exit(ExitClass.SHUTDOWN, "stop requested")
@@ -103,6 +106,23 @@ class NativeAgent(AgentActor):
         self._shutdown_done = self.loop.create_future()
         if self._main is not None:
             self.spawn(self._shut_down())
+
+    def tell(self, text: str) -> None:
+        """Run its `handle(text)`; an error in that ends the agent, as one in its `run()` does."""
+        handle = getattr(getattr(self, "_agent", None), "handle", None)
+        if handle is None:
+            raise InputRefused("it has no handle() that could be told")
+        self.spawn(self._handle(handle, text))
+
+    async def _handle(self, handle: Any, text: str) -> None:
+        try:
+            result = handle(text)
+            if inspect.isawaitable(result):
+                await result
+        except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
+            self._handle_failure = self._failure(error)
+            if self._main is not None:
+                self._main.cancel()
 
     async def _create(self) -> Any:
         spec = self.spec
@@ -144,7 +164,7 @@ class NativeAgent(AgentActor):
         own = os.fdopen(os.dup(2), "w", buffering=1)
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))
         for descriptor in (1, 2):
-            os.dup2(self.output.fileno(), descriptor)
+            self.output.redirect(descriptor)
         sys.stdout, sys.stderr = _log_stream(self.output, "out"), _log_stream(self.output, "err")
 
 
@@ -157,14 +177,14 @@ class _LogWriter(io.BufferedIOBase):
     name = "agent log"
 
     def __init__(self, log: OutputLog, stream: str) -> None:
-        self._log = log
+        self._descriptor = {"out": 1, "err": 2}[stream]
         self._splitter = LineSplitter(log, stream)
 
     def writable(self) -> bool:
         return True
 
     def fileno(self) -> int:
-        return self._log.fileno()
+        return self._descriptor
 
     def write(self, data: Any) -> int:
         self._splitter.feed(bytes(data))

@@ -8,15 +8,20 @@ import time
 from dataclasses import replace
 
 from .agent_actor import AgentActor
+from .agent_spec import Stdin
 from .cgroup import Cgroup, Groups
-from .exit_classes import Word, explain_exit, parse_word
+from .drain import Drain
+from .errors import InputRefused
+from .exit_classes import WORD_PREFIX, Word, explain_exit, parse_word
 from .exits import Exit, ExitClass
 from .hooks import HookFailed, Hooks
 from .limits import Limits
+from .line_splitter import LineSplitter
 from .linux import own_children
 from .messages import Exceeded
-from .output_log import LineSplitter
-from .program import CHUNK, CannotExecute, environment, execute
+from .program import CannotExecute, environment, execute
+from .program_input import ProgramInput
+from .program_streams import open_streams
 from .stop_ladder import Rung, StopLadder
 from .sweep import process_ended, reap_zombies, sweep
 
@@ -28,6 +33,7 @@ class ProcessAgent(AgentActor):
     """Starts a program in a session of its own, drains its output, and ends it rung by rung."""
 
     _groups = Groups()
+    _input: ProgramInput | None = None
 
     async def run(self) -> None:
         """The whole life of the program."""
@@ -43,14 +49,16 @@ class ProcessAgent(AgentActor):
         self._cgroup = Cgroup(self._groups)
         self._hooks = Hooks(self._cgroup.join, lambda line: self.output.write("err", b"[hook] " + line))
         self._cgroup.make(self.spec.limits.memory_max)
+        streams = open_streams(self.spec.stdin)
         try:
-            program = self._program = await execute(begin, self._cgroup.join)
+            program = self._program = await execute(begin, streams, self._cgroup.join)
         except CannotExecute as refusal:
             await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True))
             return
         started_at = time.monotonic()
         self.loop.add_signal_handler(signal.SIGCHLD, lambda: reap_zombies({program.pid, *self._hooks.pids}))
-        drains = [self.loop.create_task(self._drain(reader, name)) for reader, name in ((program.stdout, "out"), (program.stderr, "err"))]
+        drains = [await self._drain(*output) for output in streams.outputs]
+        self._input = await ProgramInput.of(streams)
         self._limits.begin(program.pid, kernel_limits_memory=self._cgroup.limits_memory)
         self.started(program.pid)
         if self._stop_requested:
@@ -60,14 +68,15 @@ class ProcessAgent(AgentActor):
         self.ended = True
         self._has_ended.set()
         self._limits.end()
-        # Its descendants may hold the pipes, and asyncio waits for those before it gives the exit status: they go first.
         self.loop.remove_signal_handler(signal.SIGCHLD)
         self._groups.kill()
         swept = await sweep(lambda: {program.pid}, self.unkillable)
         if self._descent is not None:
             await self._descent
         code = await program.wait()
-        await asyncio.wait(drains, timeout=_DRAIN_LIMIT)
+        await asyncio.wait([drain.ended for drain in drains], timeout=_DRAIN_LIMIT)
+        for drain in drains:
+            drain.close()
         for pid in swept:
             self.output.write("err", f"[suptree] ended process {pid}, which the program had left behind".encode())
         oom_kills = self._cgroup.oom_kills()
@@ -89,16 +98,21 @@ class ProcessAgent(AgentActor):
         """Nothing of the program lives: remove its control groups."""
         self._groups.remove()
 
-    async def _drain(self, reader: asyncio.StreamReader | None, stream: str) -> None:
-        assert reader is not None  # noqa: S101
-        splitter = LineSplitter(self.output, stream, self._hear)
-        while data := await reader.read(CHUNK):
-            self._limits.count_output(len(data))
-            splitter.feed(data)
-        splitter.close()
+    def tell(self, text: str) -> None:
+        """Write a line to the stdin of the program. Raises InputRefused."""
+        if self.spec.stdin is Stdin.NULL:
+            raise InputRefused('it has no stdin that could be written to: set stdin = "pipe" or "pty"')
+        if self._input is None:
+            raise InputRefused("it has not started yet")
+        self._input.tell(text.encode())
 
-    def _hear(self, line: bytes) -> None:
-        self._word = parse_word(line) or self._word
+    async def _drain(self, descriptor: int, stream: str) -> Drain:
+        return await Drain.reading(descriptor, LineSplitter(self.output, stream, self._hear), self._limits.count_output)
+
+    def _hear(self, lines: bytes) -> None:
+        if WORD_PREFIX in lines:
+            for line in lines.split(b"\n"):
+                self._word = parse_word(line) or self._word
 
     def _exceeded(self, what: str) -> None:
         # The supervisor records it first, so that the exit is classed by it, and then stops us.
@@ -108,11 +122,16 @@ class ProcessAgent(AgentActor):
         stop = self.spec.stop
         rungs = [
             Rung("pre_stop", lambda: self._run_hook("pre_stop", {}), 0.0 if self.spec.hooks.pre_stop else None),
+            Rung("stdin closed", self._close_input, (stop.cancel or None) if self._input is not None else None),
             Rung("SIGINT", lambda: self._signal_group(signal.SIGINT), stop.sigint or None),
             Rung("SIGTERM", lambda: self._signal_group(signal.SIGTERM, signal.SIGCONT), stop.sigterm or None),
             Rung("SIGKILL", self._kill_all, 0.0),
         ]
         self._descent = self.spawn(self._ladder.climb_down(rungs))
+
+    def _close_input(self) -> None:
+        if self._input is not None:
+            self._input.close()
 
     def _kill_all(self) -> None:
         self._signal_group(signal.SIGKILL)

@@ -13,9 +13,8 @@ from .agent_spec import AgentSpec
 from .linux import die_with_parent
 from .messages import Begin
 from .notify import NOTIFY_SOCKET
+from .program_streams import ProgramStreams
 
-CHUNK = 256 * 1024
-"""How many bytes of output are read at once."""
 _EXEC_ERRORS = {
     errno.ENOEXEC: "is not a program: it is neither a binary for this machine nor a script that begins with #!",
     errno.ENOENT: "cannot be started: the interpreter in its #! line does not exist",
@@ -67,7 +66,7 @@ def environment(begin: Begin) -> dict[str, str]:
     return found
 
 
-async def execute(begin: Begin, join: Callable[[], None]) -> asyncio.subprocess.Process:
+async def execute(begin: Begin, streams: ProgramStreams, join: Callable[[], None]) -> asyncio.subprocess.Process:
     """Start the program of an agent, in a session of its own, dead when this process is. Raises CannotExecute.
 
     `join` is called in the new process before its first instruction.
@@ -83,6 +82,7 @@ async def execute(begin: Begin, join: Callable[[], None]) -> asyncio.subprocess.
         die_with_parent(signal.SIGKILL)
         if os.getppid() != owner:
             os._exit(1)
+        streams.become_terminal()
         join()
 
     try:
@@ -92,13 +92,14 @@ async def execute(begin: Begin, join: Callable[[], None]) -> asyncio.subprocess.
             executable=program,
             cwd=spec.cwd,
             env=environment(begin),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdin=streams.stdin,
+            stdout=streams.stdout,
+            stderr=streams.stderr,
             start_new_session=True,
             preexec_fn=in_child,
-            limit=CHUNK,
         )
     except OSError as error:
         what = _EXEC_ERRORS.get(error.errno or 0, f"cannot be started: {error.strerror}")
         raise CannotExecute(f"command {spec.command!r} {what}") from None
+    finally:
+        streams.close_program_ends()

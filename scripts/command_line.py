@@ -30,6 +30,7 @@ for command in (
     agent_commands.stop,
     agent_commands.restart,
     agent_commands.kill,
+    agent_commands.tell,
     agent_commands.logs,
 ):
     main.add_command(command)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import to_json
 
-from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, HookSpec, LimitSpec, Ready, StopSpec
+from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, HookSpec, LimitSpec, Ready, Stdin, StopSpec
 from suptree.actors.errors import ConfigError, SpecError
 from suptree.actors.exits import ExitClass
 from suptree.actors.state import AgentType
@@ -207,6 +207,7 @@ class AgentTable(Table):
     hold: bool = False
     park: bool = False
     quota_group: Annotated[Text, Field(min_length=1)] | None = None
+    stdin: Annotated[Stdin, Field(strict=False)] = Stdin.NULL
     ready: Annotated[Ready, Field(strict=False)] = Ready.STARTED
     watchdog: bool | None = None
     heartbeat: HeartbeatTable = HeartbeatTable()
@@ -243,6 +244,9 @@ class AgentTable(Table):
             ("hooks", "type"), lambda table: _is_native(table) and table.given("hooks"), "a native_llm has no hooks, but its own shutdown()"
         ),
         Rule(("exit_codes", "type"), lambda table: _is_native(table) and table.given("exit_codes"), "a native_llm has no exit status"),
+        Rule(
+            ("stdin", "type"), lambda table: _is_native(table) and table.given("stdin"), "a native_llm has no stdin, but its own handle()"
+        ),
         Rule(("factory", "type"), lambda table: _is_program(table) and table.given("factory"), "a process_wrapper has no factory"),
         Rule(
             ("config", "type"),
@@ -342,6 +346,7 @@ class AgentTable(Table):
             args=self.args,
             cwd=self.cwd or str(base_dir),
             env=self.env,
+            stdin=self.stdin,
             ready=self.ready,
             watchdog=pings_if_watched if self.watchdog is None else self.watchdog,
             heartbeat=self.heartbeat.spec(),

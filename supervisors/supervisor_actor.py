@@ -35,6 +35,7 @@ from suptree.actors.messages import (
     Started,
     Stop,
     Suspect,
+    Told,
     Unkillable,
     Unwatch,
     Watch,
@@ -73,6 +74,7 @@ class SupervisorActor(LoopActor):
         Unkillable: "on_unkillable",
         Silent: "on_silent",
         Suspect: "on_suspect",
+        Told: "on_told",
         Notified: "on_notified",
         QuotaHit: "on_quota_hit",
         Request: "on_request",
@@ -167,6 +169,9 @@ class SupervisorActor(LoopActor):
             self._watch(child)
         if notified.trigger:
             self.condemn(child, Exit(ExitClass.HUNG, "it said WATCHDOG=trigger"))
+
+    def on_told(self, told: Told, _sender: ActorAddress) -> None:
+        self.requests.told(told.request, told.refusal)
 
     def on_quota_hit(self, hit: QuotaHit, _sender: ActorAddress) -> None:
         self.tell_core(e.QuotaGroupParked(hit.quota_group, hit.retry_after))
@@ -337,6 +342,7 @@ class SupervisorActor(LoopActor):
     def _child_gone(self, child: LivingChild) -> None:
         self.loop.remove_reader(child.pidfd)
         self._forget_deadline(child)
+        self.requests.child_is_gone(child.id)
         self.child_is_gone(child)
         if child.kind == "agent":
             self._send_to_heartbeat(Unwatch(child.id, child.incarnation))

@@ -135,6 +135,18 @@ def test_no_process_of_a_tree_listens_beyond_loopback() -> None:
     assert {"127.0.0.1"} == set(listening)
 
 
+def test_a_line_is_told_and_the_incarnation_before_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "cat.toml").write_text('[agents.cat]\ntype = "process_wrapper"\ncommand = "cat"\nstdin = "pipe"\n')
+    succeed("up", str(tmp_path / "cat.toml"), "-d")
+    assert "" == succeed("tell", "cat", "one line")
+    succeed("restart", "cat")
+    assert succeed("logs", "cat", "--previous").endswith(" #1 out one line\n")
+    succeed("stop", "cat")
+    done = suptree("tell", "cat", "more")
+    assert (1, "suptree: 'cat' was not told: it is not running\n") == (done.returncode, done.stderr)
+    assert 2 == suptree("logs", "cat", "-f", "-p").returncode
+
+
 def test_logs_follow_what_is_written_next() -> None:
     succeed("up", NEWSROOM, "-d")
     with subprocess.Popen([SUPTREE, "logs", "writer", "-f"], stdout=subprocess.PIPE, text=True) as following:
