@@ -44,10 +44,12 @@ class NativeAgent(AgentActor):
     A factory that makes None declines to start an agent (OTP: `ignore`).
     """
 
+    # A Stop may come before `run` has begun.
+    _stop_requested = False
+    _main: asyncio.Task[Any] | None = None
+
     async def run(self) -> None:
         """The whole life of the agent."""
-        self._stop_requested = False
-        self._main: asyncio.Task[Any] | None = None
         self._handle_failure: Exit | None = None
         self._stopping = asyncio.Event()
         self._redirect_output()

@@ -32,14 +32,16 @@ _DRAIN_LIMIT = 5.0
 class ProcessAgent(AgentActor):
     """Starts a program in a session of its own, drains its output, and ends it rung by rung."""
 
+    # A Stop may come before `run` has begun.
+    _stop_requested = False
+    _ladder: StopLadder | None = None
+    _program: asyncio.subprocess.Process | None = None
     _groups = Groups()
     _input: ProgramInput | None = None
 
     async def run(self) -> None:
         """The whole life of the program."""
         begin = self.begin
-        self._stop_requested = False
-        self._program: asyncio.subprocess.Process | None = None
         self._word: Word | None = None
         self._has_ended = asyncio.Event()
         self._descent: asyncio.Task[None] | None = None
@@ -88,7 +90,8 @@ class ProcessAgent(AgentActor):
     def stop(self) -> None:
         """Climb down the ladder; when that has begun, skip a rung."""
         if self._stop_requested:
-            self._ladder.skip()
+            if self._ladder is not None:
+                self._ladder.skip()
             return
         self._stop_requested = True
         if self._program is not None:
@@ -120,6 +123,7 @@ class ProcessAgent(AgentActor):
 
     def _descend(self) -> None:
         stop = self.spec.stop
+        assert self._ladder is not None  # noqa: S101  (it is there before there is a program)
         rungs = [
             Rung("pre_stop", lambda: self._run_hook("pre_stop", {}), 0.0 if self.spec.hooks.pre_stop else None),
             Rung("stdin closed", self._close_input, (stop.cancel or None) if self._input is not None else None),

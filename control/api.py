@@ -65,9 +65,10 @@ class Api:
 
     async def status(self, _request: Request) -> Response:
         """The status object of the whole tree."""
-        ages = {}
+        ages: dict[str, float] = {}
         with contextlib.suppress(RequestTimeout):
-            ages = (await self._link.ask("ping_ages", "heartbeat", limit=_PINGS_LIMIT))["value"]
+            answer = await self._link.ask("ping_ages", "heartbeat", limit=_PINGS_LIMIT)
+            ages = answer["value"] if answer["answer"] == "ok" else {}
         launcher = self._launcher
         picture = copy.deepcopy(self._link.picture)
         uptime = time.monotonic() - launcher.started_at
