@@ -1,16 +1,20 @@
 """What the two kinds of agent actor share: beginning, pinging, ending with a last word."""
 
+import os
+from dataclasses import replace
 from typing import ClassVar
 
 from thespian.actors import ActorAddress
 
 from .agent_spec import AgentSpec, Ready
+from .evidence import Evidence, SweptLog, bounded_environment, last_lines, usage
 from .exits import Exit
 from .linux import set_name
 from .loop_actor import LoopActor
 from .messages import Begin, Ended, Started, Stop
 from .notify import Pinger
 from .output_log import OutputLog, log_path
+from .redaction import Redactor
 from .sweep import sweep
 
 
@@ -20,11 +24,15 @@ class AgentActor(LoopActor):
     handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop"}
 
     spec: AgentSpec
+    owns_program: ClassVar[bool]
+    """Whether what it ran was a program, and not its own process."""
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor, self.spec = begin, self.open(sender), begin.spec
         set_name(f"st:{begin.id}")
-        self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
+        self.redactor = Redactor(self.spec.env, os.environ)
+        self.swept = SweptLog(self.redactor)
+        self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation, self.redactor.line)
         self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
         self.spawn(self.run())
 
@@ -47,6 +55,20 @@ class AgentActor(LoopActor):
     async def finish(self, how: Exit, *, ignored: bool = False) -> None:
         """End whatever is left below us, say how the agent ended, and exit."""
         self.ended = True
-        swept = await sweep(tuple)
+        await sweep(tuple, self.swept.note)
+        evidence = self._evidence()
+        for process in self.swept.swept:
+            self.output.write("err", f"[suptree] ended process {process.pid}, which it had left behind: {process.command}".encode())
         self.output.close()
-        self.end(Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))
+        hide = self.redactor.text
+        how = replace(how, reason=hide(how.reason), last_error=None if how.last_error is None else hide(how.last_error))
+        self.end(Ended(self.begin.id, self.begin.incarnation, how, evidence, ignored))
+
+    def _evidence(self) -> Evidence:
+        return Evidence(
+            out=last_lines(self.output.tails["out"]),
+            err=last_lines(self.output.tails["err"]),
+            swept=tuple(self.swept.swept),
+            environment=bounded_environment(self.redactor.environment()),
+            usage=usage(of_children=self.owns_program),
+        )

@@ -7,6 +7,7 @@ from typing import Any
 from thespian.actors import ActorAddress
 
 from .agent_spec import HeartbeatSpec
+from .evidence import Evidence
 from .exits import Exit
 
 
@@ -57,12 +58,15 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The child's last word: nothing of it is left but its actor, which exits next. `ignored`: it declined to start (OTP: `ignore`)."""
+    """The child's last word: nothing of it is left but its actor, which exits next. `ignored`: it declined to start (OTP: `ignore`).
+
+    `evidence` comes with the end of an agent, whatever it ended from.
+    """
 
     id: str
     incarnation: int
     exit: Exit
-    swept: tuple[int, ...] = ()
+    evidence: Evidence | None = None
     ignored: bool = False
 
 

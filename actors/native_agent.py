@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import traceback
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 
@@ -42,6 +42,8 @@ class NativeAgent(AgentActor):
 
     A factory that makes None declines to start an agent (OTP: `ignore`).
     """
+
+    owns_program: ClassVar[bool] = False
 
     async def run(self) -> None:
         """The whole life of the agent."""
@@ -139,7 +141,7 @@ class NativeAgent(AgentActor):
 
     def _redirect_output(self) -> None:
         """Its prints go to its own log, line by line; what C code and child processes write goes to the same file as it is."""
-        os.environ.update(SUPTREE_AGENT_ID=self.begin.id, SUPTREE_RESTART_COUNT=str(self.begin.restarts))
+        os.environ.update(self.spec.env, SUPTREE_AGENT_ID=self.begin.id, SUPTREE_RESTART_COUNT=str(self.begin.restarts))
         # What the actor itself logs still goes where it went.
         own = os.fdopen(os.dup(2), "w", buffering=1)
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))

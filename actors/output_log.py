@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,12 +24,13 @@ def rotated_path(path: Path) -> Path:
 
 
 class OutputLog:
-    """Writes lines to a file that rotates by size, and remembers the last few of each stream."""
+    """Writes lines to a file that rotates by size, and remembers the last few of each stream; `redact` takes the secrets out of each."""
 
-    def __init__(self, path: Path, incarnation: int) -> None:
+    def __init__(self, path: Path, incarnation: int, redact: Callable[[bytes], bytes] = bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._incarnation = incarnation
+        self._redact = redact
         self._file = path.open("ab")
         self._size = self._file.tell()
         self.tails: dict[str, deque[str]] = {"out": deque(maxlen=_TAIL_LINES), "err": deque(maxlen=_TAIL_LINES)}
@@ -40,6 +42,7 @@ class OutputLog:
 
     def write(self, stream: str, line: bytes) -> None:
         """Keep one line of `out` or `err`."""
+        line = self._redact(line)
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         entry = f"{stamp} #{self._incarnation} {stream} ".encode() + line + b"\n"
         if self._size + len(entry) > _ROTATE_AT and self._size:

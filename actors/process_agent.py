@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 from pathlib import Path
+from typing import ClassVar
 
 from .agent_actor import AgentActor
 from .exits import Exit, ExitClass
@@ -79,6 +80,8 @@ def classify(code: int) -> tuple[ExitClass, str]:
 class ProcessAgent(AgentActor):
     """Starts a program in a session of its own, drains its output, and ends it rung by rung."""
 
+    owns_program: ClassVar[bool] = True
+
     async def run(self) -> None:
         """The whole life of the program."""
         self._stop_requested = False
@@ -102,14 +105,12 @@ class ProcessAgent(AgentActor):
         self.ended = True
         # Its descendants may hold the pipes, and asyncio waits for those before it gives the exit status: they go first.
         self.loop.remove_signal_handler(signal.SIGCHLD)
-        swept = await sweep(lambda: {program.pid})
+        await sweep(lambda: {program.pid}, self.swept.note)
         code = await program.wait()
         await asyncio.wait(drains, timeout=_DRAIN_LIMIT)
         exit_class, reason = classify(code)
         if self._stop_requested:
             exit_class = ExitClass.SHUTDOWN
-        for pid in swept:
-            self.output.write("err", f"[suptree] ended process {pid}, which the program had left behind".encode())
         await self.finish(Exit(exit_class, reason, last_error=self.output.last_error))
 
     def stop(self) -> None:

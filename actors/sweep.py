@@ -50,10 +50,19 @@ async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
         os.close(pidfd)
 
 
-async def sweep(keep: Callable[[], Collection[int]]) -> list[int]:
-    """Kill every child but the kept ones, and theirs as they come up, until none is left; return the pids that were ended."""
+def _unnoted(_pid: int) -> None:
+    pass
+
+
+async def sweep(keep: Callable[[], Collection[int]], note: Callable[[int], None] = _unnoted) -> list[int]:
+    """Kill every child but the kept ones, and theirs as they come up, until none is left; return the pids that were ended.
+
+    `note` is called with each pid before it is ended, while it can still be looked at.
+    """
     swept: list[int] = []
     while orphans := [pid for pid in own_children() if pid not in keep()]:
+        for pid in orphans:
+            note(pid)
         await asyncio.gather(*map(end_child, orphans))
         swept += orphans
     return swept

@@ -186,7 +186,7 @@ class Launcher:
 
     def story(self) -> list[str]:
         """The last events, a line each: how it came to this."""
-        from .wording import sentence  # noqa: PLC0415
+        from suptree.actors.wording import sentence  # noqa: PLC0415
 
         return [sentence(event) for event in list(self.link.events)[-20:]]
 
