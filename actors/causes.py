@@ -82,10 +82,28 @@ BY_CLASS: dict[ExitClass, Cause] = {
 
 _FAULT = "the kernel ended it with that signal"
 
-# The first whose pattern is found in the reason, among those of the class, says more than the class does.
-BY_REASON: tuple[tuple[ExitClass, re.Pattern[str], Cause], ...] = tuple(
+# The first whose pattern is found in the reason, among those of the class (or of any), says more than the class does.
+BY_REASON: tuple[tuple[ExitClass | None, re.Pattern[str], Cause], ...] = tuple(
     (exit_class, re.compile(pattern), cause)
     for exit_class, pattern, cause in (
+        (
+            None,
+            "^supervisor .* ended: ",
+            Cause(
+                "The supervisor above it ended, and everything below that with it.",
+                "nothing outlives its supervisor",
+                "Ask for the death of that supervisor: `suptree explain` and its id.",
+            ),
+        ),
+        (
+            ExitClass.HUNG,
+            "WATCHDOG=trigger",
+            Cause(
+                "It reported itself as hung, and was stopped for that.",
+                "it said WATCHDOG=trigger (sd_notify)",
+                "See what it did last in its output: the program itself found that it does not get on.",
+            ),
+        ),
         (
             ExitClass.CRASH,
             "^its actor (died|ended)",
@@ -193,7 +211,7 @@ def cause_of(how: Mapping[str, Any]) -> Cause:
     """What an exit (`class`, `reason`) means."""
     exit_class = ExitClass(how["class"])
     for of_class, pattern, cause in BY_REASON:
-        if of_class is exit_class and pattern.search(how["reason"]):
+        if of_class in (None, exit_class) and pattern.search(how["reason"]):
             return cause
     return BY_CLASS[exit_class]
 

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from . import post_mortem_files as files
+from .evidence import Evidence, lines_in_log
 from .exits import ExitClass
 from .output_log import log_path
 from .post_mortem import Death
@@ -19,7 +20,6 @@ log = structlog.get_logger()
 
 _FIRST, _LAST = 4, 26
 _WANTED = (ExitClass.NORMAL, ExitClass.SHUTDOWN)
-_NO_EVIDENCE: dict[str, Any] = {"out": [], "err": [], "usage": None, "swept": [], "environment": {}, "from_log": False}
 _DECISION = ("decision", "why", "delay", "affected", "restarts_left", "at")
 
 Event = Mapping[str, Any]
@@ -62,6 +62,11 @@ class Deaths:
             except OSError as error:
                 log.warning("post_mortem_not_written", id=event["id"], incarnation=life.incarnation, error=str(error))
 
+    def ended_below(self, row: Mapping[str, Any], event: Event) -> None:
+        """Take in that a child ended because the supervisor above it did: nobody else is left to tell of it."""
+        told = {key: row[key] for key in ("id", "incarnation", "supervisor")}
+        self.hear({**told, "event": f"{row['kind']}_exited", "at": event["at"], "monotonic": event["monotonic"], "exit": row["last_exit"]})
+
     def _hear(self, event: Event) -> _Life | None:
         child, incarnation = event.get("id"), event.get("incarnation")
         if child is None or incarnation is None:
@@ -99,7 +104,7 @@ class Deaths:
             "exit": event["exit"],
             "config": life.described.get("config", {}),
             "timeline": list(life.timeline),
-            "evidence": event.get("evidence") or self._kept(event) or _NO_EVIDENCE,
+            "evidence": event.get("evidence") or self._kept(event) or self._evidence_in_log(kind, event),
             "decision": None,
             "made_by": _made_by(),
             "log": str(log_path(self._state_dir, event["id"])) if kind == "agent" else None,
@@ -111,6 +116,10 @@ class Deaths:
             if place.incarnation == event["incarnation"] and (death := place.read()) and death["at"] == event["at"]:
                 return death["evidence"]
         return None
+
+    def _evidence_in_log(self, kind: str, event: Event) -> dict[str, Any]:
+        lines = lines_in_log(log_path(self._state_dir, event["id"]), event["incarnation"]) if kind == "agent" else {}
+        return asdict(Evidence(**lines, from_log=kind == "agent"))
 
 
 @cache

@@ -3,7 +3,7 @@
 import os
 import re
 import resource
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,15 +103,10 @@ def lines_in_log(path: Path, incarnation: int) -> dict[str, tuple[str, ...]]:
     return {stream: last_lines(lines) for stream, lines in tails.items()}
 
 
-def _entries(lines: Iterable[str]) -> Iterable[tuple[int, str, str]]:
-    # What child processes of a native agent print stands there as it is: it belongs to who printed before.
-    incarnation = 0
-    for line in lines:
-        if entry := _ENTRY.fullmatch(line):
-            incarnation = int(entry[1])
-            yield incarnation, entry[2], entry[3]
-        else:
-            yield incarnation, "out", line
+def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:
+    # What child processes of a native agent print stands there as it is, secrets and all: it is no evidence.
+    for entry in filter(None, map(_ENTRY.fullmatch, lines)):
+        yield int(entry[1]), entry[2], entry[3]
 
 
 def _end_of(path: Path) -> list[str]:

@@ -14,6 +14,8 @@ Death = Mapping[str, Any]
 `exit` (`class`, `reason`, `last_error`); `timeline` (each `at`, `text`); `evidence` (the fields of Evidence);
 `decision` (`decision`, `why`, `delay`, `affected`, `restarts_left`, `at`) or None."""
 
+NO_LAST_WORD = "Its actor died without a last word: the output is what its log had of it, and what it used is not known."
+
 _LABEL_WIDTH = 11
 _FOR_PROGRAMS = "The same for programs (JSON):"
 
@@ -71,7 +73,7 @@ def told(death: Death, amount: Amount) -> list[str]:
     """The story of a death, a line each: what happened and why we think so, what was decided, and the evidence."""
     how, decision, evidence = death["exit"], death["decision"], death["evidence"]
     cause = cause_of(how)
-    error = f"; {how['last_error']}" if how["last_error"] and how["last_error"] not in how["reason"] else ""
+    error = f"; {how['last_error']}" if how.get("last_error") and how["last_error"] not in how["reason"] else ""
     decided = next_after(decision, death["id"])
     why = f" ({decision['why']})" if decision else ""
     left = f" Restarts left: {decision['restarts_left']}." if decision and decision["decision"] == "restart" else ""
@@ -89,6 +91,7 @@ def told(death: Death, amount: Amount) -> list[str]:
         *prose("advice", cause.advice),
         *labelled("command", _command(death)),
         *labelled("used", _used(evidence)),
+        *prose("note", *([NO_LAST_WORD] if evidence["from_log"] else [])),
         *labelled("left over", _swept(evidence, amount.swept)),
         *labelled("timeline", last((f"{moment['at'][11:23]}  {moment['text']}" for moment in death["timeline"]), amount.timeline)),
         *labelled("stderr", last(evidence["err"], amount.err) or ["(nothing)"]),
@@ -148,7 +151,7 @@ def _command(death: Death) -> list[str]:
 def _used(evidence: Mapping[str, Any]) -> list[str]:
     used = evidence["usage"]
     if used is None:
-        return ["(not known: its actor died without a last word)"] if evidence["from_log"] else []
+        return []
     little = used["peak_memory"] <= used["memory_floor"]
     return [f"{'at most ' if little else ''}{size(used['peak_memory'])} of memory at its peak, {used['cpu_time']:.2f} s of CPU time"]
 

@@ -129,6 +129,8 @@ class RegistryActor(LoopActor):
         if event["event"] == "supervisor_exited" and row is not None:
             for below in self.picture.below(event["id"]):
                 self.journal.put(below)
+                if (below["last_exit"] or {}).get("at") == event["at"]:
+                    self.deaths.ended_below(below, event)
             self.addresses.pop(event["id"], None)
             self.forget_sender(actor_pid or 0)
             for request in [request for request, supervisor in self.asked.items() if supervisor == event["id"]]:

@@ -15,15 +15,18 @@ _EARLIER_SHOWN = 4
 Explanation = dict[str, Any]
 
 _NOW: dict[str, str] = {
-    "restart": "down; it is started again",
-    "leave": "down, and it stays down",
+    "restart": "being started again",
+    "leave": "left down, as its restart type says",
     "hold": "held for a person",
-    "park": "parked: it waits for a quota",
-    "quarantine": "quarantined: it stays down until a person starts it",
+    "park": "parked",
+    "quarantine": "quarantined: down until a person starts it",
     "escalate": "down: its supervisor gave up",
     "auto_shutdown": "down: its supervisor shut down with it",
 }
 """How a child stands after each decision, until something else happens to it."""
+
+_WAITING: dict[str, str] = {"restart": "backing off", "park": "parked until its quota is back"}
+"""The same while it waits for a time."""
 
 
 def deaths_of(state: Path, child: str) -> list[Death]:
@@ -91,10 +94,8 @@ def _now(row: Row, death: Death | None, now: datetime) -> tuple[str, str | None]
     if decision["delay"]:
         until = datetime.fromisoformat(decision["at"]) + timedelta(seconds=decision["delay"])
         left = (until - now).total_seconds()
-        waits = (
-            f" at {until:%H:%M:%S} UTC, {left:.0f} s from now" if left > 0 else f" at {until:%H:%M:%S} UTC, unless it was stopped meanwhile"
-        )
-        text += waits
+        wait = f"{left:.0f} s from now" if left > 0 else "unless it was stopped meanwhile"
+        text = f"{_WAITING[decision['decision']]}: started again at {until:%Y-%m-%d %H:%M:%S} UTC ({wait})"
     else:
         text += f" since {_clock(decision['at'])}"
     return text, None if todo is None else todo.format(**names)

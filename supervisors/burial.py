@@ -17,7 +17,5 @@ def evidence_of(child: LivingChild, swept: Iterable[Swept], state_dir: str) -> E
     if told is not None:
         return replace(told, swept=(*told.swept, *swept))
     lines = lines_in_log(log_path(state_dir, child.id), child.incarnation)
-    # A native agent's child processes write to the log as they like.
-    out, err = (tuple(map(child.redactor.text, lines[stream])) for stream in ("out", "err"))
     environment = bounded_environment(child.redactor.environment())
-    return Evidence(out=out, err=err, swept=tuple(swept), environment=environment, from_log=True)
+    return Evidence(**lines, swept=tuple(swept), environment=environment, from_log=True)
