@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from . import post_mortem_files as files
-from .evidence import Evidence, lines_in_log
+from .evidence import Evidence, evidence_in_log
 from .exits import ExitClass
 from .output_log import log_path
 from .post_mortem import Death
@@ -118,8 +118,7 @@ class Deaths:
         return None
 
     def _evidence_in_log(self, kind: str, event: Event) -> dict[str, Any]:
-        lines = lines_in_log(log_path(self._state_dir, event["id"]), event["incarnation"]) if kind == "agent" else {}
-        return asdict(Evidence(**lines, from_log=kind == "agent"))
+        return asdict(evidence_in_log(log_path(self._state_dir, event["id"]), event["incarnation"]) if kind == "agent" else Evidence())
 
 
 @cache

@@ -95,12 +95,12 @@ def _command(pid: int) -> list[str]:
         return ["[gone]"]
 
 
-def lines_in_log(path: Path, incarnation: int) -> dict[str, tuple[str, ...]]:
-    """The last lines of both outputs of an incarnation as its log holds them (`out`, `err`)."""
+def evidence_in_log(path: Path, incarnation: int) -> Evidence:
+    """The last lines of both outputs of an incarnation, as its log holds them."""
     tails: dict[str, list[str]] = {"out": [], "err": []}
     for _, stream, text in filter(lambda entry: entry[0] == incarnation, _entries([*_end_of(rotated_path(path)), *_end_of(path)])):
         tails[stream].append(text)
-    return {stream: last_lines(lines) for stream, lines in tails.items()}
+    return Evidence(out=last_lines(tails["out"]), err=last_lines(tails["err"]), from_log=True)
 
 
 def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:

@@ -160,7 +160,7 @@ def _swept(evidence: Mapping[str, Any], count: int) -> list[str]:
     swept = evidence["swept"]
     lines = [f"{process['pid']}  {process['command']}" for process in swept[:count]]
     more = [f"… and {len(swept) - count} more"] if len(swept) > count else []
-    return [f"ended {len(swept)} processes that it had started:", *lines, *more] if swept else []
+    return [f"{len(swept)} {'processes' if len(swept) > 1 else 'process'}, ended with it:", *lines, *more] if swept else []
 
 
 def _printable(text: str) -> str:

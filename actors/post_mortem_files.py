@@ -74,7 +74,7 @@ def _remove_oldest(state_dir: str | Path, child: str) -> None:
 def _all(where: Path) -> Iterator[Place]:
     try:
         names = os.listdir(where)  # noqa: PTH208  (names, not paths)
-    except FileNotFoundError:
+    except OSError:
         return
     for name in names:
         if match := _NAME.fullmatch(name):

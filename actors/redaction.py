@@ -66,14 +66,14 @@ def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
         whole = [value] if is_secret(name) else []
         for secret in (*whole, *_PASSWORD_IN_URL.findall(value)):
             for text in (secret, *secret.splitlines()):
-                for form in (text, *_disguises(text)):
-                    if len(_bytes(form)) >= SHORTEST_SECRET and form.strip():
-                        found.setdefault(form, name)
+                if len(_bytes(text)) >= SHORTEST_SECRET and text.strip():
+                    found.update({form: name for form in (text, *_disguises(text)) if form not in found})
     return found
 
 
 def _disguises(text: str) -> tuple[str, ...]:
-    return json.dumps(text)[1:-1], repr(text)[1:-1], urllib.parse.quote(_bytes(text), safe=""), urllib.parse.quote_plus(_bytes(text))
+    in_url = (urllib.parse.quote(_bytes(text), safe=safe) for safe in ("", "/"))
+    return json.dumps(text)[1:-1], repr(text)[1:-1], *in_url, urllib.parse.quote_plus(_bytes(text))
 
 
 class Redactor:

@@ -97,7 +97,7 @@ def _now(row: Row, death: Death | None, now: datetime) -> tuple[str, str | None]
         wait = f"{left:.0f} s from now" if left > 0 else "unless it was stopped meanwhile"
         text = f"{_WAITING[decision['decision']]}: started again at {until:%Y-%m-%d %H:%M:%S} UTC ({wait})"
     else:
-        text += f" since {_clock(decision['at'])}"
+        text += f" (since {_clock(decision['at'])})"
     return text, None if todo is None else todo.format(**names)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from suptree.actors.evidence import Evidence, Swept, bounded_environment, lines_in_log
+from suptree.actors.evidence import Evidence, Swept, bounded_environment, evidence_in_log
 from suptree.actors.output_log import log_path
 
 from .children import LivingChild
@@ -16,6 +16,5 @@ def evidence_of(child: LivingChild, swept: Iterable[Swept], state_dir: str) -> E
     told = child.last_word.evidence if child.last_word is not None else None
     if told is not None:
         return replace(told, swept=(*told.swept, *swept))
-    lines = lines_in_log(log_path(state_dir, child.id), child.incarnation)
-    environment = bounded_environment(child.redactor.environment())
-    return Evidence(**lines, swept=tuple(swept), environment=environment, from_log=True)
+    found = evidence_in_log(log_path(state_dir, child.id), child.incarnation)
+    return replace(found, swept=tuple(swept), environment=bounded_environment(child.redactor.environment()))
