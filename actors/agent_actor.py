@@ -2,8 +2,9 @@
 
 import os
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import structlog
 from thespian.actors import ActorAddress
 
 from .agent_spec import AgentSpec, Ready
@@ -32,6 +33,7 @@ class AgentActor(LoopActor):
         set_name(f"st:{begin.id}")
         self.redactor = Redactor(self.spec.env, os.environ)
         self.swept = SweptLog(self.redactor)
+        structlog.configure(processors=[*structlog.get_config()["processors"], self._hide])
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation, self.redactor.line)
         self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
         self.spawn(self.run())
@@ -56,6 +58,7 @@ class AgentActor(LoopActor):
         """End whatever is left below us, say how the agent ended, and exit."""
         self.ended = True
         await sweep(tuple, self.swept.note)
+        self.swept_all()
         evidence = self._evidence()
         for process in self.swept.swept:
             self.output.write("err", f"[suptree] ended process {process.pid}, which it had left behind: {process.command}".encode())
@@ -63,6 +66,13 @@ class AgentActor(LoopActor):
         hide = self.redactor.text
         how = replace(how, reason=hide(how.reason), last_error=None if how.last_error is None else hide(how.last_error))
         self.end(Ended(self.begin.id, self.begin.incarnation, how, evidence, ignored))
+
+    def swept_all(self) -> None:
+        """A hook for a kind that has something to do when nothing is left below it."""
+
+    def _hide(self, _logger: Any, _method: str, line: Any) -> str:
+        """What it logs itself, rendered before this."""
+        return self.redactor.text(line)
 
     def _evidence(self) -> Evidence:
         return Evidence(

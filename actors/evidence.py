@@ -104,9 +104,14 @@ def evidence_in_log(path: Path, incarnation: int) -> Evidence:
 
 
 def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:
-    # What child processes of a native agent print stands there as it is, secrets and all: it is no evidence.
-    for entry in filter(None, map(_ENTRY.fullmatch, lines)):
-        yield int(entry[1]), entry[2], entry[3]
+    # What C code and child processes of a native agent wrote stands there as it is, and belongs to who wrote before.
+    incarnation = 0
+    for line in lines:
+        if entry := _ENTRY.fullmatch(line):
+            incarnation = int(entry[1])
+            yield incarnation, entry[2], entry[3]
+        else:
+            yield incarnation, "err", line
 
 
 def _end_of(path: Path) -> list[str]:

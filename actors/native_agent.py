@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any, ClassVar
 
 import structlog
@@ -17,6 +18,8 @@ from .errors import Shutdown
 from .exits import Exit, ExitClass
 from .output_log import LineSplitter, OutputLog
 from .process_agent import classify
+from .raw_output import RawOutput
+from .redaction import redact_logging
 
 
 class CannotCreate(Exception):
@@ -106,6 +109,10 @@ class NativeAgent(AgentActor):
         if self._main is not None:
             self.spawn(self._shut_down())
 
+    def swept_all(self) -> None:
+        """Nobody is left who could write to the log past us."""
+        self._raw_output.look()
+
     async def _create(self) -> Any:
         spec = self.spec
         sys.path[:0] = [entry for entry in self.begin.context.sys_path if entry not in sys.path]
@@ -147,6 +154,9 @@ class NativeAgent(AgentActor):
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))
         for descriptor in (1, 2):
             os.dup2(self.output.fileno(), descriptor)
+        self._raw_output = RawOutput(Path("/proc/self/fd/1"), self.redactor, os.fstat(1).st_size)
+        self.every(self.spec.heartbeat.interval, self._raw_output.look)
+        redact_logging(self.redactor)
         sys.stdout, sys.stderr = _log_stream(self.output, "out"), _log_stream(self.output, "err")
 
 

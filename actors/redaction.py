@@ -1,10 +1,14 @@
 """Keeping secrets out of whatever is written down or shown: which variables hold them, and how their values are hidden in text."""
 
+import contextlib
 import json
+import logging
 import re
+import traceback
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 SHORTEST_SECRET = 6
 """In bytes: a shorter value would be found in half of all words."""
@@ -96,6 +100,10 @@ class Redactor:
         """The line with `[redacted NAME]` wherever a secret stood; free of cost where there are no secrets."""
         return line if self._pattern is None else self._pattern.sub(lambda found: self._names[found[0]], line)
 
+    def places(self, data: bytes) -> list[tuple[int, int]]:
+        """Where secrets stand in some bytes: position and length."""
+        return [] if self._pattern is None else [(found.start(), len(found[0])) for found in self._pattern.finditer(data)]
+
     def text(self, text: str) -> str:
         """The same of a text."""
         plain = _bytes(text)
@@ -125,6 +133,22 @@ class Redactor:
     def _shown(self, name: str, value: str) -> str:
         hidden = is_secret(name) or (name in self._own and not is_plain(name))
         return _HIDDEN if hidden and value else self.text(value)
+
+
+def redact_logging(redactor: Redactor) -> None:
+    """Let no record of the standard library's logging hold a secret from here on, wherever its handlers send it."""
+    make = logging.getLogRecordFactory()
+
+    def made(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        # A message that does not fit its arguments is for logging to complain about.
+        with contextlib.suppress(Exception):
+            record.msg, record.args = redactor.text(record.getMessage()), None
+        if record.exc_info and record.exc_info[0] is not None:
+            record.exc_text = redactor.text("".join(traceback.format_exception(*record.exc_info)).rstrip())
+        return record
+
+    logging.setLogRecordFactory(made)
 
 
 def _bytes(text: str) -> bytes:

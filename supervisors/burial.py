@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from suptree.actors.evidence import Evidence, Swept, bounded_environment, evidence_in_log
 from suptree.actors.output_log import log_path
+from suptree.actors.raw_output import look_at_end
 
 from .children import LivingChild
 
@@ -16,5 +17,7 @@ def evidence_of(child: LivingChild, swept: Iterable[Swept], state_dir: str) -> E
     told = child.last_word.evidence if child.last_word is not None else None
     if told is not None:
         return replace(told, swept=(*told.swept, *swept))
-    found = evidence_in_log(log_path(state_dir, child.id), child.incarnation)
+    path = log_path(state_dir, child.id)
+    look_at_end(path, child.redactor)
+    found = evidence_in_log(path, child.incarnation)
     return replace(found, swept=tuple(swept), environment=bounded_environment(child.redactor.environment()))

@@ -278,9 +278,9 @@ def test_without_a_last_word_the_log_is_the_evidence(tmp_path: Path) -> None:
         log.write("err", f"{incarnation} err".encode())
         log.close()
     with path.open("ab") as raw:
-        raw.write(b"nobody knows whose\n2026-01-02T03:04:05.678Z #2 out not whole")
+        raw.write(b"from C code\n2026-01-02T03:04:05.678Z #2 out not whole")
     found = evidence_in_log(path, 2)
-    assert (("2 err",), tuple(f"2 out {number}" for number in range(10, 30)), True) == (found.err, found.out, found.from_log)
+    assert (("2 err", "from C code"), tuple(f"2 out {number}" for number in range(10, 30)), True) == (found.err, found.out, found.from_log)
     assert ((), ()) == (evidence_in_log(path, 3).out, evidence_in_log(tmp_path / "none", 1).err)
 
 

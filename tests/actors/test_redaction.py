@@ -12,8 +12,8 @@ from suptree.actors.redaction import Redactor, is_secret
     "name",
     [
         "API_KEY", "OPENAI_API_KEY", "APIKEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "HF_TOKENS", "PGPASSWORD", "MYSQL_PWD", "DB_PASS",
-        "PASSPHRASE", "SENTRY_DSN", "GOOGLE_CREDENTIALS", "BASIC_AUTH", "AUTHORIZATION", "SESSION_ID", "COOKIE", "PRIVATE_KEY_1", "my_token",
-        "SLACK_WEBHOOK_URL", "api-key", "SSH_PRIVATE",
+        "PASSPHRASE", "SENTRY_DSN", "GOOGLE_CREDENTIALS", "BASIC_AUTH", "AUTHORIZATION", "SESSION_ID", "COOKIE", "PRIVATE_KEY_1",
+        "my_token", "SLACK_WEBHOOK_URL", "api-key", "SSH_PRIVATE",
     ],
 )  # fmt: skip
 def test_a_name_that_says_so_holds_a_secret(name: str) -> None:
@@ -53,8 +53,8 @@ def test_both_the_value_of_the_spec_and_the_one_that_it_replaces_are_secrets() -
 
 @pytest.mark.parametrize("disguise", [str, repr, json.dumps, urllib.parse.quote, urllib.parse.quote_plus])
 def test_a_secret_is_found_in_its_usual_disguises(disguise: "type[str]") -> None:
-    secret = 'pä"ss \\wörd/€&'
-    assert "redacted" in (text := Redactor({"A_KEY": secret}, {}).text(disguise(secret)))
+    value = 'pä"ss \\wörd/€&'
+    assert "redacted" in (text := Redactor({"A_KEY": value}, {}).text(disguise(value)))
     assert "w" not in text
 
 

@@ -141,7 +141,8 @@ def test_no_answer_of_the_api_holds_a_secret(tree: LiveTree, path: str) -> None:
             return await client.get(path)
 
     answer = asyncio.run(get())
-    assert (200, []) == (answer.status_code, leaked(answer.content))
+    # An agent that is down has no forecast, which is refused in words.
+    assert (True, []) == (answer.status_code in (200, 409), leaked(answer.content))
 
 
 def test_a_spec_that_is_refused_is_not_repeated(tree: LiveTree) -> None:
@@ -158,8 +159,8 @@ def test_a_spec_that_is_refused_is_not_repeated(tree: LiveTree) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["status", "status --json", "tree", "events", "events --json", "explain printer", "explain native --json", "explain exits", "explain argued",
-     "explain sweeps", "explain notifier", "status argued --json", "status notifier", "logs printer", "logs native", "logs long -n 1000"],
+    ["status", "status --json", "tree", "events", "events --json", "explain printer", "explain native --json", "explain exits",
+     "explain argued", "explain sweeps", "explain notifier", "status argued --json", "status notifier", "logs printer", "logs native", "logs long -n 1000"],
 )  # fmt: skip
 def test_no_command_shows_a_secret(tree: LiveTree, command: str) -> None:
     environment = {**os.environ, "SUPTREE_HOME": str(tree.home)}
@@ -173,6 +174,7 @@ def test_where_a_secret_stood_its_name_stands(tree: LiveTree) -> None:
 
     printed = "\n".join(texts("printer"))
     assert [] == [name for name in (*NAMES[:8], *INHERITED) if f"[redacted {name}]" not in printed]
+    assert {"from C with " + "*" * 24, "as a child with " + "*" * 24} <= set(texts("native"))
     native = tree.agent("native")["last_exit"]
     assert "ValueError: cannot log in with [redacted NATIVE_API_KEY] and [redacted INHERITED_TOKEN]" == native["reason"]
     assert "cannot log in with [redacted EXIT_TOKEN]" == tree.agent("exits")["last_exit"]["last_error"]

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import subprocess
 import sys
 from typing import Any
 
@@ -18,6 +19,8 @@ class Leaky:
         for name in sorted(os.environ):
             print(name, os.environ[name])
             print(name, os.environ[name], file=sys.stderr)
+        os.write(1, f"from C with {os.environ['NATIVE_PASSWORD']}\n".encode())
+        subprocess.run(["sh", "-c", "echo as a child with $INHERITED_PASSWD >&2"], check=True)  # noqa: ASYNC221
         logging.getLogger("mine").error("cannot log in with %s", os.environ["NATIVE_API_KEY"])
         asyncio.get_running_loop().call_soon(self.fail)
         await asyncio.sleep(0.1)
