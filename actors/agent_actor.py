@@ -8,7 +8,7 @@ import structlog
 from thespian.actors import ActorAddress
 
 from .agent_spec import AgentSpec, Ready
-from .evidence import Evidence, SweptLog, bounded_environment, last_lines, usage
+from .evidence import Evidence, SweptLog, bounded_environment, last_lines, shortened, usage
 from .exits import Exit
 from .linux import set_name
 from .loop_actor import LoopActor
@@ -63,8 +63,8 @@ class AgentActor(LoopActor):
         for process in self.swept.swept:
             self.output.write("err", f"[suptree] ended process {process.pid}, which it had left behind: {process.command}".encode())
         self.output.close()
-        hide = self.redactor.text
-        how = replace(how, reason=hide(how.reason), last_error=None if how.last_error is None else hide(how.last_error))
+        reason = shortened(self.redactor.text(how.reason))
+        how = replace(how, reason=reason, last_error=None if how.last_error is None else self.redactor.text(how.last_error))
         self.end(Ended(self.begin.id, self.begin.incarnation, how, evidence, ignored))
 
     def swept_all(self) -> None:

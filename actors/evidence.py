@@ -12,6 +12,7 @@ from .redaction import Redactor
 
 _LINES = 20
 _LINE_WIDTH = 500
+_REASON_WIDTH = 1000
 _VALUE_WIDTH = 200
 _VARIABLES = 200
 _COMMAND_WIDTH = 300
@@ -63,6 +64,11 @@ def bounded_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def last_lines(lines: Iterable[str]) -> tuple[str, ...]:
     """What of an output is kept as evidence."""
     return tuple(_cut(line, _LINE_WIDTH) for line in list(lines)[-_LINES:])
+
+
+def shortened(text: str) -> str:
+    """A reason that is not too long to be told: an exception may hold megabytes."""
+    return _cut(text, _REASON_WIDTH)
 
 
 def usage(*, of_children: bool) -> Usage:

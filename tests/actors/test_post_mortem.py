@@ -9,7 +9,7 @@ import pytest
 from suptree.actors import post_mortem_files as files
 from suptree.actors.causes import BY_CLASS, BY_REASON, NEXT, cause_of
 from suptree.actors.deaths import Deaths
-from suptree.actors.evidence import evidence_in_log
+from suptree.actors.evidence import evidence_in_log, shortened
 from suptree.actors.exits import ExitClass
 from suptree.actors.output_log import OutputLog, log_path
 from suptree.actors.post_mortem import ONE_SCREEN, WHOLE, Death, compose, parse, told
@@ -152,6 +152,10 @@ def test_a_reason_does_not_borrow_the_words_of_another_class() -> None:
 def test_each_advice_is_a_sentence() -> None:
     causes = [*BY_CLASS.values(), *(cause for _, _, cause in BY_REASON)]
     assert [] == [cause.advice for cause in causes if not cause.advice.endswith(".") or not cause.what.endswith(".")]
+
+
+def test_an_endless_reason_is_cut() -> None:
+    assert ("short", 1000) == (shortened("short"), len(shortened("x" * 100_000)))
 
 
 # The files

@@ -21,7 +21,8 @@ def death(decision: str | None, delay: float = 0.0, at: str = AT) -> dict[str, A
     decided = {"decision": decision, "why": "so it is", "delay": delay, "affected": ["a"], "restarts_left": 1, "at": AT}
     return {
         "id": "a", "kind": "agent", "incarnation": 2, "at": at, "lifetime": 1.0,
-        "exit": {"class": "failed", "reason": "exit 1", "last_error": None}, "config": {}, "timeline": [], "decision": decided if decision else None, "file": "/state/a.txt",
+        "exit": {"class": "failed", "reason": "exit 1", "last_error": None},
+        "config": {}, "timeline": [], "decision": decided if decision else None, "file": "/state/a.txt",
         "evidence": {"out": [], "err": [], "usage": None, "swept": [], "environment": {}, "from_log": False},
     }  # fmt: skip
 

@@ -268,13 +268,13 @@ def test_the_journal_and_the_events_do_not_carry_the_evidence(tree: LiveTree) ->
     assert [] == [event for event in tree.events() if "evidence" in event]
 
 
-def test_what_a_killed_registry_had_begun_is_still_explained(tree: LiveTree) -> None:
+def test_a_death_is_explained_also_when_the_registry_died_with_it(tree: LiveTree) -> None:
     first = decided(tree, "missing", "hold")["deaths"][0]
-    registry = tree.status()["pids"]["registry"]
+    registry, program = tree.status()["pids"]["registry"], tree.agent("working")["pid"]
     kill(registry)
+    kill(program)
     tree.wait_until(lambda s: s["pids"].get("registry") not in (None, registry))
     assert first == explained(tree, "missing")["deaths"][0]
-    kill(tree.agent("working")["pid"])
     tree.wait_until(lambda s: row(s, "working")["status"] == "running" and row(s, "working")["last_exit"]["reason"] == "SIGKILL")
     death = explained(tree, "working")["deaths"][0]
     assert (["alive"], "restart") == (death["evidence"]["out"], death["decision"]["decision"])

@@ -160,7 +160,8 @@ def test_a_spec_that_is_refused_is_not_repeated(tree: LiveTree) -> None:
 @pytest.mark.parametrize(
     "command",
     ["status", "status --json", "tree", "events", "events --json", "explain printer", "explain native --json", "explain exits",
-     "explain argued", "explain sweeps", "explain notifier", "status argued --json", "status notifier", "logs printer", "logs native", "logs long -n 1000"],
+     "explain argued", "explain sweeps", "explain notifier", "status argued --json", "status notifier", "logs printer", "logs native",
+     "logs long -n 1000"],
 )  # fmt: skip
 def test_no_command_shows_a_secret(tree: LiveTree, command: str) -> None:
     environment = {**os.environ, "SUPTREE_HOME": str(tree.home)}
