@@ -71,7 +71,7 @@ def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
         for secret in (*whole, *_PASSWORD_IN_URL.findall(value)):
             for text in (secret, *secret.splitlines()):
                 if len(_bytes(text)) >= SHORTEST_SECRET and text.strip():
-                    found.update({form: name for form in (text, *_disguises(text)) if form not in found})
+                    found.update({form: name for form in (text, *_disguises(text)) if form not in found and "\n" not in form})
     return found
 
 
@@ -97,7 +97,10 @@ class Redactor:
         return max(map(len, self._names), default=0)
 
     def line(self, line: bytes) -> bytes:
-        """The line with `[redacted NAME]` wherever a secret stood; free of cost where there are no secrets."""
+        """The line with `[redacted NAME]` wherever a secret stood; free of cost where there are no secrets.
+
+        It may be several lines, and is then as many afterwards.
+        """
         return line if self._pattern is None else self._pattern.sub(lambda found: self._names[found[0]], line)
 
     def places(self, data: bytes) -> list[tuple[int, int]]:

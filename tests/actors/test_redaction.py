@@ -60,7 +60,9 @@ def test_a_secret_is_found_in_its_usual_disguises(disguise: "type[str]") -> None
 
 def test_each_line_of_a_secret_with_several_is_one() -> None:
     redactor = Redactor({"PRIVATE_KEY": "-----BEGIN-----\nMIIEpAIBAAKCAQEA\n"}, {})
-    assert ["[redacted PRIVATE_KEY]"] * 2 == [redactor.text("-----BEGIN-----"), redactor.text("MIIEpAIBAAKCAQEA")]
+    hidden = "[redacted PRIVATE_KEY]"
+    assert f"{hidden}\n{hidden}\n" == redactor.text("-----BEGIN-----\nMIIEpAIBAAKCAQEA\n")
+    assert f"'{hidden}'" == redactor.text(repr("-----BEGIN-----\nMIIEpAIBAAKCAQEA\n"))
 
 
 def test_the_password_in_an_address_is_a_secret() -> None:

@@ -277,7 +277,7 @@ def test_a_death_is_explained_also_when_the_registry_died_with_it(tree: LiveTree
     assert first == explained(tree, "missing")["deaths"][0]
     tree.wait_until(lambda s: row(s, "working")["status"] == "running" and row(s, "working")["last_exit"]["reason"] == "SIGKILL")
     death = explained(tree, "working")["deaths"][0]
-    assert (["alive"], "restart") == (death["evidence"]["out"], death["decision"]["decision"])
+    assert (["alive"], False, "restart") == (death["evidence"]["out"], death["evidence"]["from_log"], death["decision"]["decision"])
 
 
 def test_json_is_what_the_client_gets(tree: LiveTree) -> None:
