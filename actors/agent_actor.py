@@ -8,11 +8,12 @@ import structlog
 from thespian.actors import ActorAddress
 
 from .agent_spec import AgentSpec, Ready
+from .errors import InputRefused
 from .evidence import Evidence, SweptLog, bounded_environment, last_lines, shortened, usage
 from .exits import Exit
 from .linux import set_name
 from .loop_actor import LoopActor
-from .messages import Begin, Ended, Started, Stop
+from .messages import Begin, Ended, Started, Stop, Tell, Told, Unkillable
 from .notify import Pinger
 from .output_log import OutputLog, log_path
 from .redaction import Redactor
@@ -22,7 +23,7 @@ from .sweep import sweep
 class AgentActor(LoopActor):
     """Runs one incarnation of one agent, then exits; `run` and `stop` are the kind's own."""
 
-    handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop"}
+    handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop", Tell: "on_tell"}
 
     spec: AgentSpec
     owns_program: ClassVar[bool]
@@ -34,13 +35,23 @@ class AgentActor(LoopActor):
         self.redactor = Redactor(self.spec.env, os.environ)
         self.swept = SweptLog(self.redactor)
         structlog.configure(processors=[*structlog.get_config()["processors"], self._hide])
-        self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation, self.redactor.line)
+        self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
+        self.output.clean = self.redactor.line
         self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
         self.spawn(self.run())
 
     def on_stop(self, stop: Stop, _sender: ActorAddress) -> None:
         if stop.incarnation == self.begin.incarnation and not self.ended:
             self.stop()
+
+    def on_tell(self, tell: Tell, _sender: ActorAddress) -> None:
+        refusal = "it has ended" if self.ended else None
+        try:
+            if not self.ended:
+                self.tell(tell.text)
+        except InputRefused as error:
+            refusal = str(error)
+        self.supervisor.tell(Told(tell.id, tell.incarnation, tell.request, refusal))
 
     async def run(self) -> None:
         """Run the agent from start to end."""
@@ -50,18 +61,27 @@ class AgentActor(LoopActor):
         """Begin to end the agent, or, when that has begun, take the next rung now."""
         raise NotImplementedError
 
+    def tell(self, text: str) -> None:
+        """Hand the agent a line from outside, without waiting for it. Raises InputRefused."""
+        raise NotImplementedError
+
     def started(self, pid: int | None = None) -> None:
         """Tell the supervisor that the agent is up."""
         self.supervisor.tell(Started(self.begin.id, self.begin.incarnation, pid, ready=self.spec.ready is not Ready.NOTIFY))
 
+    def unkillable(self, pids: list[int]) -> None:
+        """Tell the supervisor what does not die."""
+        self.supervisor.tell(Unkillable(self.begin.id, self.begin.incarnation, tuple(pids)))
+
     async def finish(self, how: Exit, *, ignored: bool = False) -> None:
         """End whatever is left below us, say how the agent ended, and exit."""
         self.ended = True
-        await sweep(tuple, self.swept.note)
+        await sweep(tuple, self.unkillable, self.swept.note)
         self.swept_all()
         evidence = self._evidence()
         for process in self.swept.swept:
             self.output.write("err", f"[suptree] ended process {process.pid}, which it had left behind: {process.command}".encode())
+        self.clean_up()
         self.output.close()
         reason = shortened(self.redactor.text(how.reason))
         how = replace(how, reason=reason, last_error=None if how.last_error is None else self.redactor.text(how.last_error))
@@ -78,7 +98,7 @@ class AgentActor(LoopActor):
         return Evidence(
             out=last_lines(self.output.tails["out"]),
             err=last_lines(self.output.tails["err"]),
-            swept=tuple(self.swept.swept),
+            swept=self.swept.swept,
             environment=bounded_environment(self.redactor.environment()),
             usage=usage(of_children=self.owns_program),
         )

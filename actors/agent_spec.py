@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from .errors import SpecError
+from .exits import ExitClass
 from .state import AgentType
 
 
@@ -16,6 +17,17 @@ class Ready(StrEnum):
     """As soon as it has started (systemd: `Type=exec`)."""
     NOTIFY = "notify"
     """When it says `READY=1` (systemd: `Type=notify`)."""
+
+
+class Stdin(StrEnum):
+    """What a program reads as its stdin."""
+
+    NULL = "null"
+    """Nothing: /dev/null."""
+    PIPE = "pipe"
+    """A pipe, which `tell` writes to."""
+    PTY = "pty"
+    """A terminal, which `tell` writes to, and which its output goes to as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +73,29 @@ class LimitSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HookSpec:
+    """Programs that run beside the agent's, each as argv and for at most `timeout` seconds; empty is none.
+
+    `pre_stop` runs before a stop's first signal (Kubernetes: `preStop`), `post_exit` after every exit, however it came (systemd:
+    `ExecStopPost=`), with `SUPTREE_EXIT_CLASS` and `SUPTREE_EXIT_REASON` in its environment. Neither runs when the actor itself was killed.
+    """
+
+    pre_stop: tuple[str, ...] = ()
+    post_exit: tuple[str, ...] = ()
+    timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.timeout > 0:
+            raise SpecError(f"hooks: timeout must be above 0 seconds, not {self.timeout}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
     """One agent. A `process_wrapper` needs `command`; a `native_llm` needs `factory` (`package.module:attribute`).
 
     `watchdog` says that the program itself must ping (`WATCHDOG=1`) within `heartbeat.dead_after`, as under systemd's `WatchdogSec=`;
-    without it only its actor is watched. `config` is handed to a native agent's factory unread.
+    without it only its actor is watched. `exit_codes` classes exit statuses as this program means them. An exit within `min_uptime`
+    seconds is marked `during_start` (supervisord: `startsecs`). `config` is handed to a native agent's factory unread.
     """
 
     agent_id: str
@@ -78,11 +108,15 @@ class AgentSpec:
     args: tuple[str, ...] = ()
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    stdin: Stdin = Stdin.NULL
     ready: Ready = Ready.STARTED
     watchdog: bool = False
     heartbeat: HeartbeatSpec = HeartbeatSpec()
     stop: StopSpec = StopSpec()
     limits: LimitSpec = LimitSpec()
+    hooks: HookSpec = HookSpec()
+    exit_codes: Mapping[int, ExitClass] = field(default_factory=dict)
+    min_uptime: float = 1.0
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -48,5 +48,9 @@ class StartFailed(SuptreeError):
     """An agent could not be started; the text says why."""
 
 
+class InputRefused(SuptreeError):
+    """An agent does not take what it was told; the text says why."""
+
+
 class RequestTimeout(SuptreeError, TimeoutError):
     """No answer came within the time limit; whether the request was carried out is not known."""

@@ -3,10 +3,11 @@
 import os
 import re
 import resource
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .linux import children_of, own_children
 from .output_log import rotated_path
 from .redaction import Redactor
 
@@ -83,12 +84,26 @@ class SweptLog:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self.swept: list[Swept] = []
+        self._noted: dict[int, Swept] = {}
+
+    @property
+    def swept(self) -> tuple[Swept, ...]:
+        """Every process that was noted."""
+        return tuple(self._noted.values())
 
     def note(self, pid: int) -> None:
         """Remember a process that is about to be ended."""
-        told = " ".join(self._redactor.command(_command(pid))) if len(self.swept) < _TOLD else ""
-        self.swept.append(Swept(pid, _cut(told, _COMMAND_WIDTH)))
+        if pid not in self._noted:
+            told = " ".join(self._redactor.command(_command(pid))) if len(self._noted) < _TOLD else ""
+            self._noted[pid] = Swept(pid, _cut(told, _COMMAND_WIDTH))
+
+    def note_all(self, keep: Collection[int]) -> None:
+        """Remember every descendant, but those to keep and what is below them."""
+        below = [pid for pid in own_children() if pid not in keep]
+        while below:
+            pid = below.pop()
+            self.note(pid)
+            below += children_of(pid)
 
 
 def _command(pid: int) -> list[str]:

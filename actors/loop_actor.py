@@ -1,5 +1,6 @@
 """The base of all our actors: one asyncio loop inside, a lifeline to the parent, one place where errors end."""
 
+import asyncio
 import gc
 import multiprocessing
 import multiprocessing.process
@@ -82,7 +83,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         # Every return without a watch disarms it.
         return ThespianWatch([loop.fileno()])
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine on the actor's loop; an error in it ends the actor."""
         task = self.loop.create_task(coroutine)
         self._tasks.add(task)
@@ -94,6 +95,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
                 self.fail()
 
         task.add_done_callback(done)
+        return task
 
     def fork(self, actor_class: type[Actor]) -> tuple[ActorAddress, int, multiprocessing.process.BaseProcess]:
         """Create a child actor; return its address, its pid and its process, which is ours to watch from this moment on."""
@@ -133,8 +135,12 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self.loop.remove_reader(self._parent_pidfd)
         self.spawn(self._end_everything())
 
+    def clean_up(self) -> None:
+        """Nothing below us lives: remove what the processes below us were given."""
+
     async def _end_everything(self) -> None:
         await sweep(tuple)
+        self.clean_up()
         os._exit(0)
 
     def every(self, interval: float, call: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from thespian.actors import ActorAddress
 
 from .agent_spec import HeartbeatSpec
+from .cgroup import Groups
 from .evidence import Evidence
 from .exits import Exit
 
@@ -20,6 +21,7 @@ class Context:
     state_dir: str
     runtime_dir: str
     sys_path: tuple[str, ...] = ()
+    groups: Groups = Groups()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,44 @@ class Ended:
     exit: Exit
     evidence: Evidence | None = None
     ignored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Somebody has something to say to the agent: a line for the stdin of its program, or a message for its `handle`."""
+
+    id: str
+    incarnation: int
+    request: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The agent was told; or was not, because of `refusal`."""
+
+    id: str
+    incarnation: int
+    request: str
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """The program used more than one of its limits allows; `what` says which, for people."""
+
+    id: str
+    incarnation: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unkillable:
+    """These processes of the child have been sent SIGKILL and do not die; it ends when they have."""
+
+    id: str
+    incarnation: int
+    pids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

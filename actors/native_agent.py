@@ -14,12 +14,15 @@ from typing import Any, ClassVar
 import structlog
 
 from .agent_actor import AgentActor
-from .errors import Shutdown
+from .errors import InputRefused, Shutdown
+from .exit_classes import classify
 from .exits import Exit, ExitClass
-from .output_log import LineSplitter, OutputLog
-from .process_agent import classify
+from .line_splitter import LineSplitter
+from .output_log import OutputLog
 from .raw_output import RawOutput
 from .redaction import redact_logging
+
+_OWN_STDOUT = Path("/proc/self/fd/1")
 
 
 class CannotCreate(Exception):
@@ -47,11 +50,13 @@ class NativeAgent(AgentActor):
     """
 
     owns_program: ClassVar[bool] = False
+    _raw_output: list[RawOutput]
 
     async def run(self) -> None:
         """The whole life of the agent."""
         self._stop_requested = False
         self._main: asyncio.Task[Any] | None = None
+        self._handle_failure: Exit | None = None
         self._stopping = asyncio.Event()
         self._redirect_output()
         try:
@@ -70,6 +75,7 @@ class NativeAgent(AgentActor):
         if self._stop_requested:
             self.spawn(self._shut_down())
         how = await self._main
+        how = self._handle_failure or how
         if self._stop_requested:
             await self._shutdown_done
             how = Exit(ExitClass.SHUTDOWN, "stop requested")
@@ -111,7 +117,31 @@ class NativeAgent(AgentActor):
 
     def swept_all(self) -> None:
         """Nobody is left who could write to the log past us."""
-        self._raw_output.look()
+        self._look_at_raw_output()
+
+    def _look_at_raw_output(self) -> None:
+        if not self._raw_output[-1].reads(1):
+            # The log has rotated; child processes that were started before go on writing to the old file.
+            self._raw_output = [self._raw_output[-1], RawOutput(_OWN_STDOUT, self.redactor, 0)]
+        for raw in self._raw_output:
+            raw.look()
+
+    def tell(self, text: str) -> None:
+        """Run its `handle(text)`; an error in that ends the agent, as one in its `run()` does."""
+        handle = getattr(getattr(self, "_agent", None), "handle", None)
+        if handle is None:
+            raise InputRefused("it has no handle() that could be told")
+        self.spawn(self._handle(handle, text))
+
+    async def _handle(self, handle: Any, text: str) -> None:
+        try:
+            result = handle(text)
+            if inspect.isawaitable(result):
+                await result
+        except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
+            self._handle_failure = self._failure(error)
+            if self._main is not None:
+                self._main.cancel()
 
     async def _create(self) -> Any:
         spec = self.spec
@@ -153,9 +183,9 @@ class NativeAgent(AgentActor):
         own = os.fdopen(os.dup(2), "w", buffering=1)
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))
         for descriptor in (1, 2):
-            os.dup2(self.output.fileno(), descriptor)
-        self._raw_output = RawOutput(Path("/proc/self/fd/1"), self.redactor, os.fstat(1).st_size)
-        self.every(self.spec.heartbeat.interval, self._raw_output.look)
+            self.output.redirect(descriptor)
+        self._raw_output = [RawOutput(_OWN_STDOUT, self.redactor, os.fstat(1).st_size)]
+        self.every(self.spec.heartbeat.interval, self._look_at_raw_output)
         redact_logging(self.redactor)
         sys.stdout, sys.stderr = _log_stream(self.output, "out"), _log_stream(self.output, "err")
 
@@ -169,14 +199,14 @@ class _LogWriter(io.BufferedIOBase):
     name = "agent log"
 
     def __init__(self, log: OutputLog, stream: str) -> None:
-        self._log = log
+        self._descriptor = {"out": 1, "err": 2}[stream]
         self._splitter = LineSplitter(log, stream)
 
     def writable(self) -> bool:
         return True
 
     def fileno(self) -> int:
-        return self._log.fileno()
+        return self._descriptor
 
     def write(self, data: Any) -> int:
         self._splitter.feed(bytes(data))

@@ -1,16 +1,22 @@
 """What an agent prints, kept in a file of its own: one line each, with time, incarnation and stream."""
 
 import contextlib
+import errno
+import os
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
-LINE_LIMIT = 16 * 1024 * 1024
 _ROTATE_AT = 16 * 1024 * 1024
 _TAIL_LINES = 20
 _TAIL_WIDTH = 500
-_CUT = b" [cut: the line is longer than 16 MiB]"
+_COPY_CHUNK = 256 * 1024
+_LOST = b"[suptree] output before this is missing: the disk was full"
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The errors that say so."""
 
 
 def log_path(state_dir: str, agent_id: str) -> Path:
@@ -23,83 +29,99 @@ def rotated_path(path: Path) -> Path:
     return path.with_name(path.name + ".1")
 
 
-class OutputLog:
-    """Writes lines to a file that rotates by size, and remembers the last few of each stream; `redact` takes the secrets out of each."""
+def _as_it_is(text: bytes) -> bytes:
+    return text
 
-    def __init__(self, path: Path, incarnation: int, redact: Callable[[bytes], bytes] = bytes) -> None:
+
+class OutputLog:
+    """Writes lines to a file that rotates by size, and remembers the last few of each stream.
+
+    Whatever is kept has passed `clean`: it gets whole lines, several at a time with newlines between them, and may change what is in them,
+    but not how many they are. A very long line comes in pieces; see LineSplitter.
+    """
+
+    def __init__(self, path: Path, incarnation: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._incarnation = incarnation
-        self._redact = redact
-        self._file = path.open("ab")
-        self._size = self._file.tell()
+        self._file = path.open("ab", buffering=0)
+        self._lost = False
+        self._redirected: list[int] = []
+        self.clean: Callable[[bytes], bytes] = _as_it_is
         self.tails: dict[str, deque[str]] = {"out": deque(maxlen=_TAIL_LINES), "err": deque(maxlen=_TAIL_LINES)}
+
+    @property
+    def folder(self) -> Path:
+        """Where its files stand."""
+        return self._path.parent
 
     @property
     def last_error(self) -> str | None:
         """The last line of the error output that is not empty."""
         return next((line for line in reversed(self.tails["err"]) if line.strip()), None)
 
-    def write(self, stream: str, line: bytes) -> None:
-        """Keep one line of `out` or `err`."""
-        line = self._redact(line)
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        entry = f"{stamp} #{self._incarnation} {stream} ".encode() + line + b"\n"
-        if self._size + len(entry) > _ROTATE_AT and self._size:
-            self._rotate()
-        self._file.write(entry)
-        self._file.flush()
-        self._size += len(entry)
-        self.tails[stream].append(line[:_TAIL_WIDTH].decode("utf-8", "replace"))
+    def write(self, stream: str, lines: bytes) -> None:
+        """Keep one line of `out` or `err`, or several with newlines between them."""
+        lines = self.clean(lines)
+        prefix = self._prefix(stream)
+        # What came at once has one time: so the work for each line is done in C, and the file is written once.
+        entries = b"".join((prefix, lines.replace(b"\n", b"\n" + prefix), b"\n"))
+        if self._lost:
+            self._lost = False
+            entries = b"\n" + prefix + _LOST + b"\n" + entries
+        self._make_room(len(entries))
+        self._append(entries)
+        for line in lines.rsplit(b"\n", _TAIL_LINES)[-_TAIL_LINES:]:
+            self._remember(stream, line)
 
-    def fileno(self) -> int:
-        """The descriptor of the file as it is now."""
-        return self._file.fileno()
+    def write_long(self, stream: str, line: BinaryIO) -> None:
+        """Keep one line that has passed `clean` already, from the beginning of a file to where it stands now."""
+        size = line.tell()
+        line.seek(0)
+        self._remember(stream, line.read(_TAIL_WIDTH))
+        line.seek(0)
+        self._make_room(size)
+        self._append(self._prefix(stream))
+        while piece := line.read(_COPY_CHUNK):
+            self._append(piece)
+        self._append(b"\n")
+
+    def redirect(self, descriptor: int) -> None:
+        """Let a descriptor lead to the file as well, also after it has rotated."""
+        self._redirected.append(descriptor)
+        os.dup2(self._file.fileno(), descriptor)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    def _prefix(self, stream: str) -> bytes:
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return f"{stamp} #{self._incarnation} {stream} ".encode()
+
+    def _remember(self, stream: str, line: bytes) -> None:
+        self.tails[stream].append(line[:_TAIL_WIDTH].decode("utf-8", "replace"))
+
+    def _make_room(self, size: int) -> None:
+        used = os.fstat(self._file.fileno()).st_size
+        if used and used + size > _ROTATE_AT:
+            self._rotate()
+
+    def _append(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._file.fileno(), rest) :]
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            # The agent goes on: its output is read as before, and where some is missing the log says so.
+            self._lost = True
+
     def _rotate(self) -> None:
         self._file.close()
         with contextlib.suppress(FileNotFoundError):  # somebody tidied up
             self._path.replace(rotated_path(self._path))
-        self._file = self._path.open("ab")
-        self._size = 0
-
-
-class LineSplitter:
-    """Cuts a byte stream into lines for an OutputLog; memory is bounded by the limit on a line."""
-
-    def __init__(self, log: OutputLog, stream: str) -> None:
-        self._log = log
-        self._stream = stream
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._skipping = False
-
-    def feed(self, data: bytes) -> None:
-        """Take some bytes."""
-        *ended, rest = data.split(b"\n")
-        for line in ended:
-            self._add(line)
-            self._end_line()
-        self._add(rest)
-
-    def close(self) -> None:
-        """Keep what came after the last newline."""
-        if self._pieces:
-            self._end_line()
-
-    def _add(self, piece: bytes) -> None:
-        if not piece or self._skipping:
-            return
-        self._pieces.append(piece[: LINE_LIMIT - self._size])
-        self._size += len(piece)
-        if self._size > LINE_LIMIT:
-            self._pieces.append(_CUT)
-            self._skipping = True
-
-    def _end_line(self) -> None:
-        self._log.write(self._stream, b"".join(self._pieces))
-        self._pieces, self._size, self._skipping = [], 0, False
+        self._file = self._path.open("ab", buffering=0)
+        for descriptor in self._redirected:
+            os.dup2(self._file.fileno(), descriptor)

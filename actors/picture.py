@@ -134,6 +134,11 @@ def _suspect(row: Row, event: Event) -> None:
     row["detail"] = f"suspect: silent for {event['age']:.1f} s" if event["suspect"] else None
 
 
+def _unkillable(row: Row, event: Event) -> None:
+    pids = ", ".join(map(str, event["pids"]))
+    row.update(status="stopping", detail=f"unkillable: {pids} got SIGKILL and did not die; it starts again when they have")
+
+
 def _status(row: Row, event: Event) -> None:
     row["status_text"] = event["status"]
 
@@ -151,6 +156,7 @@ _CHANGES: dict[str, Callable[[Row, Event], None]] = {
     "ignored": _exited,
     "decided": _decided,
     "suspect": _suspect,
+    "unkillable": _unkillable,
     "status": _status,
     "removed": _removed,
 }

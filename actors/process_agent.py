@@ -2,184 +2,157 @@
 
 import asyncio
 import contextlib
-import errno
 import os
-import shutil
 import signal
-import stat
-from pathlib import Path
+import time
+from dataclasses import replace
 from typing import ClassVar
 
 from .agent_actor import AgentActor
+from .agent_spec import Stdin
+from .cgroup import Cgroup, Groups
+from .drain import Drain
+from .errors import InputRefused
+from .exit_classes import WORD_PREFIX, Word, explain_exit, parse_word
 from .exits import Exit, ExitClass
-from .linux import die_with_parent, own_children, signal_name
-from .notify import NOTIFY_SOCKET
-from .output_log import LineSplitter
+from .hooks import HookFailed, Hooks
+from .limits import Limits
+from .line_splitter import LineSplitter
+from .linux import own_children
+from .messages import Exceeded
+from .program import CannotExecute, environment, execute
+from .program_input import ProgramInput
+from .program_streams import open_streams
+from .stop_ladder import Rung, StopLadder
 from .sweep import process_ended, reap_zombies, sweep
 
-_CHUNK = 256 * 1024
 # After the sweep nobody holds the pipes; what is in them is read well within this.
 _DRAIN_LIMIT = 5.0
-
-PERMANENT_CODES = {64: "bad usage", 77: "no permission", 78: "bad configuration", 126: "cannot be executed", 127: "command not found"}
-"""Exit statuses that a restart cannot mend (sysexits.h and the shell's own)."""
-QUOTA_CODE = 75
-"""sysexits.h: EX_TEMPFAIL."""
-_EXEC_ERRORS = {
-    errno.ENOEXEC: "is not a program: it is neither a binary for this machine nor a script that begins with #!",
-    errno.ENOENT: "cannot be started: the interpreter in its #! line does not exist",
-    errno.E2BIG: "cannot be started: its arguments and environment are too long",
-}
-"""What the kernel says of a file that is there and executable."""
-_EXTERNAL_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-
-
-class CannotExecute(Exception):
-    """The command cannot be executed; the text says why, in the user's words."""
-
-
-def resolve(command: str, cwd: str | None) -> str:
-    """The path of a program; raises CannotExecute with its own clear word for each way in which there is none."""
-    if "/" not in command:
-        found = shutil.which(command)
-        if found is None:
-            raise CannotExecute(f"command not found: {command!r} is in no folder of PATH")
-        return found
-    path = Path(cwd or ".", command)
-    try:
-        mode = path.stat().st_mode
-    except NotADirectoryError:
-        raise CannotExecute(f"command not found: a part of {command!r} is not a folder") from None
-    except FileNotFoundError:
-        raise CannotExecute(f"command not found: there is no file {command!r}") from None
-    except PermissionError:
-        raise CannotExecute(f"no permission to look at {command!r}") from None
-    if stat.S_ISDIR(mode):
-        raise CannotExecute(f"command is a folder: {command!r}")
-    if not os.access(path, os.X_OK):
-        raise CannotExecute(f"command is not executable: {command!r} (chmod +x it?)")
-    return str(path.absolute())
-
-
-def classify(code: int) -> tuple[ExitClass, str]:
-    """The exit class and reason of a return code as subprocess gives it (negative: died by that signal)."""
-    if code == 0:
-        return ExitClass.NORMAL, "exit 0"
-    if code in PERMANENT_CODES:
-        return ExitClass.PERMANENT, f"exit {code} ({PERMANENT_CODES[code]})"
-    if code == QUOTA_CODE:
-        return ExitClass.QUOTA, "exit 75 (try again later)"
-    number = -code if code < 0 else code - 128 if code > 128 else 0
-    if number in _EXTERNAL_SIGNALS:
-        return ExitClass.EXTERNAL, signal_name(number)
-    if number:
-        return ExitClass.CRASH, signal_name(number) if code < 0 else f"exit {code} ({signal_name(number)})"
-    return ExitClass.FAILED, f"exit {code}"
 
 
 class ProcessAgent(AgentActor):
     """Starts a program in a session of its own, drains its output, and ends it rung by rung."""
 
     owns_program: ClassVar[bool] = True
+    _groups = Groups()
+    _input: ProgramInput | None = None
 
     async def run(self) -> None:
         """The whole life of the program."""
+        begin = self.begin
         self._stop_requested = False
-        self._next_rung = asyncio.Event()
+        self._program: asyncio.subprocess.Process | None = None
+        self._word: Word | None = None
+        self._has_ended = asyncio.Event()
+        self._descent: asyncio.Task[None] | None = None
+        self._ladder = StopLadder(self._has_ended)
+        self._groups = begin.context.groups.below(begin.id, begin.incarnation)
+        self._limits = Limits(self.spec.limits, self._exceeded)
+        self._cgroup = Cgroup(self._groups)
+        self._hooks = Hooks(self._cgroup.join, lambda line: self.output.write("err", b"[hook] " + line))
+        self._cgroup.make(self.spec.limits.memory_max)
+        streams = open_streams(self.spec.stdin)
         try:
-            program = await self._start()
+            program = self._program = await execute(begin, streams, self._cgroup.join)
         except CannotExecute as refusal:
             await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True))
             return
-        except OSError as error:
-            what = _EXEC_ERRORS.get(error.errno or 0, f"cannot be started: {error.strerror}")
-            await self.finish(Exit(ExitClass.PERMANENT, f"command {self.spec.command!r} {what}", during_start=True))
-            return
-        self._program = program
-        self.loop.add_signal_handler(signal.SIGCHLD, lambda: reap_zombies({program.pid}))
-        drains = [self.loop.create_task(self._drain(reader, name)) for reader, name in ((program.stdout, "out"), (program.stderr, "err"))]
+        started_at = time.monotonic()
+        self.loop.add_signal_handler(signal.SIGCHLD, lambda: reap_zombies({program.pid, *self._hooks.pids}))
+        drains = [await self._drain(*output) for output in streams.outputs]
+        self._input = await ProgramInput.of(streams)
+        self._limits.begin(program.pid, kernel_limits_memory=self._cgroup.limits_memory)
         self.started(program.pid)
         if self._stop_requested:
-            self.spawn(self._climb_down())
+            self._descend()
         await process_ended(program.pid)
+        ran_for = time.monotonic() - started_at
         self.ended = True
-        # Its descendants may hold the pipes, and asyncio waits for those before it gives the exit status: they go first.
+        self._has_ended.set()
+        self._limits.end()
         self.loop.remove_signal_handler(signal.SIGCHLD)
-        await sweep(lambda: {program.pid}, self.swept.note)
+        # What the kernel ends at once can be looked at no more.
+        self.swept.note_all(keep={program.pid})
+        self._groups.kill()
+        await sweep(lambda: {program.pid}, self.unkillable, self.swept.note)
+        if self._descent is not None:
+            await self._descent
         code = await program.wait()
-        await asyncio.wait(drains, timeout=_DRAIN_LIMIT)
-        exit_class, reason = classify(code)
-        if self._stop_requested:
-            exit_class = ExitClass.SHUTDOWN
-        await self.finish(Exit(exit_class, reason, last_error=self.output.last_error))
+        await asyncio.wait([drain.ended for drain in drains], timeout=_DRAIN_LIMIT)
+        for drain in drains:
+            drain.close()
+        oom_kills = self._cgroup.oom_kills()
+        how = explain_exit(code, stop_requested=self._stop_requested, oom_kills=oom_kills, word=self._word, exit_codes=self.spec.exit_codes)
+        how = replace(how, last_error=self.output.last_error, during_start=ran_for < self.spec.min_uptime)
+        await self._run_hook("post_exit", {"SUPTREE_EXIT_CLASS": how.exit_class.value, "SUPTREE_EXIT_REASON": how.reason})
+        await self.finish(how)
 
     def stop(self) -> None:
-        """Climb down the ladder: SIGINT, SIGTERM, SIGKILL, each only if the one before did not end the program in its time."""
+        """Climb down the ladder; when that has begun, skip a rung."""
         if self._stop_requested:
-            self._next_rung.set()
+            self._ladder.skip()
             return
         self._stop_requested = True
-        if hasattr(self, "_program"):
-            self.spawn(self._climb_down())
+        if self._program is not None:
+            self._descend()
 
-    async def _start(self) -> asyncio.subprocess.Process:
-        spec, context = self.spec, self.begin.context
-        assert spec.command is not None  # noqa: S101  (the spec refuses to be built without)
-        if spec.cwd is not None and not Path(spec.cwd).is_dir():
-            raise CannotExecute(f"cwd is not a folder: {spec.cwd!r}")
-        program = resolve(spec.command, spec.cwd)
-        environment = {
-            **os.environ,
-            **spec.env,
-            "SUPTREE_AGENT_ID": self.begin.id,
-            "SUPTREE_RUN_ID": context.run_id,
-            "SUPTREE_RESTART_COUNT": str(self.begin.restarts),
-            "NOTIFY_SOCKET": str(Path(context.runtime_dir) / NOTIFY_SOCKET),
-        }
-        if spec.watchdog:
-            environment["WATCHDOG_USEC"] = str(int(spec.heartbeat.dead_after * 1_000_000))
-        owner = os.getpid()
+    def clean_up(self) -> None:
+        """Nothing of the program lives: remove its control groups."""
+        self._groups.remove()
 
-        def in_child() -> None:
-            die_with_parent(signal.SIGKILL)
-            if os.getppid() != owner:
-                os._exit(1)
+    def tell(self, text: str) -> None:
+        """Write a line to the stdin of the program. Raises InputRefused."""
+        if self.spec.stdin is Stdin.NULL:
+            raise InputRefused('it has no stdin that could be written to: set stdin = "pipe" or "pty"')
+        if self._input is None:
+            raise InputRefused("it has not started yet")
+        self._input.tell(text.encode())
 
-        return await asyncio.create_subprocess_exec(
-            spec.command,
-            *spec.args,
-            executable=program,
-            cwd=spec.cwd,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=in_child,
-            limit=_CHUNK,
-        )
+    async def _drain(self, descriptor: int, stream: str) -> Drain:
+        return await Drain.reading(descriptor, LineSplitter(self.output, stream, self._hear), self._limits.count_output)
 
-    async def _drain(self, reader: asyncio.StreamReader | None, stream: str) -> None:
-        assert reader is not None  # noqa: S101
-        splitter = LineSplitter(self.output, stream)
-        while data := await reader.read(_CHUNK):
-            splitter.feed(data)
-        splitter.close()
+    def _hear(self, lines: bytes) -> None:
+        if WORD_PREFIX in lines:
+            for line in lines.split(b"\n"):
+                self._word = parse_word(line) or self._word
 
-    async def _climb_down(self) -> None:
-        rungs = ((self.spec.stop.sigint, (signal.SIGINT,)), (self.spec.stop.sigterm, (signal.SIGTERM, signal.SIGCONT)))
-        for seconds, numbers in rungs:
-            if seconds > 0 and not self.ended:
-                for number in numbers:
-                    self._signal_group(number)
-                self._next_rung.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._next_rung.wait(), seconds)
-        if not self.ended:
-            self._signal_group(signal.SIGKILL)
+    def _exceeded(self, what: str) -> None:
+        # The supervisor records it first, so that the exit is classed by it, and then stops us.
+        self.supervisor.tell(Exceeded(self.begin.id, self.begin.incarnation, what))
 
-    def _signal_group(self, number: signal.Signals) -> None:
+    def _descend(self) -> None:
+        stop = self.spec.stop
+        rungs = [
+            Rung("pre_stop", lambda: self._run_hook("pre_stop", {}), 0.0 if self.spec.hooks.pre_stop else None),
+            Rung("stdin closed", self._close_input, (stop.cancel or None) if self._input is not None else None),
+            Rung("SIGINT", lambda: self._signal_group(signal.SIGINT), stop.sigint or None),
+            Rung("SIGTERM", lambda: self._signal_group(signal.SIGTERM, signal.SIGCONT), stop.sigterm or None),
+            Rung("SIGKILL", self._kill_all, 0.0),
+        ]
+        self._descent = self.spawn(self._ladder.climb_down(rungs))
+
+    def _close_input(self) -> None:
+        if self._input is not None:
+            self._input.close()
+
+    def _kill_all(self) -> None:
+        self._signal_group(signal.SIGKILL)
+        self._groups.kill()
+
+    def _signal_group(self, *numbers: signal.Signals) -> None:
         # The program led its own session from the start, and is not reaped yet: the group is ours, and its number is not reused.
-        if self._program.returncode is None and self._program.pid in own_children():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._program.pid, number)
+        program = self._program
+        if program is not None and program.returncode is None and program.pid in own_children():
+            for number in numbers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(program.pid, number)
+
+    async def _run_hook(self, which: str, more: dict[str, str]) -> None:
+        hooks = self.spec.hooks
+        argv: tuple[str, ...] = getattr(hooks, which)
+        if not argv:
+            return
+        try:
+            await self._hooks.run(argv, cwd=self.spec.cwd, environment={**environment(self.begin), **more}, limit=hooks.timeout)
+        except HookFailed as failure:
+            self.output.write("err", f"[suptree] {which} hook: {failure}".encode())

@@ -22,6 +22,10 @@ class RawOutput:
         self._redactor = redactor
         self._position = position
 
+    def reads(self, descriptor: int) -> bool:
+        """Whether a descriptor leads to this file."""
+        return os.path.sameopenfile(self._file.fileno(), descriptor)
+
     def look(self) -> None:
         """Overwrite every secret that has come since the last look."""
         if self._redactor.longest == 0:

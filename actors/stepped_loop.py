@@ -3,9 +3,10 @@
 import asyncio
 import selectors
 import sys
+import time
 
-# How often one step may ask the kernel for more before the actor looks at its messages again: a flood must not starve them.
-_ROUNDS_PER_STEP = 200
+# How many seconds one step may take before the actor looks at its messages again: a flood of events must not starve them.
+_STEP_LIMIT = 0.005
 
 
 class _NeverWaitingSelector(selectors.EpollSelector):
@@ -13,15 +14,14 @@ class _NeverWaitingSelector(selectors.EpollSelector):
 
     loop: asyncio.AbstractEventLoop
     sleep_for: float | None = None
-    rounds: int = 0
+    deadline: float = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
-        self.rounds += 1
         if not ready and (timeout is None or timeout > 0):
             self.sleep_for = timeout
             self.loop.stop()
-        elif self.rounds >= _ROUNDS_PER_STEP:
+        elif time.monotonic() >= self.deadline:
             # Not idle: come back at once, after the actor's messages had their turn.
             self.loop.stop()
             self.loop.call_soon_threadsafe(lambda: None)
@@ -48,8 +48,8 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         return self._never_waiting.fileno()
 
     def step(self) -> float | None:
-        """Run until idle; return the seconds until the next timer, or None when there is none."""
-        self._never_waiting.rounds = 0
+        """Run until idle, or for a few milliseconds; return the seconds until the next timer, or None when there is none."""
+        self._never_waiting.deadline = time.monotonic() + _STEP_LIMIT
         self._never_waiting.sleep_for = None
         self.run_forever()
         return self._never_waiting.sleep_for

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection
 
 from .linux import own_children
 
+_UNKILLABLE_AFTER = 5.0
+
 
 async def pidfd_readable(pidfd: int) -> None:
     """Return when the process behind the descriptor has ended."""
@@ -54,18 +56,29 @@ def _unnoted(_pid: int) -> None:
     pass
 
 
-async def sweep(keep: Callable[[], Collection[int]], note: Callable[[int], None] = _unnoted) -> list[int]:
+async def sweep(
+    keep: Callable[[], Collection[int]], stuck: Callable[[list[int]], None] | None = None, note: Callable[[int], None] = _unnoted
+) -> list[int]:
     """Kill every child but the kept ones, and theirs as they come up, until none is left; return the pids that were ended.
 
+    `stuck` is told the pids that have not died some seconds after their SIGKILL, which only the kernel can put off; the sweep waits on.
     `note` is called with each pid before it is ended, while it can still be looked at.
     """
     swept: list[int] = []
     while orphans := [pid for pid in own_children() if pid not in keep()]:
         for pid in orphans:
             note(pid)
+        timer = asyncio.get_running_loop().call_later(_UNKILLABLE_AFTER, _say_stuck, orphans, stuck)
         await asyncio.gather(*map(end_child, orphans))
+        timer.cancel()
         swept += orphans
     return swept
+
+
+def _say_stuck(pids: list[int], stuck: Callable[[list[int]], None] | None) -> None:
+    there = set(own_children())
+    if stuck is not None:
+        stuck([pid for pid in pids if pid in there])
 
 
 def reap_zombies(keep: Collection[int]) -> None:

@@ -49,6 +49,10 @@ def _suspect(event: Event) -> str:
     return f"{_life(event)} " + (f"is suspect: silent for {event['age']:.1f} s" if event["suspect"] else "is heard again")
 
 
+def _unkillable(event: Event) -> str:
+    return f"{_life(event)} is unkillable: {', '.join(map(str, event['pids']))} got SIGKILL and did not die"
+
+
 def _status(event: Event) -> str:
     return f"{_life(event)} says: {event['status']}"
 
@@ -66,6 +70,7 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     "ignored": _ignored,
     "decided": _decided,
     "suspect": _suspect,
+    "unkillable": _unkillable,
     "status": _status,
     "removed": _removed,
 }

@@ -21,15 +21,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from suptree.actors.errors import NoSuchAgent, RequestTimeout, SuptreeError
+from suptree.actors.errors import InputRefused, NoSuchAgent, RequestTimeout, SuptreeError
 from suptree.actors.exits import ExitClass
 from suptree.actors.output_log import log_path
 from suptree.actors.picture import Row
+from suptree.actors.program_input import INPUT_LIMIT
 from suptree.supervisors.tree_spec import ROOT
 from suptree.supervisors.wire import decode_child
 
 from .explanation import deaths_of, explanation
-from .log_files import follow_log, tail
+from .log_files import follow_log, tail, tail_of
 from .status import agent_status, tree_status
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Api:
             Route("/agents/{id}/logs", self.logs),
             Route("/agents/{id}/forecast", self.forecast),
             Route("/agents/{id}/explanation", self.explanation),
+            Route("/agents/{id}/tell", self.tell, methods=["POST"]),
             Route("/agents/{id}/{operation}", self.operate, methods=["POST"]),
             Route("/shutdown", self.shut_down, methods=["POST"]),
         ]
@@ -115,6 +117,22 @@ class Api:
         arguments = json.loads(await request.body() or b"{}")
         return await self._ask(operation, row["id"], arguments)
 
+    async def tell(self, request: Request) -> Response:
+        """Tell an agent something: a line for the stdin of its program, or a message for its `handle`; answered when it has been taken."""
+        row = self._row(request)
+        match await request.json():
+            case {"text": str(text)}:
+                pass
+            case _:
+                raise HTTPException(400, 'what is told is a text: {"text": "…"}')
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            raise HTTPException(400, "only text that UTF-8 can encode can be told") from None
+        if size >= INPUT_LIMIT:
+            raise InputRefused(f"{row['id']!r} was not told: what is told must be shorter than {INPUT_LIMIT} bytes, not {size}")
+        return await self._ask("tell", row["id"], {"text": text})
+
     async def forecast(self, request: Request) -> Response:
         """What each supervisor would do if this child ended with `class` and `reason`: innermost first, as far up as the end goes."""
         row: Row | None = self._row(request)
@@ -141,10 +159,14 @@ class Api:
         return JSONResponse(explanation(paths.name, row, rows.get(row["supervisor"]), deaths, datetime.now(UTC)))
 
     async def logs(self, request: Request) -> Response:
-        """The last `lines` lines of an agent's output; with `follow` what comes after them too."""
+        """The last `lines` lines of an agent's output; with `follow` also what comes, with `previous` of the incarnation before."""
         row = self._row(request)
         path = log_path(str(self._launcher.paths.state), row["id"])
         lines = int(request.query_params.get("lines", "100"))
+        if request.query_params.get("previous", "false") == "true":
+            if row["incarnation"] < 2:
+                raise SuptreeError(f"{row['id']!r} has had no incarnation before this one")
+            return JSONResponse(await asyncio.to_thread(tail_of, path, lines, row["incarnation"] - 1))
         if request.query_params.get("follow", "false") != "true":
             return JSONResponse(await asyncio.to_thread(tail, path, lines))
 

@@ -9,7 +9,16 @@ from typing import Any, Self
 import httpx
 
 from suptree.actors import errors
-from suptree.actors.errors import AlreadyPresent, AlreadyRunning, NoSuchAgent, NotRunning, RequestTimeout, StartFailed, SuptreeError
+from suptree.actors.errors import (
+    AlreadyPresent,
+    AlreadyRunning,
+    InputRefused,
+    NoSuchAgent,
+    NotRunning,
+    RequestTimeout,
+    StartFailed,
+    SuptreeError,
+)
 from suptree.supervisors.agent_config import fault_of_id
 from suptree.supervisors.child_spec import ChildSpec
 from suptree.supervisors.tree_spec import ROOT
@@ -75,6 +84,16 @@ class Client:
         """Stop an agent if it runs, and start it. Raises StartFailed."""
         return _done(await self.request("restart", agent_id), agent_id)
 
+    async def tell(self, agent_id: str, text: str) -> None:
+        """Write a line to the piped stdin of an agent, or hand it to the `handle` of a native one. Raises InputRefused if it takes none."""
+        try:
+            answer = await self.request("tell", agent_id, {"text": text})
+        except (UnicodeEncodeError, TypeError):
+            raise InputRefused(f"{agent_id!r} was not told: only text that UTF-8 can encode can be told") from None
+        if answer["answer"] == "refused":
+            raise InputRefused(f"{agent_id!r} was not told: {answer['value']}")
+        _done(answer, agent_id)
+
     async def forecast(self, agent_id: str, exit_class: str = "crash", reason: str | None = None) -> list[dict[str, Any]]:
         """What each supervisor would do if this child ended so: a step a supervisor, innermost first, as far up as the end goes.
 
@@ -112,9 +131,10 @@ class Client:
         """Every event with a number above `after`, then each new one as it comes; ends when the launcher does."""
         return self._stream(f"/events?after={after}")
 
-    async def log_lines(self, agent_id: str, lines: int = 100) -> list[str]:
-        """The last lines of an agent's output."""
-        return list(await self._call("GET", _path(agent_id, f"logs?lines={lines}")))
+    async def log_lines(self, agent_id: str, lines: int = 100, *, previous: bool = False) -> list[str]:
+        """The last lines of an agent's output; with `previous` those of the incarnation before the present, or last, one."""
+        query = httpx.QueryParams({"lines": lines, "previous": previous})
+        return list(await self._call("GET", _path(agent_id, f"logs?{query}")))
 
     async def follow_log(self, agent_id: str, lines: int = 100) -> AsyncGenerator[str, None]:
         """The last lines of an agent's output, then each new one."""

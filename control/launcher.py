@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 from thespian.actors import ActorSystem
 
+from suptree.actors.cgroup import Groups, make_run_groups
 from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
 from suptree.actors.linux import become_subreaper, children_of, own_children
 from suptree.actors.messages import Begin, Context, Services
@@ -78,6 +79,7 @@ class Launcher:
         self.stop_asked = False
         self._pid = os.getpid()
         self.link: Link
+        self.groups = Groups()
         self.pids: dict[str, int] = {}
 
     def run(self) -> int:
@@ -93,6 +95,8 @@ class Launcher:
         with self._lock():
             try:
                 leftovers.remove(self.paths)
+                # The last run's top supervisor, if it was dying, has removed the sockets' folder.
+                self.paths.make()
                 leftovers.write_run(self.paths, self.orders.run_id)
                 listener = listen(self.paths.runtime)
                 system = self._start_system()
@@ -111,6 +115,7 @@ class Launcher:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _clean_up(self) -> None:
+        self.groups.remove()
         shutil.rmtree(self.paths.runtime, ignore_errors=True)
         if self.orders.ephemeral:
             self.paths.remove()
@@ -150,7 +155,8 @@ class Launcher:
         except SuptreeError:
             system.shutdown()
             raise
-        context = Context(tree.name, self.orders.run_id, str(paths.state), str(paths.runtime), tuple(self.orders.sys_path))
+        self.groups = make_run_groups(self.orders.run_id)
+        context = Context(tree.name, self.orders.run_id, str(paths.state), str(paths.runtime), tuple(self.orders.sys_path), self.groups)
         system.tell(top, Begin(TOP, 1, 0, tree, context, Services()))
         return system
 

@@ -9,12 +9,15 @@ import time
 import psutil
 import structlog
 
+from suptree.actors.cgroup import run_groups
+
 from .paths import TreePaths
 
 log = structlog.get_logger()
 
 RUN_VARIABLE = "SUPTREE_RUN_ID"
 _WAIT = 5.0
+_PAUSE = 0.01
 
 
 def write_run(paths: TreePaths, run_id: str) -> None:
@@ -54,6 +57,13 @@ def remove(paths: TreePaths) -> list[int]:
     if last is None:
         return []
     ended = end(str(last["run_id"]))
+    groups = run_groups(str(last["run_id"]))
+    deadline = time.monotonic() + _WAIT
+    # Whoever cleared its environment is still in its group; a group can be removed when what was killed in it is gone.
+    while groups.exist and time.monotonic() < deadline:
+        groups.kill()
+        groups.remove()
+        time.sleep(_PAUSE)
     if ended:
         log.warning("leftovers_ended", run_id=last["run_id"], pids=ended)
     return ended

@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import re
+import sys
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +14,7 @@ from typing import BinaryIO
 from suptree.actors.output_log import rotated_path
 
 _BLOCK = 1024 * 1024
+_ENTRY = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z #(\d+) (?:out|err) ")
 _IN_MODIFY, _IN_CREATE, _IN_MOVED_FROM = 0x2, 0x100, 0x40
 _EVENT_BUFFER = 64 * 1024
 
@@ -22,6 +26,20 @@ def tail(path: Path, lines: int) -> list[str]:
     with contextlib.closing(_Reader(path, lines)) as reader:
         found = [*reader.lines(), *([_text(reader.rest)] if reader.rest else [])]
     return found[-lines:] if lines > 0 else []
+
+
+def tail_of(path: Path, lines: int, incarnation: int) -> list[str]:
+    """The last lines that one incarnation wrote, of those that are still kept."""
+    found: deque[str] = deque(maxlen=max(lines, 0))
+    writer = None
+    with contextlib.closing(_Reader(path, sys.maxsize)) as reader:
+        for line in reader.lines():
+            if entry := _ENTRY.match(line):
+                writer = int(entry[1])
+            # What C code wrote has nothing before it, and is of whoever wrote last.
+            if writer == incarnation:
+                found.append(line)
+    return list(found)
 
 
 async def follow_log(path: Path, lines: int) -> AsyncIterator[str]:

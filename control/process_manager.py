@@ -112,6 +112,20 @@ class ProcessManager:
             return False
         return True
 
+    async def tell(self, agent_id: str, line: str) -> bool:
+        """Write a line to the stdin of an agent that has one (`stdin`: `"pipe"` or `"pty"`), or hand it to the `handle` of a native agent.
+
+        False, with a warning logged, when it does not run, has no stdin, or does not read and 1 MiB waits for it already.
+        """
+        try:
+            async with self._alone():
+                mirror = await self._connected()
+            await mirror.client.tell(agent_id, line)
+        except SuptreeError as refusal:
+            _warn("agent_not_told", agent_id, refusal)
+            return False
+        return True
+
     async def shutdown_all(self) -> None:
         """Stop every agent in reverse order, end the tree, and return when nothing of it is left. The manager can be used again."""
         await self.stop_monitor()

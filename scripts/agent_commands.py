@@ -1,4 +1,4 @@
-"""Commands about one agent (or one supervisor with all below): start, stop, restart, kill, logs."""
+"""Commands about one agent (or one supervisor with all below): start, stop, restart, kill, tell, logs."""
 
 import asyncio
 import contextlib
@@ -65,17 +65,32 @@ def kill(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("agent_id", metavar="ID")
+@click.argument("line")
+@tree_option
+def tell(agent_id: str, line: str, tree_name: str | None) -> None:
+    """Write a line to its stdin, where that is a pipe or a terminal; a native agent's handle() gets it."""
+    with_client(tree_name, lambda client: client.tell(agent_id, line))
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
 @tree_option
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written next.")
 @click.option("--lines", "-n", type=click.IntRange(min=0), default=100, show_default=True, help="How many lines to begin with.")
-def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool) -> None:
+@click.option("--previous", "-p", is_flag=True, help="Of the incarnation before the present, or last, one.")
+def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool, previous: bool) -> None:
     """What an agent printed: time, incarnation, stream, text."""
+    if follow and previous:
+        raise click.UsageError("the previous incarnation writes no more: give one of --follow and --previous")
     paths = find_tree(tree_name)
 
     async def talk() -> None:
         async with Client(paths.control_socket) as client:
             await client.agent(agent_id)
-            if follow:
+            if previous:
+                for text in await client.log_lines(agent_id, lines, previous=True):
+                    click.echo(text)
+            elif follow:
                 async with contextlib.aclosing(client.follow_log(agent_id, lines)) as stream:
                     async for text in stream:
                         click.echo(text)

@@ -2,7 +2,7 @@
 
 import click
 
-from . import agent_commands, demo, explain, tree_commands, view_commands
+from . import agent_commands, demo, doctor, explain, tree_commands, view_commands
 from .errors import Group
 
 
@@ -25,10 +25,12 @@ for command in (
     view_commands.tree,
     view_commands.events,
     explain.explain,
+    doctor.doctor,
     agent_commands.start,
     agent_commands.stop,
     agent_commands.restart,
     agent_commands.kill,
+    agent_commands.tell,
     agent_commands.logs,
 ):
     main.add_command(command)

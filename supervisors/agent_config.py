@@ -10,12 +10,13 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import to_json
 
-from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, LimitSpec, Ready, StopSpec
+from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, HookSpec, LimitSpec, Ready, Stdin, StopSpec
 from suptree.actors.errors import ConfigError, SpecError
+from suptree.actors.exits import ExitClass
 from suptree.actors.state import AgentType
 
 from .child_spec import Backoff, ChildSpec, RestartType
-from .config_problems import Problem, Rule, Table, kind_of, wrong_kind
+from .config_problems import Problem, Rule, Table, kind_of, not_one_of, wrong_kind
 from .supervisor_config import Seconds, SecondsOrNone
 from .tree_spec import ROOT
 
@@ -26,6 +27,10 @@ SECONDS_BEYOND_THE_LADDER = 2.0
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SIZE = re.compile(r"(\d{1,15})([KMGT]?)")
+_CLASSES_OF_EXITS = tuple(
+    exit_class.value for exit_class in (ExitClass.NORMAL, ExitClass.PERMANENT, ExitClass.QUOTA, ExitClass.CRASH, ExitClass.FAILED)
+)
+"""What a program can mean by an exit status."""
 _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -79,8 +84,26 @@ def _variable(name: str) -> str:
     return name
 
 
+def _exit_codes(value: object) -> object:
+    # A program may give numbers, which TOML keys cannot be.
+    return {str(key) if isinstance(key, int) else key: each for key, each in value.items()} if isinstance(value, Mapping) else value
+
+
+def _exit_code(code: str) -> str:
+    if not code.isascii() or not code.isdecimal() or not 0 <= int(code) <= 255:
+        raise ValueError("an exit status is a whole number from 0 to 255")
+    return str(int(code))
+
+
+def _class_of_exit(value: object) -> object:
+    if value not in _CLASSES_OF_EXITS:
+        raise ValueError(not_one_of(value, _CLASSES_OF_EXITS))
+    return ExitClass(str(value))
+
+
 Bytes = Annotated[int, BeforeValidator(_size)]
 Text = Annotated[str, AfterValidator(_plain)]
+Argv = Annotated[tuple[Text, ...], Field(strict=False)]
 PathText = Annotated[Text, BeforeValidator(_text_of_path)]
 
 
@@ -123,6 +146,19 @@ class LimitsTable(Table):
     memory_max: Bytes | None = None
     max_runtime: Seconds | None = None
     max_output: Bytes | None = None
+
+
+class HooksTable(Table):
+    """`hooks`: each an argv list; `timeout` in seconds."""
+
+    pre_stop: Argv = ()
+    post_exit: Argv = ()
+    timeout: Seconds = HookSpec().timeout
+
+    @property
+    def seconds(self) -> float:
+        """How long its hooks may take in all."""
+        return self.timeout * (bool(self.pre_stop) + bool(self.post_exit))
 
 
 class BackoffTable(Table):
@@ -171,11 +207,18 @@ class AgentTable(Table):
     hold: bool = False
     park: bool = False
     quota_group: Annotated[Text, Field(min_length=1)] | None = None
+    stdin: Annotated[Stdin, Field(strict=False)] = Stdin.NULL
     ready: Annotated[Ready, Field(strict=False)] = Ready.STARTED
     watchdog: bool | None = None
     heartbeat: HeartbeatTable = HeartbeatTable()
     stop: StopTable = StopTable()
     limits: LimitsTable = LimitsTable()
+    hooks: HooksTable = HooksTable()
+    exit_codes: Annotated[
+        dict[Annotated[str, AfterValidator(_exit_code)], Annotated[ExitClass, BeforeValidator(_class_of_exit)]],
+        BeforeValidator(_exit_codes),
+    ] = {}  # noqa: RUF012 (pydantic copies defaults)
+    min_uptime: SecondsOrNone = 1.0
     config: dict[str, Any] = {}  # noqa: RUF012 (pydantic copies defaults)
 
     default_restart: ClassVar = RestartType.PERMANENT
@@ -196,6 +239,13 @@ class AgentTable(Table):
             ("watchdog", "type"),
             lambda table: _is_native(table) and table.given("watchdog"),
             "a native_llm is always watched; there is no program that could ping",
+        ),
+        Rule(
+            ("hooks", "type"), lambda table: _is_native(table) and table.given("hooks"), "a native_llm has no hooks, but its own shutdown()"
+        ),
+        Rule(("exit_codes", "type"), lambda table: _is_native(table) and table.given("exit_codes"), "a native_llm has no exit status"),
+        Rule(
+            ("stdin", "type"), lambda table: _is_native(table) and table.given("stdin"), "a native_llm has no stdin, but its own handle()"
         ),
         Rule(("factory", "type"), lambda table: _is_program(table) and table.given("factory"), "a process_wrapper has no factory"),
         Rule(
@@ -296,17 +346,21 @@ class AgentTable(Table):
             args=self.args,
             cwd=self.cwd or str(base_dir),
             env=self.env,
+            stdin=self.stdin,
             ready=self.ready,
             watchdog=pings_if_watched if self.watchdog is None else self.watchdog,
             heartbeat=self.heartbeat.spec(),
             stop=stop,
             limits=LimitSpec(memory_max=self.limits.memory_max, max_runtime=self.limits.max_runtime, max_output=self.limits.max_output),
+            hooks=HookSpec(pre_stop=self.hooks.pre_stop, post_exit=self.hooks.post_exit, timeout=self.hooks.timeout),
+            exit_codes={int(code): exit_class for code, exit_class in self.exit_codes.items()},
+            min_uptime=self.min_uptime,
             config=self.config,
         )
         return ChildSpec(
             id=agent_id,
             restart=self.restart_type,
-            shutdown=stop.cancel + stop.sigint + stop.sigterm + SECONDS_BEYOND_THE_LADDER,
+            shutdown=stop.cancel + stop.sigint + stop.sigterm + self.hooks.seconds + SECONDS_BEYOND_THE_LADDER,
             significant=self.significant,
             start=agent,
             backoff=None if self.backoff is None else self.backoff.spec(),

@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isclass
 from typing import Any, ClassVar, NamedTuple, Self, get_args
@@ -157,7 +157,7 @@ def _what(model: type[Table], details: ErrorDetails) -> str:
         key, table = str(details["loc"][-1]), _table_at(model, details["loc"][:-1])
         what = table.hints.get(key) or unknown_key(key, table.model_fields)
     elif kind == "enum":
-        what = _not_one_of(value, re.findall(r"'([^']*)'", context["expected"]))
+        what = not_one_of(value, re.findall(r"'([^']*)'", context["expected"]))
     elif kind == "float_type" and kind_of(value) == "a whole number":
         what = "is too large"
     elif kind in WANTED_KIND:
@@ -172,7 +172,8 @@ def _what(model: type[Table], details: ErrorDetails) -> str:
     return what
 
 
-def _not_one_of(value: object, allowed: list[str]) -> str:
+def not_one_of(value: object, allowed: Sequence[str]) -> str:
+    """What to say of a value that is none of the allowed ones."""
     choices = ", ".join(f'"{choice}"' for choice in allowed)
     if not isinstance(value, str):
         return f"must be one of {choices}, not {kind_of(value)}"

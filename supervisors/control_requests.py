@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from suptree.actors.exits import Exit, ExitClass
-from suptree.actors.messages import Answered, Request
+from suptree.actors.messages import Answered, Request, Tell
 
 from . import commands as c
 from . import events as e
@@ -136,6 +136,27 @@ class Requests:
             self.answer(c.Reply(request.request, c.Answer.REFUSED, str(refusal)))
         else:
             self.answer(c.Reply(request.request, c.Answer.OK, _as_json(told)))
+
+    def _tell(self, request: Request) -> None:
+        child = self._supervisor.children.get(request.target)
+        if child is None:
+            self.told(request.request, "it is not running")
+        elif child.kind != "agent":
+            self.told(request.request, f"it is a {child.kind}, not an agent")
+        elif child.stopping:
+            self.told(request.request, "it is being stopped")
+        else:
+            child.channel.tell(Tell(child.id, child.incarnation, request.request, request.arguments["text"]))
+
+    def told(self, request: str, refusal: str | None) -> None:
+        """Answer whoever wanted an agent to be told something."""
+        if request in self._asked:
+            self.answer(c.Reply(request, c.Answer.OK if refusal is None else c.Answer.REFUSED, refusal))
+
+    def child_is_gone(self, child_id: str) -> None:
+        """Nothing that it was still to be told will be answered."""
+        for request in [asked.request for asked in self._asked.values() if (asked.operation, asked.target) == ("tell", child_id)]:
+            self.told(request, "it ended meanwhile")
 
     def _shutdown(self, request: Request) -> None:
         self.answer(c.Reply(request.request, c.Answer.OK))

@@ -6,7 +6,8 @@ import os
 import random
 import signal
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ import structlog
 from thespian.actors import ActorAddress
 
 from suptree.actors.agent_spec import AgentSpec
+from suptree.actors.cgroup import Groups
 from suptree.actors.channel import Outbox
 from suptree.actors.evidence import SweptLog
 from suptree.actors.exits import Exit, ExitClass
@@ -23,6 +25,7 @@ from suptree.actors.loop_actor import LoopActor
 from suptree.actors.messages import (
     Begin,
     Ended,
+    Exceeded,
     Flush,
     Flushed,
     Notified,
@@ -33,6 +36,8 @@ from suptree.actors.messages import (
     Started,
     Stop,
     Suspect,
+    Told,
+    Unkillable,
     Unwatch,
     Watch,
 )
@@ -67,17 +72,24 @@ class SupervisorActor(LoopActor):
         Flushed: "on_flushed",
         Started: "on_started",
         Ended: "on_ended",
+        Exceeded: "on_exceeded",
+        Unkillable: "on_unkillable",
         Silent: "on_silent",
         Suspect: "on_suspect",
+        Told: "on_told",
         Notified: "on_notified",
         QuotaHit: "on_quota_hit",
         Request: "on_request",
     }
 
+    groups = Groups()
+
     # Messages
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
-        self.begin, self.supervisor, self.services = begin, self.open(sender), Services()
+        self.groups = begin.context.groups.below(begin.id, begin.incarnation)
+        self.begin = replace(begin, context=replace(begin.context, groups=self.groups))
+        self.supervisor, self.services = self.open(sender), Services()
         self.registry: Outbox | None = None
         self.heartbeat: Outbox | None = None
         set_name(f"st:{begin.id}")
@@ -120,6 +132,19 @@ class SupervisorActor(LoopActor):
             child.last_word = ended
             self._kill(child)
 
+    def on_exceeded(self, exceeded: Exceeded, _sender: ActorAddress) -> None:
+        child = self._living(exceeded)
+        if child is not None and child.cause is None and not child.stopping:
+            self.condemn(child, Exit(ExitClass.BUDGET, exceeded.what))
+
+    def on_unkillable(self, unkillable: Unkillable, _sender: ActorAddress) -> None:
+        if child := self._living(unkillable):
+            self._stuck(child, list(unkillable.pids))
+
+    def _stuck(self, child: LivingChild, pids: list[int]) -> None:
+        # Fenced: as long as they live it is not over, and no new incarnation begins.
+        self.reporter.tell(f"{child.kind}_unkillable", child.id, child.incarnation, pids=pids)
+
     def on_silent(self, silent: Silent, _sender: ActorAddress) -> None:
         child = self._living(silent)
         # One that is being stopped is given the time that its stop may take, and no less for being silent.
@@ -146,6 +171,9 @@ class SupervisorActor(LoopActor):
             self._watch(child)
         if notified.trigger:
             self.condemn(child, Exit(ExitClass.HUNG, "it said WATCHDOG=trigger"))
+
+    def on_told(self, told: Told, _sender: ActorAddress) -> None:
+        self.requests.told(told.request, told.refusal)
 
     def on_quota_hit(self, hit: QuotaHit, _sender: ActorAddress) -> None:
         self.tell_core(e.QuotaGroupParked(hit.quota_group, hit.retry_after))
@@ -310,6 +338,7 @@ class SupervisorActor(LoopActor):
     def _child_gone(self, child: LivingChild) -> None:
         self.loop.remove_reader(child.pidfd)
         self._forget_deadline(child)
+        self.requests.child_is_gone(child.id)
         self.child_is_gone(child)
         if child.kind == "agent":
             self._send_to_heartbeat(Unwatch(child.id, child.incarnation))
@@ -319,8 +348,15 @@ class SupervisorActor(LoopActor):
         os.close(child.pidfd)
         self.forget_sender(child.pid)
         code = child.process.exitcode
-        swept = SweptLog(child.redactor)
-        await sweep(lambda: {living.pid for living in self.children.values() if living is not child}, swept.note)
+        swept, kept = SweptLog(child.redactor), {living.pid for living in self.children.values() if living is not child}
+        swept.note_all(kept)
+        # When its actor was killed, nobody else does this; when not, there is nothing of it left.
+        groups = self.groups.below(child.id, child.incarnation)
+        groups.kill()
+        await sweep(
+            lambda: {living.pid for living in self.children.values() if living is not child}, partial(self._stuck, child), swept.note
+        )
+        groups.remove()
         how = self._how_it_ended(child, code)
         del self.children[child.id]
         ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
@@ -329,7 +365,12 @@ class SupervisorActor(LoopActor):
             f"{child.kind}_{'ignored' if ignored else 'exited'}",
             child.id,
             child.incarnation,
-            exit={"class": how.exit_class.value, "reason": how.reason, "last_error": how.last_error},
+            exit={
+                "class": how.exit_class.value,
+                "reason": how.reason,
+                "last_error": how.last_error,
+                "during_start": how.during_start,
+            },
             swept=[process.pid for process in evidence.swept],
             **({} if how.is_normal else {"evidence": asdict(evidence)}),
         )
@@ -339,6 +380,10 @@ class SupervisorActor(LoopActor):
             self.tell_core(e.ChildIgnored(child.id, child.incarnation))
         else:
             self.tell_core(e.ChildStartFailed(child.id, child.incarnation, how))
+
+    def clean_up(self) -> None:
+        """Nothing below us lives: remove the control groups below ours."""
+        self.groups.remove()
 
     def _how_it_ended(self, child: LivingChild, code: int | None) -> Exit:
         if child.cause is not None:

@@ -1,6 +1,7 @@
 """The top supervisor: owns the services of the tree, and the root supervisor of the tree file."""
 
 import os
+import shutil
 from dataclasses import replace
 from typing import ClassVar
 
@@ -39,6 +40,11 @@ class TopSupervisor(SupervisorActor):
     def announce(self) -> None:
         """The tree is up; the launcher, which is no actor, hears it from the registry."""
         self.reporter.tell("tree_ready")
+
+    def clean_up(self) -> None:
+        """The launcher is dead, and nothing below us lives: leave no socket behind either."""
+        super().clean_up()
+        shutil.rmtree(self.begin.context.runtime_dir, ignore_errors=True)
 
     def say_goodbye(self, _how: Exit) -> None:
         """Nobody above listens: the launcher sees our end through a pidfd."""

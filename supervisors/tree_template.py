@@ -68,6 +68,14 @@ limits = { memory_max = "512M" }
 # ready = "notify"                # running when it says READY=1
 # heartbeat = { dead_after = 30 } # restarted when it has not said WATCHDOG=1 for 30 seconds
 
+# One that reads its stdin gets a pipe, or with "pty" a terminal, for stdin and output alike; `suptree tell ID LINE` writes there:
+#
+# [agents.shell]
+# type = "process_wrapper"
+# command = "cat"
+# stdin = "pipe"
+# stop = { cancel = 2 }           # seconds after its stdin was closed, before SIGINT
+
 # A native_llm is a Python object that runs in a process of its own:
 #
 # [agents.planner]

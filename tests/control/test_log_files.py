@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import threading
 from pathlib import Path
@@ -9,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from suptree.actors import output_log
-from suptree.actors.output_log import OutputLog
+from suptree.actors.output_log import OutputLog, rotated_path
 from suptree.control.client import Client
-from suptree.control.log_files import follow_log, tail
+from suptree.control.log_files import follow_log, tail, tail_of
 from suptree.testing import LiveTree
 
 ODD = ["form\x0cfeed", "next\x85line", "line\u2028separator", "carriage\rreturn", ""]
@@ -54,6 +55,30 @@ def test_the_last_lines_are_counted_from_the_end(log: OutputLog, tmp_path: Path)
     write(log, *range(5))
     expected = [[], ["4"], ["3", "4"], ["0", "1", "2", "3", "4"], ["0", "1", "2", "3", "4"], []]
     assert expected == [[said(entry) for entry in tail(tmp_path / "a.log", lines)] for lines in (0, 1, 2, 5, 6, -1)]
+
+
+def test_the_lines_of_one_incarnation_are_found_in_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.log"
+    monkeypatch.setattr(output_log, "_ROTATE_AT", 150)
+    for incarnation in (1, 2, 3):
+        log = OutputLog(path, incarnation)
+        write(log, f"#1 out {incarnation}", "last")
+        log.close()
+    assert rotated_path(path).exists()
+    found = [[said(entry) for entry in tail_of(path, 10, incarnation)] for incarnation in (1, 2, 3, 4)]
+    assert [["#1 out 1", "last"], ["#1 out 2", "last"], ["#1 out 3", "last"], []] == found
+    assert [["last"], []] == [[said(entry) for entry in tail_of(path, lines, 2)] for lines in (1, 0)]
+
+
+def test_what_c_code_wrote_is_of_the_incarnation_that_wrote_last(tmp_path: Path) -> None:
+    log = OutputLog(tmp_path / "a.log", 1)
+    write(log, "first")
+    log.redirect(log_descriptor := os.open(os.devnull, os.O_WRONLY))
+    os.write(log_descriptor, b"from C\n")
+    os.close(log_descriptor)
+    write(OutputLog(tmp_path / "a.log", 2), "second")
+    assert [2, 1] == [len(tail_of(tmp_path / "a.log", 10, incarnation)) for incarnation in (1, 2)]
+    assert "from C" == tail_of(tmp_path / "a.log", 1, 1)[0]
 
 
 def test_the_last_lines_of_a_long_file_are_found(log: OutputLog, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from suptree.actors import AgentType
-from suptree.actors.agent_spec import AgentSpec
+from suptree.actors.agent_spec import AgentSpec, HookSpec
 from suptree.actors.errors import ConfigError
-from suptree.supervisors.agent_config import agent_child_from_config
+from suptree.actors.exits import ExitClass
+from suptree.supervisors.agent_config import SECONDS_BEYOND_THE_LADDER, agent_child_from_config
 from suptree.supervisors.child_spec import ChildSpec, RestartType
 
 
@@ -123,3 +124,39 @@ def test_an_id_that_cannot_be_a_file_name_is_refused(agent_id: Any) -> None:
 
 def test_a_configuration_that_is_no_mapping_is_refused() -> None:
     assert [("config", "must be a mapping, not a list")] == problems("a", "process_wrapper", ["command", "sh"])
+
+
+def test_what_a_program_is_run_with_reaches_its_spec() -> None:
+    config = {
+        "command": "sh",
+        "hooks": {"pre_stop": ["drain", "--now"], "post_exit": ["tidy"], "timeout": 3},
+        "exit_codes": {3: "quota", "4": "normal"},
+        "min_uptime": 0,
+        "stop": {"cancel": 0, "sigint": 1, "sigterm": 2},
+    }
+    child = agent_child_from_config("a", "process_wrapper", config, "/")
+    spec = child.start
+
+    assert HookSpec(pre_stop=("drain", "--now"), post_exit=("tidy",), timeout=3) == spec.hooks
+    assert ({3: ExitClass.QUOTA, 4: ExitClass.NORMAL}, 0) == (spec.exit_codes, spec.min_uptime)
+    assert 1 + 2 + 2 * 3 + SECONDS_BEYOND_THE_LADDER == child.shutdown
+
+
+def test_faults_of_what_a_program_is_run_with_are_told_with_what_would_be_right() -> None:
+    config = {"command": "sh", "hooks": {"pre_stop": "drain", "prestop": []}, "exit_codes": {"256": "quota", "3": "hung"}, "min_uptime": -1}
+
+    expected = {
+        "hooks.pre_stop": "must be a list, not a string",
+        "hooks.prestop": 'unknown key; did you mean "pre_stop"?',
+        "exit_codes.256": "an exit status is a whole number from 0 to 255",
+        "exit_codes.3": 'must be one of "normal", "permanent", "quota", "crash", "failed", not "hung"',
+        "min_uptime": "must be 0 or more, not -1",
+    }
+    assert expected == dict(problems("a", "process_wrapper", config))
+
+
+def test_a_native_agent_has_neither_hooks_nor_exit_codes() -> None:
+    config = {"factory": "a.b:C", "hooks": {"pre_stop": ["x"]}, "exit_codes": {3: "quota"}}
+
+    expected = {"hooks": "a native_llm has no hooks, but its own shutdown()", "exit_codes": "a native_llm has no exit status"}
+    assert expected == dict(problems("a", "native_llm", config))

@@ -35,3 +35,15 @@ class Flood(Steady):
 class Raises(Steady):
     async def run(self) -> None:
         raise ValueError("no such model")
+
+
+class Listener(Steady):
+    """Hears what it is told, until that is `fail`."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    async def handle(self, message: str) -> None:
+        self.heard.append(message)
+        if message == "fail":
+            raise ValueError(f"after {self.heard}")

@@ -1,0 +1,199 @@
+"""Control groups: one for each run, and below it, as in the tree, one for each incarnation of a supervisor or program.
+
+Every feature is detected by itself. In a cgroup v2 hierarchy that we may write to, a group can be killed at once (`cgroup.kill`), however
+its processes fork or hide; where v2 has the memory controller, or the v1 memory hierarchy is writable, it also bounds memory and counts
+OOM kills. Where there is nothing of that, the sweep of the descendants does the work.
+"""
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+OFF_VARIABLE = "SUPTREE_CGROUPS"
+"""With the value `off` in the environment of a launcher its tree uses no control groups."""
+_RUN_PREFIX = "suptree-"
+_KILL_ROUNDS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """A group in the v2 hierarchy, and the same in the v1 memory hierarchy; None where there can be none."""
+
+    unified: str | None = None
+    memory_v1: str | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        """Those that there can be."""
+        return [Path(path) for path in (self.unified, self.memory_v1) if path is not None]
+
+    @property
+    def exist(self) -> bool:
+        """Whether any of them is there."""
+        return any(path.is_dir() for path in self.paths)
+
+    def below(self, child_id: str, incarnation: int) -> "Groups":
+        """Those of a child. They are made when there is a program to put into them."""
+        return Groups(*(path and f"{path}/{child_id}.{incarnation}" for path in (self.unified, self.memory_v1)))
+
+    def kill(self) -> None:
+        """SIGKILL whatever lives in them, at once."""
+        for path in self.paths:
+            if path.is_dir():
+                _kill(path)
+
+    def remove(self) -> None:
+        """Remove them when nothing lives in them any more; and, as the last one out, those above, as far as they are of our run."""
+        for path in self.paths:
+            _remove(path)
+            for above in path.parents:
+                if path.name.startswith(_RUN_PREFIX):
+                    break
+                with contextlib.suppress(OSError):
+                    above.rmdir()
+                if above.name.startswith(_RUN_PREFIX):
+                    break
+
+
+def own_groups() -> Groups:
+    """The groups that this process is in, as paths; None where that hierarchy is not mounted."""
+    places: dict[str, tuple[str, str]] = {}
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        fields, _, rest = line.partition(" - ")
+        root, mount = fields.split()[3:5]
+        kind, _device, options = rest.split()[:3]
+        if kind == "cgroup2":
+            places["unified"] = (mount, root)
+        elif kind == "cgroup" and "memory" in options.split(","):
+            places["memory_v1"] = (mount, root)
+    found: dict[str, str] = {}
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        number, controllers, path = line.split(":", 2)
+        name = "unified" if number == "0" else "memory_v1" if "memory" in controllers.split(",") else None
+        if name in places:
+            mount, root = places[name]
+            # In a container the mount shows only a part of the hierarchy.
+            found[name] = os.path.normpath(mount + "/" + (path.removeprefix(root) if root != "/" else path))
+    return Groups(**found)
+
+
+def make_run_groups(run_id: str) -> Groups:
+    """Make the groups of a run wherever we may; those below are made by the actors."""
+    if os.environ.get(OFF_VARIABLE) == "off":
+        return Groups()
+    wanted = run_groups(run_id)
+    return Groups(*(path if path and _may_make(Path(path)) else None for path in (wanted.unified, wanted.memory_v1)))
+
+
+def run_groups(run_id: str) -> Groups:
+    """Where the groups of a run are, if it has any."""
+    own = own_groups()
+    return Groups(*(path and f"{path}/{_RUN_PREFIX}{run_id}" for path in (own.unified, own.memory_v1)))
+
+
+def _may_make(group: Path) -> bool:
+    # Whoever moves a process must be able to write there, too.
+    return os.access(group.parent / "cgroup.procs", os.W_OK) and _make(group)
+
+
+class Cgroup:
+    """The groups of one incarnation of a program."""
+
+    def __init__(self, groups: Groups) -> None:
+        self._groups = groups
+        self._memory_v1: Path | None = None
+        self._unified: Path | None = None
+        self.limits_memory = False
+        """Whether the kernel enforces the memory limit that was asked for."""
+
+    def make(self, memory_max: int | None) -> None:
+        """Create the groups, with their limit in bytes; what the kernel does not let us have is left out."""
+        if self._groups.unified is not None and _make(Path(self._groups.unified)):
+            self._unified = Path(self._groups.unified)
+        if memory_max is None:
+            return
+        if self._unified is not None and _write(self._unified / "memory.max", memory_max):
+            self.limits_memory = True
+            _write(self._unified / "memory.oom.group", 1)
+            _write(self._unified / "memory.swap.max", 0)
+        elif self._groups.memory_v1 is not None and _make(Path(self._groups.memory_v1)):
+            # A v1 group is worth having for its limit and its count of OOM kills alone.
+            self._memory_v1 = Path(self._groups.memory_v1)
+            self.limits_memory = _write(self._memory_v1 / "memory.limit_in_bytes", memory_max)
+            _write(self._memory_v1 / "memory.memsw.limit_in_bytes", memory_max)
+
+    def join(self) -> None:
+        """Move this process into the groups; call it between fork and exec."""
+        for path in (self._unified, self._memory_v1):
+            if path is not None:
+                _write(path / "cgroup.procs", 0)
+
+    def oom_kills(self) -> int:
+        """How many of its processes the kernel has killed for want of memory."""
+        counts = [
+            _count(path / file, "oom_kill")
+            for path, file in ((self._unified, "memory.events"), (self._memory_v1, "memory.oom_control"))
+            if path is not None
+        ]
+        return sum(counts)
+
+
+def _make(group: Path) -> bool:
+    """Make a group and those above it that are of our run."""
+    try:
+        if not group.parent.is_dir() and not _make(group.parent):
+            return False
+        # Limits, where the kernel lets us: not below a group that is not the root and has processes of its own.
+        for controller in ("memory", "pids", "cpu"):
+            _write(group.parent / "cgroup.subtree_control", f"+{controller}")
+        group.mkdir(exist_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def _write(file: Path, value: int | str) -> bool:
+    try:
+        with file.open("wb", buffering=0) as opened:
+            opened.write(str(value).encode())
+    except OSError:
+        return False
+    return True
+
+
+def _count(file: Path, name: str) -> int:
+    try:
+        lines = file.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0)
+
+
+def _kill(group: Path) -> None:
+    if _write(group / "cgroup.kill", 1):
+        return
+    # Older than Linux 5.14, or v1: until nobody is left who could fork.
+    for _ in range(_KILL_ROUNDS):
+        pids = [pid for path in (group, *group.glob("**/")) for pid in _processes(path)]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not pids:
+            return
+
+
+def _processes(group: Path) -> list[int]:
+    try:
+        # 0 stands for a process that is in another pid namespace, and would mean ourselves to kill().
+        return [int(pid) for pid in (group / "cgroup.procs").read_text(encoding="ascii").split() if pid != "0"]
+    except OSError:
+        return []
+
+
+def _remove(group: Path) -> None:
+    """Remove a group and those below it, the innermost first; one in which something still dies stays."""
+    for path in sorted(group.glob("**/"), key=lambda path: len(path.parts), reverse=True):
+        with contextlib.suppress(OSError):
+            path.rmdir()

@@ -1,0 +1,42 @@
+"""Reading what a program prints, always, so that it never waits for us."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from .line_splitter import LineSplitter
+
+
+class Drain(asyncio.Protocol):
+    """Reads one output of a program, until everyone who could write there has closed it; then `ended` is done."""
+
+    def __init__(self, splitter: LineSplitter, count: Callable[[int], None]) -> None:
+        self._splitter = splitter
+        self._count = count
+        self._transport: asyncio.BaseTransport | None = None
+        self.ended = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def reading(cls, descriptor: int, splitter: LineSplitter, count: Callable[[int], None]) -> "Drain":
+        """A drain that reads from a pipe or terminal, and closes it in the end; `count` is told how many bytes come."""
+        source = os.fdopen(descriptor, "rb", buffering=0)
+        _transport, drain = await asyncio.get_running_loop().connect_read_pipe(lambda: cls(splitter, count), source)
+        return drain
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._count(len(data))
+        self._splitter.feed(data)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Read no more, and keep what came after the last newline."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+            self._splitter.close()
+            if self._transport is not None:
+                self._transport.close()

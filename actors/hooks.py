@@ -1,0 +1,71 @@
+"""Pre-stop and post-exit hooks: programs that run beside an agent's own life (Kubernetes: `preStop`; systemd: `ExecStopPost=`)."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Mapping
+
+from .linux import die_with_parent
+from .sweep import process_ended
+
+_OUTPUT_KEPT = 64 * 1024
+
+
+class HookFailed(Exception):
+    """A hook could not be run, failed, or took too long; the text says which."""
+
+
+class Hooks:
+    """Runs hooks, one at a time; `pids` are those that run now, and must not be swept."""
+
+    def __init__(self, join: Callable[[], None], write: Callable[[bytes], None]) -> None:
+        self._join = join
+        self._write = write
+        self.pids: set[int] = set()
+
+    async def run(self, argv: tuple[str, ...], *, cwd: str | None, environment: Mapping[str, str], limit: float) -> None:
+        """Run a program to its end, for at most `limit` seconds; its output goes to the agent's log. Raises HookFailed."""
+        owner = os.getpid()
+
+        def in_child() -> None:
+            die_with_parent(signal.SIGKILL)
+            if os.getppid() != owner:
+                os._exit(1)
+            self._join()
+
+        # A file, not a pipe: what the hook leaves behind could hold a pipe open.
+        with tempfile.TemporaryFile() as output:
+            try:
+                hook = await asyncio.create_subprocess_exec(
+                    *argv,
+                    cwd=cwd,
+                    env=environment,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    preexec_fn=in_child,
+                )
+            except OSError as error:
+                raise HookFailed(f"{argv[0]!r} cannot be run: {error.strerror}") from None
+            self.pids.add(hook.pid)
+            in_time = True
+            try:
+                async with asyncio.timeout(limit):
+                    await process_ended(hook.pid)
+            except TimeoutError:
+                in_time = False
+                # It leads its own session and is not reaped yet: its number is its own.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(hook.pid, signal.SIGKILL)
+            code = await hook.wait()
+            self.pids.discard(hook.pid)
+            output.seek(0)
+            for line in output.read(_OUTPUT_KEPT).splitlines():
+                self._write(line)
+        if not in_time:
+            raise HookFailed(f"{argv[0]!r} took longer than {limit:g} s")
+        if code != 0:
+            raise HookFailed(f"{argv[0]!r} ended with status {code}")

@@ -1,0 +1,50 @@
+"""The stop ladder: each rung only if the one before did not end the program in its time."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step down: what it does, and how many seconds the program gets then; None skips the rung, 0 goes on at once."""
+
+    name: str
+    act: Callable[[], Awaitable[None] | None]
+    seconds: float | None
+
+
+class StopLadder:
+    """Climbed down once; a further request takes the next rung at once."""
+
+    def __init__(self, ended: asyncio.Event) -> None:
+        self._ended = ended
+        self._hurry = asyncio.Event()
+
+    def skip(self) -> None:
+        """Wait no longer on the present rung."""
+        self._hurry.set()
+
+    async def climb_down(self, rungs: list[Rung]) -> None:
+        """Return when the program has ended, or after the last rung."""
+        for rung in rungs:
+            if rung.seconds is None:
+                continue
+            if self._ended.is_set():
+                return
+            self._hurry.clear()
+            acted = rung.act()
+            if acted is not None:
+                await acted
+            if rung.seconds > 0:
+                await self._wait(rung.seconds)
+
+    async def _wait(self, seconds: float) -> None:
+        """Until it has ended, the time is over, or somebody hurries."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._ended, self._hurry)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
