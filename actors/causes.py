@@ -55,12 +55,12 @@ BY_CLASS: dict[ExitClass, Cause] = {
     ),
     ExitClass.PERMANENT: Cause(
         "It cannot run as it is configured; another start would fail in the same way.",
-        "its command cannot be executed, or its exit status means so (64, 77, 78, 126, 127)",
+        "its command cannot be executed, or its exit status means so (64, 77, 78, 126, 127, or what its spec says)",
         "Mend the command, its arguments or its settings.",
     ),
     ExitClass.QUOTA: Cause(
         "It ran into a quota or a rate limit, and asks to be tried again later.",
-        "its exit status was 75 (EX_TEMPFAIL), or it said so itself",
+        "its exit status means so (75, or what its spec says), or it said so itself",
         "Wait for the quota, or raise it; with park = true such an exit waits and costs no restart.",
     ),
     ExitClass.EXTERNAL: Cause(

@@ -39,3 +39,13 @@ def test_the_end_of_a_file_is_looked_at_and_a_file_that_is_gone_is_none(tmp_path
     (tmp_path / "log").write_bytes(b"no newline abcdefgh")
     look_at_end(tmp_path / "log", REDACTOR)
     assert b"no newline ********" == (tmp_path / "log").read_bytes()
+
+
+def test_it_knows_its_file_from_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"")
+    raw = RawOutput(path, REDACTOR, 0)
+    with path.open("ab") as same:
+        path.replace(tmp_path / "log.1")
+        with path.open("ab") as following:
+            assert (True, False) == (raw.reads(same.fileno()), raw.reads(following.fileno()))

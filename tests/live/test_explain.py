@@ -341,6 +341,6 @@ max_restarts = 14
         async def explanation(client: Client) -> dict[str, Any]:
             return await client.explanation("a")
 
-        tree.wait_until(lambda s: (s["agents"][0]["detail"] or "").startswith("quarantine"), within=30)
+        tree.wait_until(lambda s: (s["agents"][0]["detail"] or "").startswith("quarantine"), within=75)
         assert list(range(15, 5, -1)) == [death["incarnation"] for death in tree.ask(explanation)["deaths"]]
         said(story(tree, "a"), "decided    quarantine", "now        quarantined", "to do      mend the cause, then: suptree start a")
