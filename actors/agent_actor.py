@@ -1,17 +1,22 @@
 """What the two kinds of agent actor share: beginning, pinging, ending with a last word."""
 
-from typing import ClassVar
+import os
+from dataclasses import replace
+from typing import Any, ClassVar
 
+import structlog
 from thespian.actors import ActorAddress
 
 from .agent_spec import AgentSpec, Ready
 from .errors import InputRefused
+from .evidence import Evidence, SweptLog, bounded_environment, last_lines, shortened, usage
 from .exits import Exit
 from .linux import set_name
 from .loop_actor import LoopActor
 from .messages import Begin, Ended, Started, Stop, Tell, Told, Unkillable
 from .notify import Pinger
 from .output_log import OutputLog, log_path
+from .redaction import Redactor
 from .sweep import sweep
 
 
@@ -21,11 +26,17 @@ class AgentActor(LoopActor):
     handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop", Tell: "on_tell"}
 
     spec: AgentSpec
+    owns_program: ClassVar[bool]
+    """Whether what it ran was a program, and not its own process."""
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor, self.spec = begin, self.open(sender), begin.spec
         set_name(f"st:{begin.id}")
+        self.redactor = Redactor(self.spec.env, os.environ)
+        self.swept = SweptLog(self.redactor)
+        structlog.configure(processors=[*structlog.get_config()["processors"], self._hide])
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
+        self.output.clean = self.redactor.line
         self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
         self.spawn(self.run())
 
@@ -65,7 +76,29 @@ class AgentActor(LoopActor):
     async def finish(self, how: Exit, *, ignored: bool = False) -> None:
         """End whatever is left below us, say how the agent ended, and exit."""
         self.ended = True
-        swept = await sweep(tuple, self.unkillable)
+        await sweep(tuple, self.unkillable, self.swept.note)
+        self.swept_all()
+        evidence = self._evidence()
+        for process in self.swept.swept:
+            self.output.write("err", f"[suptree] ended process {process.pid}, which it had left behind: {process.command}".encode())
         self.clean_up()
         self.output.close()
-        self.end(Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))
+        reason = shortened(self.redactor.text(how.reason))
+        how = replace(how, reason=reason, last_error=None if how.last_error is None else self.redactor.text(how.last_error))
+        self.end(Ended(self.begin.id, self.begin.incarnation, how, evidence, ignored))
+
+    def swept_all(self) -> None:
+        """A hook for a kind that has something to do when nothing is left below it."""
+
+    def _hide(self, _logger: Any, _method: str, line: Any) -> str:
+        """What it logs itself, rendered before this."""
+        return self.redactor.text(line)
+
+    def _evidence(self) -> Evidence:
+        return Evidence(
+            out=last_lines(self.output.tails["out"]),
+            err=last_lines(self.output.tails["err"]),
+            swept=self.swept.swept,
+            environment=bounded_environment(self.redactor.environment()),
+            usage=usage(of_children=self.owns_program),
+        )

@@ -8,6 +8,7 @@ from thespian.actors import ActorAddress
 
 from .agent_spec import HeartbeatSpec
 from .cgroup import Groups
+from .evidence import Evidence
 from .exits import Exit
 
 
@@ -59,12 +60,15 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The child's last word: nothing of it is left but its actor, which exits next. `ignored`: it declined to start (OTP: `ignore`)."""
+    """The child's last word: nothing of it is left but its actor, which exits next. `ignored`: it declined to start (OTP: `ignore`).
+
+    `evidence` comes with the end of an agent, whatever it ended from.
+    """
 
     id: str
     incarnation: int
     exit: Exit
-    swept: tuple[int, ...] = ()
+    evidence: Evidence | None = None
     ignored: bool = False
 
 

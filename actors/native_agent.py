@@ -8,7 +8,8 @@ import io
 import os
 import sys
 import traceback
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import structlog
 
@@ -18,6 +19,10 @@ from .exit_classes import classify
 from .exits import Exit, ExitClass
 from .line_splitter import LineSplitter
 from .output_log import OutputLog
+from .raw_output import RawOutput
+from .redaction import redact_logging
+
+_OWN_STDOUT = Path("/proc/self/fd/1")
 
 
 class CannotCreate(Exception):
@@ -44,6 +49,8 @@ class NativeAgent(AgentActor):
     A factory that makes None declines to start an agent (OTP: `ignore`).
     """
 
+    owns_program: ClassVar[bool] = False
+    _raw_output: list[RawOutput]
     # A Stop may come before `run` has begun.
     _stop_requested = False
     _main: asyncio.Task[Any] | None = None
@@ -109,6 +116,17 @@ class NativeAgent(AgentActor):
         if self._main is not None:
             self.spawn(self._shut_down())
 
+    def swept_all(self) -> None:
+        """Nobody is left who could write to the log past us."""
+        self._look_at_raw_output()
+
+    def _look_at_raw_output(self) -> None:
+        if not self._raw_output[-1].reads(1):
+            # The log has rotated; child processes that were started before go on writing to the old file.
+            self._raw_output = [self._raw_output[-1], RawOutput(_OWN_STDOUT, self.redactor, 0)]
+        for raw in self._raw_output:
+            raw.look()
+
     def tell(self, text: str) -> None:
         """Run its `handle(text)`; an error in that ends the agent, as one in its `run()` does."""
         handle = getattr(getattr(self, "_agent", None), "handle", None)
@@ -161,12 +179,15 @@ class NativeAgent(AgentActor):
 
     def _redirect_output(self) -> None:
         """Its prints go to its own log, line by line; what C code and child processes write goes to the same file as it is."""
-        os.environ.update(SUPTREE_AGENT_ID=self.begin.id, SUPTREE_RESTART_COUNT=str(self.begin.restarts))
+        os.environ.update(self.spec.env, SUPTREE_AGENT_ID=self.begin.id, SUPTREE_RESTART_COUNT=str(self.begin.restarts))
         # What the actor itself logs still goes where it went.
         own = os.fdopen(os.dup(2), "w", buffering=1)
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))
         for descriptor in (1, 2):
             self.output.redirect(descriptor)
+        self._raw_output = [RawOutput(_OWN_STDOUT, self.redactor, os.fstat(1).st_size)]
+        self.every(self.spec.heartbeat.interval, self._look_at_raw_output)
+        redact_logging(self.redactor)
         sys.stdout, sys.stderr = _log_stream(self.output, "out"), _log_stream(self.output, "err")
 
 

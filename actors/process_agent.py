@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from typing import ClassVar
 
 from .agent_actor import AgentActor
 from .agent_spec import Stdin
@@ -32,6 +33,7 @@ _DRAIN_LIMIT = 5.0
 class ProcessAgent(AgentActor):
     """Starts a program in a session of its own, drains its output, and ends it rung by rung."""
 
+    owns_program: ClassVar[bool] = True
     # A Stop may come before `run` has begun.
     _stop_requested = False
     _ladder: StopLadder | None = None
@@ -71,16 +73,16 @@ class ProcessAgent(AgentActor):
         self._has_ended.set()
         self._limits.end()
         self.loop.remove_signal_handler(signal.SIGCHLD)
+        # What the kernel ends at once can be looked at no more.
+        self.swept.note_all(keep={program.pid})
         self._groups.kill()
-        swept = await sweep(lambda: {program.pid}, self.unkillable)
+        await sweep(lambda: {program.pid}, self.unkillable, self.swept.note)
         if self._descent is not None:
             await self._descent
         code = await program.wait()
         await asyncio.wait([drain.ended for drain in drains], timeout=_DRAIN_LIMIT)
         for drain in drains:
             drain.close()
-        for pid in swept:
-            self.output.write("err", f"[suptree] ended process {pid}, which the program had left behind".encode())
         oom_kills = self._cgroup.oom_kills()
         how = explain_exit(code, stop_requested=self._stop_requested, oom_kills=oom_kills, word=self._word, exit_codes=self.spec.exit_codes)
         how = replace(how, last_error=self.output.last_error, during_start=ran_for < self.spec.min_uptime)

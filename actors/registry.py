@@ -12,6 +12,7 @@ import structlog
 from thespian.actors import ActorAddress
 
 from .channel import Outbox
+from .deaths import Deaths
 from .exits import Exit, ExitClass
 from .journal import Journal
 from .linux import set_name
@@ -63,6 +64,9 @@ class RegistryActor(LoopActor):
         self.journal = Journal(Path(begin.context.state_dir) / JOURNAL_FILE)
         self.before_run = self.journal.begin_run(begin.context.run_id)
         self.picture = Picture(self.journal.rows())
+        self.deaths = Deaths(begin.context.tree, begin.context.state_dir)
+        for event in self.journal.events(after=self.before_run, last=_EVENTS_SENT_FIRST):
+            self.deaths.remember(event)
         self.addresses: dict[str, Outbox] = {}
         self.heartbeat: Outbox | None = None
         self.asked: dict[str, str] = {}
@@ -114,20 +118,25 @@ class RegistryActor(LoopActor):
         actor_pid = self.picture.rows.get(event["id"], {}).get("actor_pid")
         row = self.picture.apply(event)
         removed = event["event"].endswith("_removed")
-        seq = self.journal.append(event, None if removed else row)
+        # The evidence goes to the post-mortem, and nowhere else.
+        told = {key: value for key, value in event.items() if key != "evidence"}
+        seq = self.journal.append(told, None if removed else row)
         if seq is None:
             return
+        self.deaths.hear(event)
         if removed:
             self.journal.remove(event["id"])
         if event["event"] == "supervisor_exited" and row is not None:
             for below in self.picture.below(event["id"]):
                 self.journal.put(below)
+                if (below["last_exit"] or {}).get("at") == event["at"]:
+                    self.deaths.ended_below(below, event)
             self.addresses.pop(event["id"], None)
             self.forget_sender(actor_pid or 0)
             for request in [request for request, supervisor in self.asked.items() if supervisor == event["id"]]:
                 self.on_answered(Answered(request, "refused", f"supervisor {event['id']} ended meanwhile"), self.myAddress)
         self.seq = seq
-        self._tell_link({"event": {"seq": seq, **event}})
+        self._tell_link({"event": {"seq": seq, **told}})
 
     async def _serve_link(self) -> None:
         path = Path(self.begin.context.runtime_dir) / LINK_SOCKET

@@ -52,13 +52,22 @@ async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
         os.close(pidfd)
 
 
-async def sweep(keep: Callable[[], Collection[int]], stuck: Callable[[list[int]], None] | None = None) -> list[int]:
+def _unnoted(_pid: int) -> None:
+    pass
+
+
+async def sweep(
+    keep: Callable[[], Collection[int]], stuck: Callable[[list[int]], None] | None = None, note: Callable[[int], None] = _unnoted
+) -> list[int]:
     """Kill every child but the kept ones, and theirs as they come up, until none is left; return the pids that were ended.
 
     `stuck` is told the pids that have not died some seconds after their SIGKILL, which only the kernel can put off; the sweep waits on.
+    `note` is called with each pid before it is ended, while it can still be looked at.
     """
     swept: list[int] = []
     while orphans := [pid for pid in own_children() if pid not in keep()]:
+        for pid in orphans:
+            note(pid)
         timer = asyncio.get_running_loop().call_later(_UNKILLABLE_AFTER, _say_stuck, orphans, stuck)
         await asyncio.gather(*map(end_child, orphans))
         timer.cancel()

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from suptree.actors.program_input import INPUT_LIMIT
 from suptree.supervisors.tree_spec import ROOT
 from suptree.supervisors.wire import decode_child
 
+from .explanation import deaths_of, explanation
 from .log_files import follow_log, tail, tail_of
 from .status import agent_status, tree_status
 
@@ -58,6 +60,7 @@ class Api:
             Route("/agents/{id}", self.agent),
             Route("/agents/{id}/logs", self.logs),
             Route("/agents/{id}/forecast", self.forecast),
+            Route("/agents/{id}/explanation", self.explanation),
             Route("/agents/{id}/tell", self.tell, methods=["POST"]),
             Route("/agents/{id}/{operation}", self.operate, methods=["POST"]),
             Route("/shutdown", self.shut_down, methods=["POST"]),
@@ -104,7 +107,7 @@ class Api:
         try:
             decode_child(body["spec"])
         except (KeyError, TypeError, ValidationError) as error:
-            raise HTTPException(400, f"not a child spec: {error}") from None
+            raise HTTPException(400, f"not a child spec: {_without_values(error)}") from None
         return await self._ask("start_child", body.get("supervisor", ROOT), {"spec": body["spec"]})
 
     async def operate(self, request: Request) -> Response:
@@ -150,6 +153,13 @@ class Api:
             row = None if how is None else self._link.picture.rows.get(row["supervisor"])
         return JSONResponse(steps)
 
+    async def explanation(self, request: Request) -> Response:
+        """Why it died, each time that is kept, and how it stands now."""
+        row = self._row(request)
+        paths, rows = self._launcher.paths, self._link.picture.rows
+        deaths = await asyncio.to_thread(deaths_of, paths.state, row["id"])
+        return JSONResponse(explanation(paths.name, row, rows.get(row["supervisor"]), deaths, datetime.now(UTC)))
+
     async def logs(self, request: Request) -> Response:
         """The last `lines` lines of an agent's output; with `follow` also what comes, with `previous` of the incarnation before."""
         row = self._row(request)
@@ -183,6 +193,13 @@ class Api:
     async def _ask(self, operation: str, target: str, arguments: dict[str, Any]) -> Response:
         answer = await self._link.ask(operation, target, arguments, limit=_ASK_LIMIT)
         return JSONResponse({key: answer[key] for key in ("answer", "value", "seq")})
+
+
+def _without_values(error: KeyError | TypeError | ValidationError) -> str:
+    """What is wrong, without the values: they may be secrets."""
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False))
+    return str(error)
 
 
 def _failure(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:

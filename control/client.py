@@ -103,6 +103,10 @@ class Client:
         query = httpx.QueryParams({"class": exit_class, **({"reason": reason} if reason else {})})
         return list(await self._call("GET", _path(agent_id, f"forecast?{query}")))
 
+    async def explanation(self, agent_id: str) -> dict[str, Any]:
+        """Why it died and how it stands: `now` (`status`, `text`, `do`) and `deaths`, newest first, with all their evidence."""
+        return dict(await self._call("GET", _path(agent_id, "explanation")))
+
     async def delete(self, agent_id: str) -> int:
         """Forget an agent that is stopped."""
         return _done(await self.request("delete", agent_id), agent_id)

@@ -193,7 +193,7 @@ class Launcher:
 
     def story(self) -> list[str]:
         """The last events, a line each: how it came to this."""
-        from .wording import line  # noqa: PLC0415
+        from suptree.actors.wording import line  # noqa: PLC0415
 
         # Each supervisor tells the registry for itself: what they tell comes in their order, and here in the order of time.
         recent = sorted(list(self.link.events)[-_STORY_EVENTS:], key=lambda event: float(event["monotonic"]))

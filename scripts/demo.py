@@ -16,10 +16,10 @@ from rich.live import Live
 from rich.text import Text
 
 from suptree.actors.errors import SuptreeError
+from suptree.actors.wording import line
 from suptree.control.client import Client
 from suptree.control.launcher_orders import Orders
 from suptree.control.spawn import LauncherProcess, begin_launcher
-from suptree.control.wording import line
 from suptree.supervisors.tree_file import load_tree
 
 from .common import Seconds

@@ -1,17 +1,59 @@
 """`suptree explain`: why something ended, and what would happen if it did."""
 
+import os
 from typing import Any
 
 import click
 
+from suptree.actors.errors import NotRunning
 from suptree.actors.exits import ExitClass
+from suptree.control.explanation import deaths_of, explanation_after_the_run, screen
+from suptree.control.find import TREE_VARIABLE
+from suptree.control.paths import known_trees
 
 from .common import json_option, print_json, tree_option, with_client
 
 
-@click.group()
+class _IdGroup(click.Group):
+    """A group whose unknown subcommand is an ID."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read `ID …` as `death ID …`."""
+        if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
+            args = ["death", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_IdGroup, subcommand_metavar="ID | crash ID [REASON]")
 def explain() -> None:
-    """Say what would happen, before it does."""
+    """Say why ID died, what was decided, and what can be done; or what would happen if it crashed."""
+
+
+@explain.command(hidden=True)
+@click.argument("agent_id", metavar="ID")
+@tree_option
+@json_option
+def death(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
+    """Why ID died: the last death in full, earlier ones in a line each, and how it stands now."""
+    try:
+        explained = with_client(tree_name, lambda client: client.explanation(agent_id))
+    except NotRunning:
+        found = _after_the_run(tree_name, agent_id)
+        if found is None:
+            raise
+        explained = found
+    if as_json:
+        print_json(explained)
+    else:
+        click.echo("\n".join(screen(explained)))
+
+
+def _after_the_run(tree_name: str | None, agent_id: str) -> dict[str, Any] | None:
+    """What the trees that do not run have kept of its deaths; None when that is nothing, or when it could be several."""
+    name = tree_name or os.environ.get(TREE_VARIABLE)
+    trees = [paths for paths in known_trees() if name in (None, paths.name)]
+    found = [(paths.name, deaths) for paths in trees if (deaths := deaths_of(paths.state, agent_id))]
+    return explanation_after_the_run(found[0][0], agent_id, found[0][1]) if len(found) == 1 else None
 
 
 @explain.command()

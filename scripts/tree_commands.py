@@ -11,13 +11,13 @@ import click
 import psutil
 
 from suptree.actors.errors import ConfigError, NotRunning, SuptreeError
+from suptree.actors.wording import line
 from suptree.control.client import Client
 from suptree.control.find import find_tree
 from suptree.control.launcher_orders import Orders
 from suptree.control.leftovers import processes_of, read_run
 from suptree.control.paths import TreePaths
 from suptree.control.spawn import LauncherProcess, begin_launcher
-from suptree.control.wording import line
 from suptree.supervisors.tree_file import load_tree
 from suptree.supervisors.tree_spec import TreeSpec
 from suptree.supervisors.tree_template import TREE_TEMPLATE

@@ -12,9 +12,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from suptree.actors.errors import NoSuchAgent
+from suptree.actors.wording import line
 from suptree.control.client import Client
 from suptree.control.find import find_tree
-from suptree.control.wording import line
 
 from .common import console, json_option, print_json, tree_option, with_client
 

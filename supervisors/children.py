@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing.process
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from suptree.actors.heartbeat import HeartbeatActor
 from suptree.actors.messages import Ended
 from suptree.actors.native_agent import NativeAgent
 from suptree.actors.process_agent import ProcessAgent
+from suptree.actors.redaction import Redactor
 from suptree.actors.registry import RegistryActor
 from suptree.actors.state import AgentType
 
@@ -49,13 +51,19 @@ def kind(start: Any) -> str:
     return "agent" if isinstance(start, AgentSpec) else "service" if isinstance(start, ServiceSpec) else "supervisor"
 
 
-def description(spec: ChildSpec) -> dict[str, Any]:
+def redactor_of(spec: ChildSpec) -> Redactor:
+    """What hides the secrets of a child in all that is said of it."""
+    return Redactor(spec.start.env if isinstance(spec.start, AgentSpec) else {}, os.environ)
+
+
+def description(spec: ChildSpec, redactor: Redactor) -> dict[str, Any]:
     """What the registry is told of a child when it starts."""
     start = spec.start
     if isinstance(start, AgentSpec):
         config: dict[str, Any] = {"name": start.name, "role": start.role, "model": start.model, "restart": spec.restart.value}
         if start.agent_type is AgentType.PROCESS_WRAPPER:
-            config |= {"command": start.command, "args": list(start.args), "cwd": start.cwd}
+            command, *args = redactor.command((start.command or "", *start.args))
+            config |= {"command": command, "args": args, "cwd": start.cwd}
         else:
             config |= {"factory": start.factory}
         return {"kind": "agent", "type": start.agent_type.value, "config": {key: value for key, value in config.items() if value}}
@@ -75,6 +83,7 @@ class LivingChild:
     pid: int
     process: multiprocessing.process.BaseProcess
     pidfd: int
+    redactor: Redactor
     started: bool = False
     program_pid: int | None = None
     last_word: Ended | None = None

@@ -10,6 +10,7 @@ from suptree.actors.messages import Happened, Snapshot
 from suptree.actors.picture import Picture, Row
 
 _RECENT = 2000
+_EVIDENCE_KEPT = 20
 
 
 class Reporter:
@@ -21,6 +22,8 @@ class Reporter:
         self._send = send
         self._serial = 0
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
+        self._evidence: deque[tuple[int, Any]] = deque(maxlen=_EVIDENCE_KEPT)
+        """By serial, of the latest deaths: it is much larger than the events that it came with."""
         self._picture = Picture()
 
     def row(self, child: str) -> Row | None:
@@ -42,9 +45,13 @@ class Reporter:
             **fields,
         }
         self._picture.apply(told)
-        self._recent.append(told)
+        self._recent.append({key: value for key, value in told.items() if key != "evidence"})
+        if "evidence" in fields:
+            self._evidence.append((self._serial, fields["evidence"]))
         self._send(Happened(told))
 
     def tell_all_again(self) -> None:
         """Give a new registry the rows of all children, and the latest events in case it missed some."""
-        self._send(Snapshot(self._supervisor, dict(self._picture.rows), tuple(self._recent)))
+        evidence = dict(self._evidence)
+        recent = ({**told, "evidence": evidence[told["serial"]]} if told["serial"] in evidence else told for told in self._recent)
+        self._send(Snapshot(self._supervisor, dict(self._picture.rows), tuple(recent)))

@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from thespian.actors import ActorAddress
 from suptree.actors.agent_spec import AgentSpec
 from suptree.actors.cgroup import Groups
 from suptree.actors.channel import Outbox
+from suptree.actors.evidence import SweptLog
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.journal import lives_before
 from suptree.actors.linux import set_name, signal_name
@@ -45,7 +46,8 @@ from suptree.actors.sweep import sweep
 
 from . import commands as c
 from . import events as e
-from .children import LivingChild, actor_class, description
+from .burial import evidence_of
+from .children import LivingChild, actor_class, description, redactor_of
 from .control_requests import Requests
 from .core import SupervisorCore
 from .reporter import Reporter
@@ -162,7 +164,7 @@ class SupervisorActor(LoopActor):
         if child is None:
             return
         if notified.status is not None:
-            self.reporter.tell(f"{child.kind}_status", child.id, child.incarnation, status=notified.status)
+            self.reporter.tell(f"{child.kind}_status", child.id, child.incarnation, status=child.redactor.text(notified.status))
         if notified.ready and not child.started:
             self.reporter.tell(f"{child.kind}_ready", child.id, child.incarnation)
             self._is_up(child)
@@ -248,10 +250,11 @@ class SupervisorActor(LoopActor):
     def _start_child(self, command: c.StartChild) -> None:
         spec, incarnation = command.spec, command.incarnation
         address, pid, process = self.fork(actor_class(spec.start))
-        child = LivingChild(spec, incarnation, self.open(address), pid, process, os.pidfd_open(pid))
+        child = LivingChild(spec, incarnation, self.open(address), pid, process, os.pidfd_open(pid), redactor_of(spec))
         self.children[spec.id] = child
         self.loop.add_reader(child.pidfd, self._child_gone, child)
-        self.reporter.tell(f"{child.kind}_starting", spec.id, incarnation, restarts=command.restarts, actor_pid=pid, **description(spec))
+        told = description(spec, child.redactor)
+        self.reporter.tell(f"{child.kind}_starting", spec.id, incarnation, restarts=command.restarts, actor_pid=pid, **told)
         child.channel.tell(Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, self.services, self.begin.id))
         if isinstance(spec.start, AgentSpec):
             child.deadline = self.loop.call_later(spec.start.heartbeat.startup_timeout, self._startup_timed_out, child)
@@ -352,15 +355,19 @@ class SupervisorActor(LoopActor):
         os.close(child.pidfd)
         self.forget_sender(child.pid)
         code = child.process.exitcode
+        swept, kept = SweptLog(child.redactor), {living.pid for living in self.children.values() if living is not child}
+        swept.note_all(kept)
         # When its actor was killed, nobody else does this; when not, there is nothing of it left.
         groups = self.groups.below(child.id, child.incarnation)
         groups.kill()
-        swept = await sweep(lambda: {living.pid for living in self.children.values() if living is not child}, partial(self._stuck, child))
+        await sweep(
+            lambda: {living.pid for living in self.children.values() if living is not child}, partial(self._stuck, child), swept.note
+        )
         groups.remove()
         how = self._how_it_ended(child, code)
         del self.children[child.id]
         ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
-        ended_by_actor = child.last_word.swept if child.last_word else ()
+        evidence = evidence_of(child, swept.swept, self.begin.context.state_dir)
         self.reporter.tell(
             f"{child.kind}_{'ignored' if ignored else 'exited'}",
             child.id,
@@ -371,7 +378,8 @@ class SupervisorActor(LoopActor):
                 "last_error": how.last_error,
                 "during_start": how.during_start,
             },
-            swept=[*ended_by_actor, *swept],
+            swept=[process.pid for process in evidence.swept],
+            **({} if how.is_normal else {"evidence": asdict(evidence)}),
         )
         if child.started:
             self.tell_core(e.ChildExited(child.id, child.incarnation, how))

@@ -48,16 +48,23 @@ def test_an_id_that_no_tree_can_have_is_unknown_to_the_client(odd: str) -> None:
     async def ask() -> int:
         refused = 0
         async with Client(Path("/nowhere")) as client:
-            for question in (client.agent(odd), client.stop(odd), client.start(odd), client.forecast(odd), client.log_lines(odd)):
+            for question in (
+                client.agent(odd),
+                client.stop(odd),
+                client.start(odd),
+                client.forecast(odd),
+                client.explanation(odd),
+                client.log_lines(odd),
+            ):
                 with pytest.raises(NoSuchAgent):
                     await question
                 refused += 1
         return refused
 
-    assert 5 == asyncio.run(ask())
+    assert 6 == asyncio.run(ask())
 
 
-@pytest.mark.parametrize("verb", [("stop",), ("status",), ("logs",), ("logs", "-f"), ("explain", "crash")])
+@pytest.mark.parametrize("verb", [("stop",), ("status",), ("logs",), ("logs", "-f"), ("explain",), ("explain", "crash")])
 @pytest.mark.parametrize("odd", ["\udcff", "../shutdown?"])
 def test_an_id_that_no_tree_can_have_exits_4(home: Path, verb: tuple[str, ...], odd: str) -> None:
     done = suptree(*verb, odd)

@@ -85,6 +85,11 @@ def sentence(event: Event) -> str:
     return wording(event) if wording else f"{event.get('id')}: {event['event']}"
 
 
+def moment(event: Event) -> str:
+    """One event in the life of a child, without saying whose."""
+    return sentence(event).removeprefix(_life(event)).lstrip(": ")
+
+
 def line(event: Event) -> str:
     """One event as a line with its time of day (UTC)."""
     return f"{event['at'][11:23]}  {sentence(event)}"
