@@ -15,6 +15,7 @@ class _NeverWaitingSelector(selectors.EpollSelector):
     loop: asyncio.AbstractEventLoop
     sleep_for: float | None = None
     deadline: float = 0.0
+    interrupted: bool = False
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
@@ -22,9 +23,8 @@ class _NeverWaitingSelector(selectors.EpollSelector):
             self.sleep_for = timeout
             self.loop.stop()
         elif time.monotonic() >= self.deadline:
-            # Not idle: come back at once, after the actor's messages had their turn.
+            self.interrupted = True
             self.loop.stop()
-            self.loop.call_soon_threadsafe(lambda: None)
         return ready
 
 
@@ -51,5 +51,9 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         """Run until idle, or for a few milliseconds; return the seconds until the next timer, or None when there is none."""
         self._never_waiting.deadline = time.monotonic() + _STEP_LIMIT
         self._never_waiting.sleep_for = None
+        self._never_waiting.interrupted = False
         self.run_forever()
+        if self._never_waiting.interrupted:
+            # Not idle: come back at once, after the actor's messages had their turn. Not earlier: the loop would read its own wake-up.
+            self.call_soon_threadsafe(lambda: None)
         return self._never_waiting.sleep_for
