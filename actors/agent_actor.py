@@ -5,11 +5,11 @@ from typing import ClassVar
 from thespian.actors import ActorAddress
 
 from .agent_spec import AgentSpec, Ready
-from .exits import Exit
+from .exits import Exit, ExitClass
 from .linux import set_name
 from .loop_actor import LoopActor
-from .messages import Begin, Ended, Started, Stop, Unkillable
-from .notify import Pinger
+from .messages import Begin, Condemned, Ended, Notified, Started, Stop, Unkillable
+from .notify import Notification, Pinger
 from .output_log import OutputLog, log_path
 from .sweep import sweep
 
@@ -17,7 +17,7 @@ from .sweep import sweep
 class AgentActor(LoopActor):
     """Runs one incarnation of one agent, then exits; `run` and `stop` are the kind's own."""
 
-    handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop"}
+    handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop", Notified: "on_notified"}
 
     spec: AgentSpec
 
@@ -25,12 +25,20 @@ class AgentActor(LoopActor):
         self.begin, self.supervisor, self.spec = begin, self.open(sender), begin.spec
         set_name(f"st:{begin.id}")
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
-        self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
+        self._pinger = Pinger(begin.context.runtime_dir)
+        self.every(self.spec.heartbeat.interval, self._ping)
         self.spawn(self.run())
 
     def on_stop(self, stop: Stop, _sender: ActorAddress) -> None:
         if stop.incarnation == self.begin.incarnation and not self.ended:
             self.stop()
+
+    def on_notified(self, notified: Notified, _sender: ActorAddress) -> None:
+        if notified.incarnation == self.begin.incarnation and not self.ended:
+            self.hear(notified.said)
+
+    def hear(self, said: Notification) -> None:
+        """Take in what the agent says of itself."""
 
     async def run(self) -> None:
         """Run the agent from start to end."""
@@ -44,6 +52,10 @@ class AgentActor(LoopActor):
         """Tell the supervisor that the agent is up."""
         self.supervisor.tell(Started(self.begin.id, self.begin.incarnation, pid, ready=self.spec.ready is not Ready.NOTIFY))
 
+    def condemned(self, exit_class: ExitClass, why: str) -> None:
+        """Ask the supervisor to end the agent; it records the cause first, so that the exit is classed by it."""
+        self.supervisor.tell(Condemned(self.begin.id, self.begin.incarnation, exit_class, why))
+
     def unkillable(self, pids: list[int]) -> None:
         """Tell the supervisor what does not die."""
         self.supervisor.tell(Unkillable(self.begin.id, self.begin.incarnation, tuple(pids)))
@@ -55,3 +67,8 @@ class AgentActor(LoopActor):
         self.clean_up()
         self.output.close()
         self.end(Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))
+
+    def _ping(self) -> None:
+        if not self._pinger.ping():
+            # The kernel may queue as few as ten datagrams for the heartbeat actor.
+            self.loop.call_later(self.spec.heartbeat.interval / 10, self._ping)

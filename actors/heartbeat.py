@@ -17,7 +17,7 @@ from .exits import Exit, ExitClass
 from .linux import set_name
 from .liveness import Key, Liveness
 from .loop_actor import LoopActor
-from .messages import Begin, Ended, Notified, PingAges, PingAgesAsked, Started, Stop, Unwatch, Watch
+from .messages import Begin, Ended, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Watch
 from .notify import DATAGRAM_LIMIT, NOTIFY_SOCKET, parse
 
 log = structlog.get_logger()
@@ -26,6 +26,7 @@ _CREDENTIALS = struct.Struct("3i")
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _DATAGRAMS_AT_ONCE = 1000
 _ANCESTORS_ASKED = 16
+_TELL_REFUSED_EVERY = 5.0
 
 
 class HeartbeatActor(LoopActor):
@@ -44,7 +45,8 @@ class HeartbeatActor(LoopActor):
         set_name(f"st:{begin.id}")
         self.liveness = Liveness()
         self.watchers: dict[Key, Outbox] = {}
-        self.refused = 0
+        self._strangers = self._malformed = 0
+        self._refusals_due: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = 0.0
         path = Path(begin.context.runtime_dir) / NOTIFY_SOCKET
@@ -75,22 +77,36 @@ class HeartbeatActor(LoopActor):
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
         self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))
 
-    def _listen(self) -> None:
+    def _listen(self) -> bool:
+        """Take what has been sent; whether that was all."""
         for _ in range(_DATAGRAMS_AT_ONCE):
             try:
+                # Room for the credentials alone: descriptors that are sent along are closed by the kernel, here and now.
                 datagram, ancillary, flags, _ = self._socket.recvmsg(DATAGRAM_LIMIT, socket.CMSG_SPACE(_CREDENTIALS.size))
             except BlockingIOError:
-                return
+                return True
             pid = next((_CREDENTIALS.unpack(data)[0] for _level, kind, data in ancillary if kind == socket.SCM_CREDENTIALS), 0)
-            key = self._owner(pid)
             said = None if flags & socket.MSG_TRUNC else parse(datagram)
-            if key is None or said is None:
-                self.refused += 1
+            key = None if said is None else self._owner(pid)
+            if said is None or key is None:
+                self._refuse(malformed=said is None)
                 continue
             if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
                 self.watchers[key].tell(verdict)
-            if said.ready or said.stopping or said.trigger or said.status is not None:
-                self.watchers[key].tell(Notified(*key, said.ready, said.stopping, said.trigger, said.status))
+            if said.changes_state:
+                self.watchers[key].tell(Notified(*key, said))
+        return False
+
+    def _refuse(self, *, malformed: bool) -> None:
+        """Count it, and let the count be known now and then: whoever floods us must not flood the journal."""
+        self._malformed += malformed
+        self._strangers += not malformed
+        if self._refusals_due is None:
+            self._refusals_due = self.loop.call_later(_TELL_REFUSED_EVERY, self._tell_refused)
+
+    def _tell_refused(self) -> None:
+        self._refusals_due = None
+        self.supervisor.tell(Refused(self.begin.id, self.begin.incarnation, self._strangers, self._malformed))
 
     def _owner(self, pid: int) -> Key | None:
         """The incarnation that a process belongs to: itself, or the nearest ancestor that is known."""
@@ -101,7 +117,7 @@ class HeartbeatActor(LoopActor):
                 return key
             try:
                 pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
+            except OSError:
                 return None
         return None
 
@@ -116,7 +132,8 @@ class HeartbeatActor(LoopActor):
 
     def _judge(self) -> None:
         # What was sent while we could not look counts.
-        self._listen()
+        while not self._listen():
+            continue
         self._timer = None
         for verdict in self.liveness.judge(time.monotonic(), self._scheduled):
             if watcher := self.watchers.get((verdict.id, verdict.incarnation)):

@@ -8,7 +8,8 @@ from thespian.actors import ActorAddress
 
 from .agent_spec import HeartbeatSpec
 from .cgroup import Groups
-from .exits import Exit
+from .exits import Exit, ExitClass
+from .notify import Notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,13 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Exceeded:
-    """The program used more than one of its limits allows; `what` says which, for people."""
+class Condemned:
+    """The agent must end, for a cause that its supervisor records first: its exit is classed by it. `why` is for people."""
 
     id: str
     incarnation: int
-    what: str
+    exit_class: ExitClass
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +112,14 @@ class QuotaHit:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Expect pings of this incarnation from these processes. `program_pid` is given when the program itself must ping."""
+    """Expect pings of this incarnation: of its actor always, of its program within `watchdog` seconds where that is given."""
 
     id: str
     incarnation: int
     spec: HeartbeatSpec
     actor_pid: int
     program_pid: int | None = None
-    watchdog: bool = False
-    awaits_ready: bool = False
+    watchdog: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +152,21 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """The agent said something of itself (sd_notify): `ready`, `stopping`, `trigger`, or a `status` text."""
+    """The agent said something of itself (sd_notify); its supervisor passes it on to the agent's actor."""
 
     id: str
     incarnation: int
-    ready: bool = False
-    stopping: bool = False
-    trigger: bool = False
-    status: str | None = None
+    said: Notification
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The heartbeat actor has dropped so many datagrams since it began: from strangers, or not of the protocol."""
+
+    id: str
+    incarnation: int
+    strangers: int
+    malformed: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,10 @@ def _status(row: Row, event: Event) -> None:
     row["status_text"] = event["status"]
 
 
+def _refused(row: Row, event: Event) -> None:
+    row["refused"] = {"strangers": event["strangers"], "malformed": event["malformed"]}
+
+
 def _removed(_row: Row, _event: Event) -> None:
     pass
 
@@ -158,6 +162,7 @@ _CHANGES: dict[str, Callable[[Row, Event], None]] = {
     "suspect": _suspect,
     "unkillable": _unkillable,
     "status": _status,
+    "refused": _refused,
     "removed": _removed,
 }
 """What an event does to its row, by the word after the kind: `agent_started`, `supervisor_exited`, …"""

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 
 from .agent_actor import AgentActor
 from .cgroup import Cgroup, Groups
@@ -14,7 +15,7 @@ from .exits import Exit, ExitClass
 from .hooks import HookFailed, Hooks
 from .limits import Limits
 from .linux import own_children
-from .messages import Exceeded
+from .notify import Notification
 from .output_log import LineSplitter
 from .program import CHUNK, CannotExecute, environment, execute
 from .stop_ladder import Rung, StopLadder
@@ -39,7 +40,7 @@ class ProcessAgent(AgentActor):
         self._descent: asyncio.Task[None] | None = None
         self._ladder = StopLadder(self._has_ended)
         self._groups = begin.context.groups.below(begin.id, begin.incarnation)
-        self._limits = Limits(self.spec.limits, self._exceeded)
+        self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET))
         self._cgroup = Cgroup(self._groups)
         self._hooks = Hooks(self._cgroup.join, lambda line: self.output.write("err", b"[hook] " + line))
         self._cgroup.make(self.spec.limits.memory_max)
@@ -85,6 +86,13 @@ class ProcessAgent(AgentActor):
         if self._program is not None:
             self._descend()
 
+    def hear(self, said: Notification) -> None:
+        """It may ask for more time."""
+        if said.extend is not None:
+            until = self.loop.time() + said.extend
+            self._ladder.extend(until)
+            self._limits.extend(until)
+
     def clean_up(self) -> None:
         """Nothing of the program lives: remove its control groups."""
         self._groups.remove()
@@ -99,10 +107,6 @@ class ProcessAgent(AgentActor):
 
     def _hear(self, line: bytes) -> None:
         self._word = parse_word(line) or self._word
-
-    def _exceeded(self, what: str) -> None:
-        # The supervisor records it first, so that the exit is classed by it, and then stops us.
-        self.supervisor.tell(Exceeded(self.begin.id, self.begin.incarnation, what))
 
     def _descend(self) -> None:
         stop = self.spec.stop

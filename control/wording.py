@@ -57,6 +57,10 @@ def _status(event: Event) -> str:
     return f"{_life(event)} says: {event['status']}"
 
 
+def _refused(event: Event) -> str:
+    return f"{_life(event)} has dropped {event['strangers']} notifications of strangers, and {event['malformed']} that were malformed"
+
+
 def _removed(event: Event) -> str:
     return f"{event['id']} removed"
 
@@ -72,6 +76,7 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     "suspect": _suspect,
     "unkillable": _unkillable,
     "status": _status,
+    "refused": _refused,
     "removed": _removed,
 }
 
