@@ -6,6 +6,8 @@ import os
 import socket
 import struct
 import time
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +20,7 @@ from .linux import set_name
 from .liveness import Key, Liveness
 from .loop_actor import LoopActor
 from .messages import Begin, Ended, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Watch
-from .notify import DATAGRAM_LIMIT, NOTIFY_SOCKET, parse
+from .notify import DATAGRAM_LIMIT, NOTIFY_SOCKET, Notification, parse
 
 log = structlog.get_logger()
 
@@ -26,6 +28,7 @@ _CREDENTIALS = struct.Struct("3i")
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _DATAGRAMS_AT_ONCE = 1000
 _ANCESTORS_ASKED = 16
+_EARLY_KEPT = 100
 _TELL_REFUSED_EVERY = 5.0
 
 
@@ -45,6 +48,7 @@ class HeartbeatActor(LoopActor):
         set_name(f"st:{begin.id}")
         self.liveness = Liveness()
         self.watchers: dict[Key, Outbox] = {}
+        self._early: deque[tuple[list[int], Notification]] = deque(maxlen=_EARLY_KEPT)
         self._strangers = self._malformed = 0
         self._refusals_due: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -66,7 +70,11 @@ class HeartbeatActor(LoopActor):
 
     def on_watch(self, watch: Watch, sender: ActorAddress) -> None:
         self.liveness.watch(watch, time.monotonic())
-        self.watchers[watch.id, watch.incarnation] = self.back_to(sender)
+        key = (watch.id, watch.incarnation)
+        watcher = self.watchers[key] = self.back_to(sender)
+        for early in [early for early in self._early if self.liveness.owner(early[0]) == key]:
+            self._early.remove(early)
+            watcher.tell(Notified(*key, early[1]))
         self._set_timer()
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
@@ -87,15 +95,24 @@ class HeartbeatActor(LoopActor):
                 return True
             pid = next((_CREDENTIALS.unpack(data)[0] for _level, kind, data in ancillary if kind == socket.SCM_CREDENTIALS), 0)
             said = None if flags & socket.MSG_TRUNC else parse(datagram)
-            key = None if said is None else self._owner(pid)
-            if said is None or key is None:
-                self._refuse(malformed=said is None)
-                continue
+            if said is None:
+                self._refuse(malformed=True)
+            else:
+                self._hear(pid, said)
+        return False
+
+    def _hear(self, pid: int, said: Notification) -> None:
+        lineage = [pid] if self.liveness.owner([pid]) else list(_lineage(pid))
+        if key := self.liveness.owner(lineage):
             if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
                 self.watchers[key].tell(verdict)
             if said.changes_state:
                 self.watchers[key].tell(Notified(*key, said))
-        return False
+        elif self.parent_pid not in lineage:
+            self._refuse(malformed=False)
+        elif said.changes_state:
+            # One of ours, and so young that its Watch is still on its way.
+            self._early.append((lineage, said))
 
     def _refuse(self, *, malformed: bool) -> None:
         """Count it, and let the count be known now and then: whoever floods us must not flood the journal."""
@@ -107,19 +124,6 @@ class HeartbeatActor(LoopActor):
     def _tell_refused(self) -> None:
         self._refusals_due = None
         self.supervisor.tell(Refused(self.begin.id, self.begin.incarnation, self._strangers, self._malformed))
-
-    def _owner(self, pid: int) -> Key | None:
-        """The incarnation that a process belongs to: itself, or the nearest ancestor that is known."""
-        for _ in range(_ANCESTORS_ASKED):
-            if pid <= 1:
-                return None
-            if key := self.liveness.owner(pid):
-                return key
-            try:
-                pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
-            except OSError:
-                return None
-        return None
 
     def _set_timer(self) -> None:
         deadline = self.liveness.next_deadline()
@@ -144,3 +148,15 @@ class HeartbeatActor(LoopActor):
             self._timer = self.loop.call_later(1.0, self._judge)
             return
         self._set_timer()
+
+
+def _lineage(pid: int) -> Iterator[int]:
+    """A process and its ancestors, as far as they live."""
+    for _ in range(_ANCESTORS_ASKED):
+        if pid <= 1:
+            return
+        yield pid
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+        except OSError:
+            return

@@ -1,6 +1,7 @@
 """Who has been silent for too long: deadlines in a table, without clock or socket."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ class _Watched:
 
     @property
     def signals(self) -> tuple[_Signal, ...]:
+        if self.watch.starting:
+            return ()
         spec, limit = self.watch.spec, self.watch.watchdog
         actor = _Signal("actor", self.actor_seen, spec.suspect_after, spec.dead_after)
         if self.program_seen is None or limit is None:
@@ -49,7 +52,7 @@ class _Watched:
 
     @property
     def deadline(self) -> float:
-        return min(signal.seen + (signal.dead_after if self.suspect else signal.suspect_after) for signal in self.signals)
+        return min((s.seen + (s.dead_after if self.suspect else s.suspect_after) for s in self.signals), default=math.inf)
 
 
 class Liveness:
@@ -72,7 +75,7 @@ class Liveness:
         """Begin to expect pings, with a fresh deadline; a second watch of the same incarnation updates the first."""
         key = (watch.id, watch.incarnation)
         known = self._watched.get(key)
-        seen = now if known is None else known.actor_seen
+        seen = now if known is None or known.watch.starting else known.actor_seen
         self._watched[key] = _Watched(watch, seen, None if watch.watchdog is None else now)
         self._by_pid[watch.actor_pid] = key
         if watch.program_pid is not None:
@@ -86,9 +89,9 @@ class Liveness:
                 if pid is not None and self._by_pid.get(pid) == key:
                     del self._by_pid[pid]
 
-    def owner(self, pid: int) -> Key | None:
-        """Which incarnation a process belongs to."""
-        return self._by_pid.get(pid)
+    def owner(self, lineage: Iterable[int]) -> Key | None:
+        """Which incarnation a process belongs to, by the pids of itself and its ancestors, nearest first."""
+        return next((self._by_pid[pid] for pid in lineage if pid in self._by_pid), None)
 
     def pinged(self, pid: int, key: Key, now: float) -> Suspect | None:
         """A process of this incarnation pinged; a Suspect with `suspect=False` when that clears it."""
@@ -104,7 +107,7 @@ class Liveness:
 
     def ages(self, now: float) -> dict[str, float]:
         """Id to seconds since its last ping (of the program where that pings itself)."""
-        return {key[0]: now - watched.oldest.seen for key, watched in self._watched.items()}
+        return {key[0]: now - watched.oldest.seen for key, watched in self._watched.items() if watched.signals}
 
     def excuse(self, seconds: float) -> None:
         """Move every deadline: we were not listening for so long."""
@@ -139,7 +142,8 @@ class Liveness:
 
     def next_deadline(self) -> float | None:
         """When the next verdict can be due, if no ping comes."""
-        return min((watched.deadline for watched in self._watched.values() if not watched.condemned), default=None)
+        nearest = min((watched.deadline for watched in self._watched.values() if not watched.condemned), default=math.inf)
+        return None if nearest == math.inf else nearest
 
     def _overdue(self, now: float) -> Iterator[_Watched]:
         for watched in self._watched.values():

@@ -112,7 +112,10 @@ class QuotaHit:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Expect pings of this incarnation: of its actor always, of its program within `watchdog` seconds where that is given."""
+    """Expect pings of this incarnation: of its actor always, of its program within `watchdog` seconds where that is given.
+
+    While it is `starting` nothing is expected yet, but what its processes say is heard.
+    """
 
     id: str
     incarnation: int
@@ -120,6 +123,7 @@ class Watch:
     actor_pid: int
     program_pid: int | None = None
     watchdog: float | None = None
+    starting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ class LivingChild:
     pid: int
     process: multiprocessing.process.BaseProcess
     pidfd: int
+    begun: bool = False
+    """Its actor said that it runs; `started` also waits for `READY=1` where that is asked for."""
     started: bool = False
     program_pid: int | None = None
     last_word: Ended | None = None

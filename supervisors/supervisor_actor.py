@@ -119,7 +119,8 @@ class SupervisorActor(LoopActor):
         if child is None:
             return
         child.real_address, child.program_pid = sender, started.pid
-        self.reporter.tell(f"{child.kind}_started", child.id, child.incarnation, pid=started.pid, ready=started.ready)
+        self.reporter.tell(f"{child.kind}_started", child.id, child.incarnation, pid=started.pid, ready=started.ready or child.started)
+        child.begun = True
         self._watch(child)
         if started.ready:
             self._is_up(child)
@@ -265,6 +266,7 @@ class SupervisorActor(LoopActor):
         self.children[spec.id] = child
         self.loop.add_reader(child.pidfd, self._child_gone, child)
         self.reporter.tell(f"{child.kind}_starting", spec.id, incarnation, restarts=command.restarts, actor_pid=pid, **description(spec))
+        self._watch(child)
         child.channel.tell(Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, self.services, self.begin.id))
         if isinstance(spec.start, AgentSpec):
             child.deadline = self.loop.call_later(spec.start.heartbeat.startup_timeout, self._startup_timed_out, child)
@@ -444,7 +446,9 @@ class SupervisorActor(LoopActor):
     def _watch(self, child: LivingChild) -> None:
         spec = child.spec.start
         if isinstance(spec, AgentSpec):
-            self._send_to_heartbeat(Watch(child.id, child.incarnation, spec.heartbeat, child.pid, child.program_pid, child.watchdog))
+            self._send_to_heartbeat(
+                Watch(child.id, child.incarnation, spec.heartbeat, child.pid, child.program_pid, child.watchdog, not child.begun)
+            )
 
     def _send_to_heartbeat(self, message: Any) -> None:
         if self.heartbeat is not None:

@@ -72,7 +72,7 @@ def test_systemd_notify_in_a_shell_script_is_heard_every_time() -> None:
 @needs_systemd_notify
 def test_the_whole_life_of_a_shell_script() -> None:
     script = (
-        "systemd-notify --ready --status=one; systemd-notify WATCHDOG=1; systemd-notify --status=two; systemd-notify --stopping; exit 3"
+        "systemd-notify --ready --status=one; systemd-notify WATCHDOG=1; systemd-notify --status=two; systemd-notify STOPPING=1; exit 3"
     )
     with tree(table("script", ["/bin/sh", "-c", script])) as running:
         end = end_of(running, "script")["script"]
