@@ -1,5 +1,7 @@
 """What the two kinds of agent actor share: beginning, pinging, ending with a last word."""
 
+import asyncio
+from functools import partial
 from typing import ClassVar
 
 from thespian.actors import ActorAddress
@@ -8,9 +10,10 @@ from .agent_spec import AgentSpec, Ready
 from .exits import Exit, ExitClass
 from .linux import set_name
 from .loop_actor import LoopActor
-from .messages import Begin, Condemned, Ended, Notified, Started, Stop, Unkillable
+from .messages import Begin, Condemned, Ended, Notified, Stalled, Started, Stop, Unkillable
 from .notify import Notification, Pinger
 from .output_log import OutputLog, log_path
+from .progress import Progress
 from .sweep import sweep
 
 
@@ -25,6 +28,9 @@ class AgentActor(LoopActor):
         self.begin, self.supervisor, self.spec = begin, self.open(sender), begin.spec
         set_name(f"st:{begin.id}")
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
+        self.progress = Progress(self.spec.progress, self._stalled, partial(self.condemned, ExitClass.HUNG))
+        self.is_ready = asyncio.Event()
+        """Set when it has started, or, where that is asked for, has said `READY=1`."""
         self._pinger = Pinger(begin.context.runtime_dir)
         self.every(self.spec.heartbeat.interval, self._ping)
         self.spawn(self.run())
@@ -39,6 +45,10 @@ class AgentActor(LoopActor):
 
     def hear(self, said: Notification) -> None:
         """Take in what the agent says of itself."""
+        if said.ready:
+            self.is_ready.set()
+        if said.status is not None:
+            self.progress.hear(waits=said.waits)
 
     async def run(self) -> None:
         """Run the agent from start to end."""
@@ -50,7 +60,10 @@ class AgentActor(LoopActor):
 
     def started(self, pid: int | None = None) -> None:
         """Tell the supervisor that the agent is up."""
-        self.supervisor.tell(Started(self.begin.id, self.begin.incarnation, pid, ready=self.spec.ready is not Ready.NOTIFY))
+        ready = self.spec.ready is not Ready.NOTIFY
+        if ready:
+            self.is_ready.set()
+        self.supervisor.tell(Started(self.begin.id, self.begin.incarnation, pid, ready=ready))
 
     def condemned(self, exit_class: ExitClass, why: str) -> None:
         """Ask the supervisor to end the agent; it records the cause first, so that the exit is classed by it."""
@@ -67,6 +80,9 @@ class AgentActor(LoopActor):
         self.clean_up()
         self.output.close()
         self.end(Ended(self.begin.id, self.begin.incarnation, how, tuple(swept), ignored))
+
+    def _stalled(self, seconds: float) -> None:
+        self.supervisor.tell(Stalled(self.begin.id, self.begin.incarnation, seconds))
 
     def _ping(self) -> None:
         if not self._pinger.ping():

@@ -55,6 +55,11 @@ class Limits:
         if most is not None and self._output > most:
             self._say(f"it wrote more than its max_output of {size(most)}")
 
+    @property
+    def output(self) -> int:
+        """How many bytes it has written."""
+        return self._output
+
     def extend(self, until: float) -> None:
         """Let it run until then, in the loop's seconds, if that is longer than its max_runtime."""
         self._extended_until = until

@@ -80,6 +80,15 @@ class Condemned:
 
 
 @dataclass(frozen=True, slots=True)
+class Stalled:
+    """The agent has made no progress for `seconds`, or, with 0, makes some again."""
+
+    id: str
+    incarnation: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Unkillable:
     """These processes of the child have been sent SIGKILL and do not die; it ends when they have."""
 

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from .agent_actor import AgentActor
 from .errors import Shutdown
 from .exit_classes import classify
 from .exits import Exit, ExitClass
+from .notify import NOTIFY_SOCKET
 from .output_log import LineSplitter, OutputLog
 
 
@@ -62,9 +64,12 @@ class NativeAgent(AgentActor):
             return
         self.started()
         self._main = self.loop.create_task(self._work())
+        watching = self.spawn(self._watch_health())
         if self._stop_requested:
             self.spawn(self._shut_down())
         how = await self._main
+        watching.cancel()
+        self.progress.end()
         if self._stop_requested:
             await self._shutdown_done
             how = Exit(ExitClass.SHUTDOWN, "stop requested")
@@ -92,6 +97,34 @@ class NativeAgent(AgentActor):
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
             return self._failure(error)
         return Exit(ExitClass.NORMAL, "run() returned")
+
+    async def _watch_health(self) -> None:
+        """Ask it again and again whether it is well, from the moment when it is ready; at the first no it is condemned."""
+        await self.is_ready.wait()
+        self.progress.begin(os.getpid(), lambda: os.fstat(self.output.fileno()).st_size)
+        if not hasattr(self._agent, "health_check"):
+            return
+        limit = self.spec.heartbeat.dead_after
+        while True:
+            await asyncio.sleep(self.spec.heartbeat.interval)
+            check = self.loop.create_task(self._check_health())
+            # Not asyncio.timeout: a user's code may keep the cancellation to itself.
+            done, _ = await asyncio.wait([check], timeout=limit)
+            wrong = check.result() if done else f"health_check() took longer than {limit:g} s"
+            check.cancel()
+            if wrong is not None:
+                self.condemned(ExitClass.UNHEALTHY, wrong)
+                return
+
+    async def _check_health(self) -> str | None:
+        """What is wrong with it; nothing that `health_check()` may raise leaves the task."""
+        try:
+            well = self._agent.health_check()
+            if inspect.isawaitable(well):
+                well = await well
+        except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
+            return f"health_check() raised {self._failure(error).reason}"
+        return "health_check() returned False" if well is False else None
 
     def stop(self) -> None:
         """Ask the agent to shut down; a second request cancels it at once."""
@@ -140,6 +173,7 @@ class NativeAgent(AgentActor):
     def _redirect_output(self) -> None:
         """Its prints go to its own log, line by line; what C code and child processes write goes to the same file as it is."""
         os.environ.update(SUPTREE_AGENT_ID=self.begin.id, SUPTREE_RESTART_COUNT=str(self.begin.restarts))
+        os.environ["NOTIFY_SOCKET"] = str(Path(self.begin.context.runtime_dir) / NOTIFY_SOCKET)
         # What the actor itself logs still goes where it went.
         own = os.fdopen(os.dup(2), "w", buffering=1)
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))

@@ -134,6 +134,10 @@ def _suspect(row: Row, event: Event) -> None:
     row["detail"] = f"suspect: silent for {event['age']:.1f} s" if event["suspect"] else None
 
 
+def _stalled(row: Row, event: Event) -> None:
+    row["detail"] = f"stalled: no progress for {event['seconds']:.1f} s" if event["seconds"] else None
+
+
 def _unkillable(row: Row, event: Event) -> None:
     pids = ", ".join(map(str, event["pids"]))
     row.update(status="stopping", detail=f"unkillable: {pids} got SIGKILL and did not die; it starts again when they have")
@@ -160,6 +164,7 @@ _CHANGES: dict[str, Callable[[Row, Event], None]] = {
     "ignored": _exited,
     "decided": _decided,
     "suspect": _suspect,
+    "stalled": _stalled,
     "unkillable": _unkillable,
     "status": _status,
     "refused": _refused,

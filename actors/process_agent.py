@@ -17,6 +17,7 @@ from .limits import Limits
 from .linux import own_children
 from .notify import Notification
 from .output_log import LineSplitter
+from .probes import ProbeFailed, probe_until_unhealthy
 from .program import CHUNK, CannotExecute, environment, execute
 from .stop_ladder import Rung, StopLadder
 from .sweep import process_ended, reap_zombies, sweep
@@ -54,6 +55,7 @@ class ProcessAgent(AgentActor):
         drains = [self.loop.create_task(self._drain(reader, name)) for reader, name in ((program.stdout, "out"), (program.stderr, "err"))]
         self._limits.begin(program.pid, kernel_limits_memory=self._cgroup.limits_memory)
         self.started(program.pid)
+        watching = self.loop.create_task(self._watch_health(program.pid))
         if self._stop_requested:
             self._descend()
         await process_ended(program.pid)
@@ -61,6 +63,10 @@ class ProcessAgent(AgentActor):
         self.ended = True
         self._has_ended.set()
         self._limits.end()
+        self.progress.end()
+        # A probe that runs is ended with it.
+        watching.cancel()
+        await asyncio.wait([watching])
         # Its descendants may hold the pipes, and asyncio waits for those before it gives the exit status: they go first.
         self.loop.remove_signal_handler(signal.SIGCHLD)
         self._groups.kill()
@@ -88,6 +94,7 @@ class ProcessAgent(AgentActor):
 
     def hear(self, said: Notification) -> None:
         """It may ask for more time."""
+        super().hear(said)
         if said.extend is not None:
             until = self.loop.time() + said.extend
             self._ladder.extend(until)
@@ -104,6 +111,22 @@ class ProcessAgent(AgentActor):
             self._limits.count_output(len(data))
             splitter.feed(data)
         splitter.close()
+
+    async def _watch_health(self, pid: int) -> None:
+        """From the moment when it is ready."""
+        await self.is_ready.wait()
+        self.progress.begin(pid, lambda: self._limits.output)
+        if self.spec.liveness_probe.is_set:
+            self.condemned(ExitClass.UNHEALTHY, await probe_until_unhealthy(self.spec.liveness_probe, self._run_probe))
+
+    async def _run_probe(self, argv: tuple[str, ...], limit: float) -> None:
+        said: list[bytes] = []
+        hooks = Hooks(self._cgroup.join, said.append, self._hooks.pids)
+        try:
+            await hooks.run(argv, cwd=self.spec.cwd, environment=environment(self.begin), limit=limit)
+        except HookFailed as failure:
+            last = f" ({said[-1].decode(errors='replace').strip()[:200]})" if said else ""
+            raise ProbeFailed(f"{failure}{last}") from None
 
     def _hear(self, line: bytes) -> None:
         self._word = parse_word(line) or self._word

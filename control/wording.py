@@ -49,6 +49,10 @@ def _suspect(event: Event) -> str:
     return f"{_life(event)} " + (f"is suspect: silent for {event['age']:.1f} s" if event["suspect"] else "is heard again")
 
 
+def _stalled(event: Event) -> str:
+    return f"{_life(event)} " + (f"has made no progress for {event['seconds']:.1f} s" if event["seconds"] else "makes progress again")
+
+
 def _unkillable(event: Event) -> str:
     return f"{_life(event)} is unkillable: {', '.join(map(str, event['pids']))} got SIGKILL and did not die"
 
@@ -74,6 +78,7 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     "ignored": _ignored,
     "decided": _decided,
     "suspect": _suspect,
+    "stalled": _stalled,
     "unkillable": _unkillable,
     "status": _status,
     "refused": _refused,

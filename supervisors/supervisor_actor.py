@@ -33,6 +33,7 @@ from suptree.actors.messages import (
     Request,
     Services,
     Silent,
+    Stalled,
     Started,
     Stop,
     Suspect,
@@ -72,6 +73,7 @@ class SupervisorActor(LoopActor):
         Started: "on_started",
         Ended: "on_ended",
         Condemned: "on_condemned",
+        Stalled: "on_stalled",
         Unkillable: "on_unkillable",
         Silent: "on_silent",
         Suspect: "on_suspect",
@@ -135,6 +137,10 @@ class SupervisorActor(LoopActor):
     def on_condemned(self, condemned: Condemned, _sender: ActorAddress) -> None:
         if child := self._living(condemned):
             self.condemn(child, Exit(condemned.exit_class, condemned.why))
+
+    def on_stalled(self, stalled: Stalled, _sender: ActorAddress) -> None:
+        if child := self._living(stalled):
+            self.reporter.tell(f"{child.kind}_stalled", child.id, child.incarnation, seconds=stalled.seconds)
 
     def on_unkillable(self, unkillable: Unkillable, _sender: ActorAddress) -> None:
         if child := self._living(unkillable):
