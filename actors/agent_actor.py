@@ -31,8 +31,7 @@ class AgentActor(LoopActor):
         self.progress = Progress(self.spec.progress, self._stalled, partial(self.condemned, ExitClass.HUNG))
         self.is_ready = asyncio.Event()
         """Set when it has started, or, where that is asked for, has said `READY=1`."""
-        self._pinger = Pinger(begin.context.runtime_dir)
-        self.every(self.spec.heartbeat.interval, self._ping)
+        self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
         self.spawn(self.run())
 
     def on_stop(self, stop: Stop, _sender: ActorAddress) -> None:
@@ -83,8 +82,3 @@ class AgentActor(LoopActor):
 
     def _stalled(self, seconds: float) -> None:
         self.supervisor.tell(Stalled(self.begin.id, self.begin.incarnation, seconds))
-
-    def _ping(self) -> None:
-        if not self._pinger.ping():
-            # The kernel may queue as few as ten datagrams for the heartbeat actor.
-            self.loop.call_later(self.spec.heartbeat.interval / 10, self._ping)

@@ -122,7 +122,7 @@ def _check_address(url: str, *, needs_port: bool) -> None:
         local, port = False, None
     good = local and parts.scheme == "http" and url.isascii() and url.isprintable() and " " not in url and (port or not needs_port)
     if not good:
-        wanted = "tcp_socket: must be host:port" if needs_port else "http_get: must be a URL that begins with http://"
+        wanted = "tcp_socket: must be host:port" if needs_port else "http_get: must begin with http://"
         raise SpecError(f'liveness_probe: {wanted}, its host "localhost" or an IP address; for anything else use exec')
 
 

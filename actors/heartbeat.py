@@ -29,6 +29,7 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024
 _DATAGRAMS_AT_ONCE = 1000
 _ANCESTORS_ASKED = 16
 _EARLY_KEPT = 100
+_STATUS_EVERY = 0.2
 _TELL_REFUSED_EVERY = 5.0
 
 
@@ -49,6 +50,8 @@ class HeartbeatActor(LoopActor):
         self.liveness = Liveness()
         self.watchers: dict[Key, Outbox] = {}
         self._early: deque[tuple[list[int], Notification]] = deque(maxlen=_EARLY_KEPT)
+        self._statuses: dict[Key, Notification | None] = {}
+        """Who said a `STATUS=` just now, and what it said since."""
         self._strangers = self._malformed = 0
         self._refusals_due: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -107,12 +110,30 @@ class HeartbeatActor(LoopActor):
             if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
                 self.watchers[key].tell(verdict)
             if said.changes_state:
-                self.watchers[key].tell(Notified(*key, said))
+                self._pass_on(key, said)
         elif self.parent_pid not in lineage:
             self._refuse(malformed=False)
         elif said.changes_state:
             # One of ours, and so young that its Watch is still on its way.
             self._early.append((lineage, said))
+
+    def _pass_on(self, key: Key, said: Notification) -> None:
+        """Tell its supervisor; of many `STATUS=` in a moment only the first and the last: each costs us far more than it cost the program."""
+        if said == Notification(pinged=said.pinged, status=said.status):
+            if key in self._statuses:
+                self._statuses[key] = said
+                return
+            self._statuses[key] = None
+            self.loop.call_later(_STATUS_EVERY, self._status_due, key)
+        elif earlier := self._statuses.get(key):
+            self._statuses[key] = None
+            self.watchers[key].tell(Notified(*key, earlier))
+        self.watchers[key].tell(Notified(*key, said))
+
+    def _status_due(self, key: Key) -> None:
+        last = self._statuses.pop(key)
+        if last is not None and key in self.watchers:
+            self._pass_on(key, last)
 
     def _refuse(self, *, malformed: bool) -> None:
         """Count it, and let the count be known now and then: whoever floods us must not flood the journal."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ DATAGRAM_LIMIT = 4096
 
 
 _MOST_MICROSECONDS = 2**64 - 1
+_SEND_TIMEOUT = struct.pack("ll", 0, 20_000)
+"""20 ms, as the kernel wants it (struct timeval)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +82,15 @@ def _seconds(microseconds: str | None) -> float | None:
 
 
 class Pinger:
-    """Sends `WATCHDOG=1` to the heartbeat actor; never blocks, and a datagram that finds nobody is lost."""
+    """Sends `WATCHDOG=1` to the heartbeat actor; blocks for a moment at most, and a datagram that finds nobody is lost."""
 
     def __init__(self, runtime_dir: str) -> None:
         self._path = str(Path(runtime_dir) / NOTIFY_SOCKET)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
+        # The kernel may queue as few as ten datagrams for the heartbeat actor. To try again later would cost far more than this wait.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
 
-    def ping(self) -> bool:
-        """One sign of life from this process; False when the receiver's queue is full."""
-        try:
-            with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
-                self._socket.sendto(b"WATCHDOG=1", self._path)
-        except BlockingIOError:
-            return False
-        return True
+    def ping(self) -> None:
+        """One sign of life from this process."""
+        with contextlib.suppress(OSError):
+            self._socket.sendto(b"WATCHDOG=1", self._path)

@@ -180,3 +180,15 @@ def test_strangers_and_nonsense_are_dropped_and_counted() -> None:
         # A kernel may refuse to send a datagram of a megabyte at all.
         assert refused["malformed"] in (5, 6)
         assert [["ready"], ["ready"]] == [told(running.events(), agent) for agent in ("babbler", "calm")]
+
+
+def test_of_a_flood_of_statuses_the_last_one_arrives_and_few_others() -> None:
+    program = (
+        "import os, socket, time; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n"
+        "s.send(b'READY=1')\n"
+        "for number in range(20_000): s.send(b'STATUS=%d' % number)\n"
+        "time.sleep(1000)"
+    )
+    with tree(table("chatty", [sys.executable, "-c", program])) as running:
+        running.wait_until(lambda s: s["agents"][0]["detail"] == "19999", WITHIN)
+        assert len(told(running.events(), "chatty")) < 200

@@ -513,7 +513,7 @@ class TestBadFiles:
                     f"liveness_probe = {{ http_get = '{url}' }}",
                     (
                         "liveness_probe",
-                        'http_get: must be a URL that begins with http://, its host "localhost" or an IP address; for anything else use exec',
+                        'http_get: must begin with http://, its host "localhost" or an IP address; for anything else use exec',
                     ),
                 )
                 for url in (
