@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import select
 import socket
 import struct
 import time
@@ -27,8 +28,13 @@ log = structlog.get_logger()
 _CREDENTIALS = struct.Struct("3i")
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _DATAGRAMS_AT_ONCE = 1000
+# Somebody may send without end.
+_ROUNDS_BEFORE_A_VERDICT = 20
+# To be woken by Thespian costs more than a ping does: while there are many, wait for the next ones here.
+_LINGER = 0.01
 _ANCESTORS_ASKED = 16
 _EARLY_KEPT = 100
+_EARLY_KEPT_FOR = 5.0
 _STATUS_EVERY = 0.2
 _TELL_REFUSED_EVERY = 5.0
 
@@ -49,7 +55,7 @@ class HeartbeatActor(LoopActor):
         set_name(f"st:{begin.id}")
         self.liveness = Liveness()
         self.watchers: dict[Key, Outbox] = {}
-        self._early: deque[tuple[list[int], Notification]] = deque(maxlen=_EARLY_KEPT)
+        self._early: deque[tuple[float, list[int], Notification]] = deque(maxlen=_EARLY_KEPT)
         self._statuses: dict[Key, Notification | None] = {}
         """Who said a `STATUS=` just now, and what it said since."""
         self._strangers = self._malformed = 0
@@ -65,7 +71,9 @@ class HeartbeatActor(LoopActor):
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._socket.bind(str(path))
         path.chmod(0o600)
-        self.loop.add_reader(self._socket, self._listen)
+        self._arrival = select.poll()
+        self._arrival.register(self._socket, select.POLLIN)
+        self.loop.add_reader(self._socket, self._listen, _LINGER)
         self.supervisor.tell(Started(begin.id, begin.incarnation))
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
@@ -75,9 +83,12 @@ class HeartbeatActor(LoopActor):
         self.liveness.watch(watch, time.monotonic())
         key = (watch.id, watch.incarnation)
         watcher = self.watchers[key] = self.back_to(sender)
-        for early in [early for early in self._early if self.liveness.owner(early[0]) == key]:
+        now = time.monotonic()
+        for early in [early for early in self._early if self.liveness.owner(early[1]) == key]:
             self._early.remove(early)
-            watcher.tell(Notified(*key, early[1]))
+            # Later its pids may be somebody else's.
+            if now - early[0] < _EARLY_KEPT_FOR:
+                watcher.tell(Notified(*key, early[2]))
         self._set_timer()
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
@@ -88,13 +99,17 @@ class HeartbeatActor(LoopActor):
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
         self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))
 
-    def _listen(self) -> bool:
-        """Take what has been sent; whether that was all."""
+    def _listen(self, linger: float = 0.0) -> bool:
+        """Take what has been sent, and while it is but pings, what comes within `linger` seconds; whether that was all."""
+        until = time.monotonic() + linger
         for _ in range(_DATAGRAMS_AT_ONCE):
             try:
                 # Room for the credentials alone: descriptors that are sent along are closed by the kernel, here and now.
                 datagram, ancillary, flags, _ = self._socket.recvmsg(DATAGRAM_LIMIT, socket.CMSG_SPACE(_CREDENTIALS.size))
             except BlockingIOError:
+                left = until - time.monotonic()
+                if left > 0 and self._arrival.poll(left * 1000):
+                    continue
                 return True
             pid = next((_CREDENTIALS.unpack(data)[0] for _level, kind, data in ancillary if kind == socket.SCM_CREDENTIALS), 0)
             said = None if flags & socket.MSG_TRUNC else parse(datagram)
@@ -102,6 +117,9 @@ class HeartbeatActor(LoopActor):
                 self._refuse(malformed=True)
             else:
                 self._hear(pid, said)
+                if said.changes_state:
+                    # What we tell others leaves when we are done here.
+                    until = 0.0
         return False
 
     def _hear(self, pid: int, said: Notification) -> None:
@@ -115,10 +133,10 @@ class HeartbeatActor(LoopActor):
             self._refuse(malformed=False)
         elif said.changes_state:
             # One of ours, and so young that its Watch is still on its way.
-            self._early.append((lineage, said))
+            self._early.append((time.monotonic(), lineage, said))
 
     def _pass_on(self, key: Key, said: Notification) -> None:
-        """Tell its supervisor; of many `STATUS=` in a moment only the first and the last: each costs us far more than it cost the program."""
+        """Tell its supervisor; of many `STATUS=` in a moment only the first and the last, for each costs us more than the program."""
         if said == Notification(pinged=said.pinged, status=said.status):
             if key in self._statuses:
                 self._statuses[key] = said
@@ -157,8 +175,9 @@ class HeartbeatActor(LoopActor):
 
     def _judge(self) -> None:
         # What was sent while we could not look counts.
-        while not self._listen():
-            continue
+        for _ in range(_ROUNDS_BEFORE_A_VERDICT):
+            if self._listen():
+                break
         self._timer = None
         for verdict in self.liveness.judge(time.monotonic(), self._scheduled):
             if watcher := self.watchers.get((verdict.id, verdict.incarnation)):
