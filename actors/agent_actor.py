@@ -1,7 +1,9 @@
 """What the two kinds of agent actor share: beginning, pinging, ending with a last word."""
 
+import asyncio
 import os
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import structlog
@@ -10,12 +12,13 @@ from thespian.actors import ActorAddress
 from .agent_spec import AgentSpec, Ready
 from .errors import InputRefused
 from .evidence import Evidence, SweptLog, bounded_environment, last_lines, shortened, usage
-from .exits import Exit
+from .exits import Exit, ExitClass
 from .linux import set_name
 from .loop_actor import LoopActor
-from .messages import Begin, Ended, Started, Stop, Tell, Told, Unkillable
-from .notify import Pinger
+from .messages import Begin, Condemned, Ended, Notified, Stalled, Started, Stop, Tell, Told, Unkillable
+from .notify import Notification, Pinger
 from .output_log import OutputLog, log_path
+from .progress import Progress
 from .redaction import Redactor
 from .sweep import sweep
 
@@ -23,7 +26,7 @@ from .sweep import sweep
 class AgentActor(LoopActor):
     """Runs one incarnation of one agent, then exits; `run` and `stop` are the kind's own."""
 
-    handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop", Tell: "on_tell"}
+    handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop", Tell: "on_tell", Notified: "on_notified"}
 
     spec: AgentSpec
     owns_program: ClassVar[bool]
@@ -37,6 +40,9 @@ class AgentActor(LoopActor):
         structlog.configure(processors=[*structlog.get_config()["processors"], self._hide])
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
         self.output.clean = self.redactor.line
+        self.progress = Progress(self.spec.progress, self._stalled, partial(self.condemned, ExitClass.HUNG))
+        self.is_ready = asyncio.Event()
+        """Set when it has started, or, where that is asked for, has said `READY=1`."""
         self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
         self.spawn(self.run())
 
@@ -53,6 +59,17 @@ class AgentActor(LoopActor):
             refusal = str(error)
         self.supervisor.tell(Told(tell.id, tell.incarnation, tell.request, refusal))
 
+    def on_notified(self, notified: Notified, _sender: ActorAddress) -> None:
+        if notified.incarnation == self.begin.incarnation and not self.ended:
+            self.hear(notified.said)
+
+    def hear(self, said: Notification) -> None:
+        """Take in what the agent says of itself."""
+        if said.ready:
+            self.is_ready.set()
+        if said.status is not None:
+            self.progress.hear(waits=said.waits)
+
     async def run(self) -> None:
         """Run the agent from start to end."""
         raise NotImplementedError
@@ -67,7 +84,14 @@ class AgentActor(LoopActor):
 
     def started(self, pid: int | None = None) -> None:
         """Tell the supervisor that the agent is up."""
-        self.supervisor.tell(Started(self.begin.id, self.begin.incarnation, pid, ready=self.spec.ready is not Ready.NOTIFY))
+        ready = self.spec.ready is not Ready.NOTIFY
+        if ready:
+            self.is_ready.set()
+        self.supervisor.tell(Started(self.begin.id, self.begin.incarnation, pid, ready=ready))
+
+    def condemned(self, exit_class: ExitClass, why: str) -> None:
+        """Ask the supervisor to end the agent; it records the cause first, so that the exit is classed by it."""
+        self.supervisor.tell(Condemned(self.begin.id, self.begin.incarnation, exit_class, why))
 
     def unkillable(self, pids: list[int]) -> None:
         """Tell the supervisor what does not die."""
@@ -102,3 +126,6 @@ class AgentActor(LoopActor):
             environment=bounded_environment(self.redactor.environment()),
             usage=usage(of_children=self.owns_program),
         )
+
+    def _stalled(self, seconds: float) -> None:
+        self.supervisor.tell(Stalled(self.begin.id, self.begin.incarnation, seconds))

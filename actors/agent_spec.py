@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from .errors import SpecError
 from .exits import ExitClass
@@ -90,6 +92,68 @@ class HookSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSpec:
+    """How a program is asked from outside whether it is well (Kubernetes: `livenessProbe`); without any of the first three it is not.
+
+    `exec` is an argv whose exit status 0 says so, `http_get` a URL that answers 200 to 399, `tcp_socket` a `host:port` that takes a
+    connection. Times are in seconds; so many failures in a row as `failure_threshold` says make the program unhealthy.
+    """
+
+    exec: tuple[str, ...] = ()
+    http_get: str | None = None
+    tcp_socket: str | None = None
+    period: float = 10.0
+    timeout: float = 1.0
+    failure_threshold: int = 3
+    success_threshold: int = 1
+    initial_delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.exec, self.http_get, self.tcp_socket))) > 1:
+            raise SpecError("liveness_probe: exec, http_get and tcp_socket exclude each other: give one")
+        if not (self.period > 0 and self.timeout > 0 and self.initial_delay >= 0 and self.failure_threshold >= 1):
+            raise SpecError("liveness_probe: period and timeout must be above 0, initial_delay 0 or more, failure_threshold 1 or more")
+        if self.success_threshold != 1:
+            raise SpecError("liveness_probe: success_threshold must be 1, as in Kubernetes: one success makes a program healthy")
+        for url in filter(None, (self.http_get, self.tcp_socket and f"http://{self.tcp_socket}")):
+            _check_address(url, needs_port=bool(self.tcp_socket))
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anything to ask."""
+        return bool(self.exec or self.http_get or self.tcp_socket)
+
+
+def _check_address(url: str, *, needs_port: bool) -> None:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        local = host == "localhost" or bool(ip_address(host))
+    except ValueError:
+        local, port = False, None
+    good = local and parts.scheme == "http" and url.isascii() and url.isprintable() and " " not in url and (port or not needs_port)
+    if not good:
+        wanted = "tcp_socket: must be host:port" if needs_port else "http_get: must begin with http://"
+        raise SpecError(f'liveness_probe: {wanted}, its host "localhost" or an IP address; for anything else use exec')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressSpec:
+    """After how many seconds without output, `STATUS=` or CPU time an agent is shown as stalled, and ended as `hung`; None is never."""
+
+    warn_after: float | None = None
+    restart_after: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("warn_after", "restart_after"):
+            seconds = getattr(self, name)
+            if seconds is not None and not seconds > 0:
+                raise SpecError(f"progress: {name} must be above 0 seconds, not {seconds}")
+        if self.warn_after is not None and self.restart_after is not None and self.warn_after > self.restart_after:
+            raise SpecError(f"progress: warn_after={self.warn_after} must not be above restart_after={self.restart_after}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
     """One agent. A `process_wrapper` needs `command`; a `native_llm` needs `factory` (`package.module:attribute`).
 
@@ -115,6 +179,8 @@ class AgentSpec:
     stop: StopSpec = StopSpec()
     limits: LimitSpec = LimitSpec()
     hooks: HookSpec = HookSpec()
+    liveness_probe: ProbeSpec = ProbeSpec()
+    progress: ProgressSpec = ProgressSpec()
     exit_codes: Mapping[int, ExitClass] = field(default_factory=dict)
     min_uptime: float = 1.0
     config: Mapping[str, Any] = field(default_factory=dict)

@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import os
+import select
 import socket
 import struct
 import time
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,15 +20,23 @@ from .exits import Exit, ExitClass
 from .linux import set_name
 from .liveness import Key, Liveness
 from .loop_actor import LoopActor
-from .messages import Begin, Ended, Notified, PingAges, PingAgesAsked, Started, Stop, Unwatch, Watch
-from .notify import DATAGRAM_LIMIT, NOTIFY_SOCKET, parse
+from .messages import Begin, Ended, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Watch
+from .notify import DATAGRAM_LIMIT, NOTIFY_SOCKET, Notification, parse
 
 log = structlog.get_logger()
 
 _CREDENTIALS = struct.Struct("3i")
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _DATAGRAMS_AT_ONCE = 1000
+# Somebody may send without end.
+_ROUNDS_BEFORE_A_VERDICT = 20
+# To be woken by Thespian costs more than a ping does: while there are many, wait for the next ones here.
+_LINGER = 0.01
 _ANCESTORS_ASKED = 16
+_EARLY_KEPT = 100
+_EARLY_KEPT_FOR = 5.0
+_STATUS_EVERY = 0.2
+_TELL_REFUSED_EVERY = 5.0
 
 
 class HeartbeatActor(LoopActor):
@@ -44,7 +55,11 @@ class HeartbeatActor(LoopActor):
         set_name(f"st:{begin.id}")
         self.liveness = Liveness()
         self.watchers: dict[Key, Outbox] = {}
-        self.refused = 0
+        self._early: deque[tuple[float, list[int], Notification]] = deque(maxlen=_EARLY_KEPT)
+        self._statuses: dict[Key, Notification | None] = {}
+        """Who said a `STATUS=` just now, and what it said since."""
+        self._strangers = self._malformed = 0
+        self._refusals_due: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = 0.0
         path = Path(begin.context.runtime_dir) / NOTIFY_SOCKET
@@ -56,7 +71,9 @@ class HeartbeatActor(LoopActor):
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._socket.bind(str(path))
         path.chmod(0o600)
-        self.loop.add_reader(self._socket, self._listen)
+        self._arrival = select.poll()
+        self._arrival.register(self._socket, select.POLLIN)
+        self.loop.add_reader(self._socket, self._listen, _LINGER)
         self.supervisor.tell(Started(begin.id, begin.incarnation))
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
@@ -64,7 +81,14 @@ class HeartbeatActor(LoopActor):
 
     def on_watch(self, watch: Watch, sender: ActorAddress) -> None:
         self.liveness.watch(watch, time.monotonic())
-        self.watchers[watch.id, watch.incarnation] = self.back_to(sender)
+        key = (watch.id, watch.incarnation)
+        watcher = self.watchers[key] = self.back_to(sender)
+        now = time.monotonic()
+        for early in [early for early in self._early if self.liveness.owner(early[1]) == key]:
+            self._early.remove(early)
+            # Later its pids may be somebody else's.
+            if now - early[0] < _EARLY_KEPT_FOR:
+                watcher.tell(Notified(*key, early[2]))
         self._set_timer()
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
@@ -75,35 +99,70 @@ class HeartbeatActor(LoopActor):
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
         self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))
 
-    def _listen(self) -> None:
+    def _listen(self, linger: float = 0.0) -> bool:
+        """Take what has been sent, and while it is but pings, what comes within `linger` seconds; whether that was all."""
+        until = time.monotonic() + linger
         for _ in range(_DATAGRAMS_AT_ONCE):
             try:
+                # Room for the credentials alone: descriptors that are sent along are closed by the kernel, here and now.
                 datagram, ancillary, flags, _ = self._socket.recvmsg(DATAGRAM_LIMIT, socket.CMSG_SPACE(_CREDENTIALS.size))
             except BlockingIOError:
-                return
+                left = until - time.monotonic()
+                if left > 0 and self._arrival.poll(left * 1000):
+                    continue
+                return True
             pid = next((_CREDENTIALS.unpack(data)[0] for _level, kind, data in ancillary if kind == socket.SCM_CREDENTIALS), 0)
-            key = self._owner(pid)
             said = None if flags & socket.MSG_TRUNC else parse(datagram)
-            if key is None or said is None:
-                self.refused += 1
-                continue
+            if said is None:
+                self._refuse(malformed=True)
+            else:
+                self._hear(pid, said)
+                if said.changes_state:
+                    # What we tell others leaves when we are done here.
+                    until = 0.0
+        return False
+
+    def _hear(self, pid: int, said: Notification) -> None:
+        lineage = [pid] if self.liveness.owner([pid]) else list(_lineage(pid))
+        if key := self.liveness.owner(lineage):
             if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
                 self.watchers[key].tell(verdict)
-            if said.ready or said.stopping or said.trigger or said.status is not None:
-                self.watchers[key].tell(Notified(*key, said.ready, said.stopping, said.trigger, said.status))
+            if said.changes_state:
+                self._pass_on(key, said)
+        elif self.parent_pid not in lineage:
+            self._refuse(malformed=False)
+        elif said.changes_state:
+            # One of ours, and so young that its Watch is still on its way.
+            self._early.append((time.monotonic(), lineage, said))
 
-    def _owner(self, pid: int) -> Key | None:
-        """The incarnation that a process belongs to: itself, or the nearest ancestor that is known."""
-        for _ in range(_ANCESTORS_ASKED):
-            if pid <= 1:
-                return None
-            if key := self.liveness.owner(pid):
-                return key
-            try:
-                pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                return None
-        return None
+    def _pass_on(self, key: Key, said: Notification) -> None:
+        """Tell its supervisor; of many `STATUS=` in a moment only the first and the last, for each costs us more than the program."""
+        if said == Notification(pinged=said.pinged, status=said.status):
+            if key in self._statuses:
+                self._statuses[key] = said
+                return
+            self._statuses[key] = None
+            self.loop.call_later(_STATUS_EVERY, self._status_due, key)
+        elif earlier := self._statuses.get(key):
+            self._statuses[key] = None
+            self.watchers[key].tell(Notified(*key, earlier))
+        self.watchers[key].tell(Notified(*key, said))
+
+    def _status_due(self, key: Key) -> None:
+        last = self._statuses.pop(key)
+        if last is not None and key in self.watchers:
+            self._pass_on(key, last)
+
+    def _refuse(self, *, malformed: bool) -> None:
+        """Count it, and let the count be known now and then: whoever floods us must not flood the journal."""
+        self._malformed += malformed
+        self._strangers += not malformed
+        if self._refusals_due is None:
+            self._refusals_due = self.loop.call_later(_TELL_REFUSED_EVERY, self._tell_refused)
+
+    def _tell_refused(self) -> None:
+        self._refusals_due = None
+        self.supervisor.tell(Refused(self.begin.id, self.begin.incarnation, self._strangers, self._malformed))
 
     def _set_timer(self) -> None:
         deadline = self.liveness.next_deadline()
@@ -116,7 +175,9 @@ class HeartbeatActor(LoopActor):
 
     def _judge(self) -> None:
         # What was sent while we could not look counts.
-        self._listen()
+        for _ in range(_ROUNDS_BEFORE_A_VERDICT):
+            if self._listen():
+                break
         self._timer = None
         for verdict in self.liveness.judge(time.monotonic(), self._scheduled):
             if watcher := self.watchers.get((verdict.id, verdict.incarnation)):
@@ -127,3 +188,15 @@ class HeartbeatActor(LoopActor):
             self._timer = self.loop.call_later(1.0, self._judge)
             return
         self._set_timer()
+
+
+def _lineage(pid: int) -> Iterator[int]:
+    """A process and its ancestors, as far as they live."""
+    for _ in range(_ANCESTORS_ASKED):
+        if pid <= 1:
+            return
+        yield pid
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+        except OSError:
+            return

@@ -18,12 +18,12 @@ class HookFailed(Exception):
 
 
 class Hooks:
-    """Runs hooks, one at a time; `pids` are those that run now, and must not be swept."""
+    """Runs hooks; `pids` are those that run now, and must not be swept."""
 
-    def __init__(self, join: Callable[[], None], write: Callable[[bytes], None]) -> None:
+    def __init__(self, join: Callable[[], None], write: Callable[[bytes], None], pids: set[int] | None = None) -> None:
         self._join = join
         self._write = write
-        self.pids: set[int] = set()
+        self.pids: set[int] = set() if pids is None else pids
 
     async def run(self, argv: tuple[str, ...], *, cwd: str | None, environment: Mapping[str, str], limit: float) -> None:
         """Run a program to its end, for at most `limit` seconds; its output goes to the agent's log. Raises HookFailed."""
@@ -55,11 +55,15 @@ class Hooks:
             try:
                 async with asyncio.timeout(limit):
                     await process_ended(hook.pid)
-            except TimeoutError:
+            except (TimeoutError, asyncio.CancelledError) as over:
                 in_time = False
                 # It leads its own session and is not reaped yet: its number is its own.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(hook.pid, signal.SIGKILL)
+                if isinstance(over, asyncio.CancelledError):
+                    await hook.wait()
+                    self.pids.discard(hook.pid)
+                    raise
             code = await hook.wait()
             self.pids.discard(hook.pid)
             output.seek(0)

@@ -37,14 +37,14 @@ class Limits:
         self._spec = spec
         self._exceeded = exceeded
         self._output = 0
+        self._extended_until = 0.0
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def begin(self, pid: int, *, kernel_limits_memory: bool) -> None:
         """Begin to watch a program; its memory only where the kernel does not."""
         loop = asyncio.get_running_loop()
         if self._spec.max_runtime is not None:
-            seconds = self._spec.max_runtime
-            self._timers["runtime"] = loop.call_later(seconds, self._say, f"it ran longer than its max_runtime of {seconds:g} s")
+            self._timers["runtime"] = loop.call_later(self._spec.max_runtime, self._runtime_is_over, self._spec.max_runtime)
         if self._spec.memory_max is not None and not kernel_limits_memory:
             self._sample(pid, self._spec.memory_max)
 
@@ -55,11 +55,27 @@ class Limits:
         if most is not None and self._output > most:
             self._say(f"it wrote more than its max_output of {size(most)}")
 
+    @property
+    def output(self) -> int:
+        """How many bytes it has written."""
+        return self._output
+
+    def extend(self, until: float) -> None:
+        """Let it run until then, in the loop's seconds, if that is longer than its max_runtime."""
+        self._extended_until = until
+
     def end(self) -> None:
         """It has ended."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+
+    def _runtime_is_over(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._extended_until > loop.time():
+            self._timers["runtime"] = loop.call_at(self._extended_until, self._runtime_is_over, seconds)
+        else:
+            self._say(f"it ran longer than its max_runtime of {seconds:g} s")
 
     def _sample(self, pid: int, most: int) -> None:
         used = memory_of(pid)

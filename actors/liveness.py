@@ -1,7 +1,9 @@
 """Who has been silent for too long: deadlines in a table, without clock or socket."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .messages import Silent, Suspect, Watch
 
@@ -13,6 +15,15 @@ _FREEZE_FROM = 4
 _FREEZE_LIMIT = 10.0
 
 
+class _Signal(NamedTuple):
+    """One source of pings, and the seconds of its silence that count."""
+
+    source: str
+    seen: float
+    suspect_after: float
+    dead_after: float
+
+
 @dataclass(slots=True)
 class _Watched:
     watch: Watch
@@ -22,10 +33,26 @@ class _Watched:
     condemned: bool = False
 
     @property
-    def oldest(self) -> tuple[float, str]:
-        if self.program_seen is not None and self.program_seen <= self.actor_seen:
-            return self.program_seen, "program"
-        return self.actor_seen, "actor"
+    def signals(self) -> tuple[_Signal, ...]:
+        if self.watch.starting:
+            return ()
+        spec, limit = self.watch.spec, self.watch.watchdog
+        actor = _Signal("actor", self.actor_seen, spec.suspect_after, spec.dead_after)
+        if self.program_seen is None or limit is None:
+            return (actor,)
+        return _Signal("program", self.program_seen, limit * spec.suspect_after / spec.dead_after, limit), actor
+
+    @property
+    def oldest(self) -> _Signal:
+        return min(self.signals, key=lambda signal: signal.seen)
+
+    def silent(self, now: float, *, dead: bool) -> _Signal | None:
+        """The first signal that has been missed for so long that it is suspect, or dead."""
+        return next((s for s in self.signals if now - s.seen >= (s.dead_after if dead else s.suspect_after)), None)
+
+    @property
+    def deadline(self) -> float:
+        return min((s.seen + (s.dead_after if self.suspect else s.suspect_after) for s in self.signals), default=math.inf)
 
 
 class Liveness:
@@ -48,8 +75,8 @@ class Liveness:
         """Begin to expect pings, with a fresh deadline; a second watch of the same incarnation updates the first."""
         key = (watch.id, watch.incarnation)
         known = self._watched.get(key)
-        enforced = watch.watchdog and watch.program_pid is not None and not watch.awaits_ready
-        self._watched[key] = _Watched(watch, now if known is None else known.actor_seen, now if enforced else None)
+        seen = now if known is None or known.watch.starting else known.actor_seen
+        self._watched[key] = _Watched(watch, seen, None if watch.watchdog is None else now)
         self._by_pid[watch.actor_pid] = key
         if watch.program_pid is not None:
             self._by_pid[watch.program_pid] = key
@@ -62,25 +89,25 @@ class Liveness:
                 if pid is not None and self._by_pid.get(pid) == key:
                     del self._by_pid[pid]
 
-    def owner(self, pid: int) -> Key | None:
-        """Which incarnation a process belongs to."""
-        return self._by_pid.get(pid)
+    def owner(self, lineage: Iterable[int]) -> Key | None:
+        """Which incarnation a process belongs to, by the pids of itself and its ancestors, nearest first."""
+        return next((self._by_pid[pid] for pid in lineage if pid in self._by_pid), None)
 
     def pinged(self, pid: int, key: Key, now: float) -> Suspect | None:
         """A process of this incarnation pinged; a Suspect with `suspect=False` when that clears it."""
         watched = self._watched[key]
         if pid == watched.watch.actor_pid:
             watched.actor_seen = now
-        else:
+        elif watched.program_seen is not None:
             watched.program_seen = now
-        if watched.suspect and now - watched.oldest[0] < watched.watch.spec.suspect_after:
+        if watched.suspect and watched.silent(now, dead=False) is None:
             watched.suspect = False
             return Suspect(*key, suspect=False)
         return None
 
     def ages(self, now: float) -> dict[str, float]:
         """Id to seconds since its last ping (of the program where that pings itself)."""
-        return {key[0]: now - watched.oldest[0] for key, watched in self._watched.items()}
+        return {key[0]: now - watched.oldest.seen for key, watched in self._watched.items() if watched.signals}
 
     def excuse(self, seconds: float) -> None:
         """Move every deadline: we were not listening for so long."""
@@ -104,25 +131,21 @@ class Liveness:
         self._frozen_since = None
         verdicts: list[Silent | Suspect] = []
         for watched in overdue:
-            watch, (seen, source) = watched.watch, watched.oldest
-            if now - seen >= watch.spec.dead_after:
+            watch = watched.watch
+            if dead := watched.silent(now, dead=True):
                 watched.condemned = True
-                verdicts.append(Silent(watch.id, watch.incarnation, now - seen, source))
+                verdicts.append(Silent(watch.id, watch.incarnation, now - dead.seen, dead.source))
             elif not watched.suspect:
-                verdicts.append(Suspect(watch.id, watch.incarnation, suspect=True, age=now - seen))
+                verdicts.append(Suspect(watch.id, watch.incarnation, suspect=True, age=now - watched.oldest.seen))
             watched.suspect = True
         return verdicts
 
     def next_deadline(self) -> float | None:
         """When the next verdict can be due, if no ping comes."""
-        deadlines = (
-            watched.oldest[0] + (watched.watch.spec.dead_after if watched.suspect else watched.watch.spec.suspect_after)
-            for watched in self._watched.values()
-            if not watched.condemned
-        )
-        return min(deadlines, default=None)
+        nearest = min((watched.deadline for watched in self._watched.values() if not watched.condemned), default=math.inf)
+        return None if nearest == math.inf else nearest
 
     def _overdue(self, now: float) -> Iterator[_Watched]:
         for watched in self._watched.values():
-            if not watched.condemned and now - watched.oldest[0] >= watched.watch.spec.suspect_after:
+            if not watched.condemned and watched.silent(now, dead=False):
                 yield watched

@@ -9,7 +9,8 @@ from thespian.actors import ActorAddress
 from .agent_spec import HeartbeatSpec
 from .cgroup import Groups
 from .evidence import Evidence
-from .exits import Exit
+from .exits import Exit, ExitClass
+from .notify import Notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +94,22 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Exceeded:
-    """The program used more than one of its limits allows; `what` says which, for people."""
+class Condemned:
+    """The agent must end, for a cause that its supervisor records first: its exit is classed by it. `why` is for people."""
 
     id: str
     incarnation: int
-    what: str
+    exit_class: ExitClass
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """The agent has made no progress for `seconds`, or, with 0, makes some again."""
+
+    id: str
+    incarnation: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +145,18 @@ class QuotaHit:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Expect pings of this incarnation from these processes. `program_pid` is given when the program itself must ping."""
+    """Expect pings of this incarnation: of its actor always, of its program within `watchdog` seconds where that is given.
+
+    While it is `starting` nothing is expected yet, but what its processes say is heard.
+    """
 
     id: str
     incarnation: int
     spec: HeartbeatSpec
     actor_pid: int
     program_pid: int | None = None
-    watchdog: bool = False
-    awaits_ready: bool = False
+    watchdog: float | None = None
+    starting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +189,21 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """The agent said something of itself (sd_notify): `ready`, `stopping`, `trigger`, or a `status` text."""
+    """The agent said something of itself (sd_notify); its supervisor passes it on to the agent's actor."""
 
     id: str
     incarnation: int
-    ready: bool = False
-    stopping: bool = False
-    trigger: bool = False
-    status: str | None = None
+    said: Notification
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The heartbeat actor has dropped so many datagrams since it began: from strangers, or not of the protocol."""
+
+    id: str
+    incarnation: int
+    strangers: int
+    malformed: int
 
 
 @dataclass(frozen=True, slots=True)

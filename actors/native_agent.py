@@ -8,6 +8,8 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +19,9 @@ from .agent_actor import AgentActor
 from .errors import InputRefused, Shutdown
 from .exit_classes import classify
 from .exits import Exit, ExitClass
+from .limits import Limits
 from .line_splitter import LineSplitter
+from .notify import NOTIFY_SOCKET
 from .output_log import OutputLog
 from .raw_output import RawOutput
 from .redaction import redact_logging
@@ -59,6 +63,7 @@ class NativeAgent(AgentActor):
         """The whole life of the agent."""
         self._handle_failure: Exit | None = None
         self._stopping = asyncio.Event()
+        self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET))
         self._redirect_output()
         try:
             self._agent = await self._create()
@@ -71,11 +76,17 @@ class NativeAgent(AgentActor):
         if self._agent is None:
             await self.finish(Exit(ExitClass.NORMAL, "its factory made no agent"), ignored=True)
             return
+        # Its memory is that of this process, which the kernel cannot be told to limit apart from us.
+        self._limits.begin(os.getpid(), kernel_limits_memory=False)
         self.started()
         self._main = self.loop.create_task(self._work())
+        watching = self.spawn(self._watch_health())
         if self._stop_requested:
             self.spawn(self._shut_down())
         how = await self._main
+        watching.cancel()
+        self.progress.end()
+        self._limits.end()
         how = self._handle_failure or how
         if self._stop_requested:
             await self._shutdown_done
@@ -104,6 +115,34 @@ class NativeAgent(AgentActor):
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
             return self._failure(error)
         return Exit(ExitClass.NORMAL, "run() returned")
+
+    async def _watch_health(self) -> None:
+        """Ask it again and again whether it is well, from the moment when it is ready; at the first no it is condemned."""
+        await self.is_ready.wait()
+        self.progress.begin(os.getpid(), lambda: self.output.size)
+        if not hasattr(self._agent, "health_check"):
+            return
+        limit = self.spec.heartbeat.dead_after
+        while True:
+            await asyncio.sleep(self.spec.heartbeat.interval)
+            check = self.loop.create_task(self._check_health())
+            # Not asyncio.timeout: a user's code may keep the cancellation to itself.
+            done, _ = await asyncio.wait([check], timeout=limit)
+            wrong = check.result() if done else f"health_check() took longer than {limit:g} s"
+            check.cancel()
+            if wrong is not None:
+                self.condemned(ExitClass.UNHEALTHY, wrong)
+                return
+
+    async def _check_health(self) -> str | None:
+        """What is wrong with it; nothing that `health_check()` may raise leaves the task."""
+        try:
+            well = self._agent.health_check()
+            if inspect.isawaitable(well):
+                well = await well
+        except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
+            return f"health_check() raised {self._failure(error).reason}"
+        return "health_check() returned False" if well is False else None
 
     def stop(self) -> None:
         """Ask the agent to shut down; a second request cancels it at once."""
@@ -180,6 +219,7 @@ class NativeAgent(AgentActor):
     def _redirect_output(self) -> None:
         """Its prints go to its own log, line by line; what C code and child processes write goes to the same file as it is."""
         os.environ.update(self.spec.env, SUPTREE_AGENT_ID=self.begin.id, SUPTREE_RESTART_COUNT=str(self.begin.restarts))
+        os.environ["NOTIFY_SOCKET"] = str(Path(self.begin.context.runtime_dir) / NOTIFY_SOCKET)
         # What the actor itself logs still goes where it went.
         own = os.fdopen(os.dup(2), "w", buffering=1)
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))
@@ -188,18 +228,22 @@ class NativeAgent(AgentActor):
         self._raw_output = [RawOutput(_OWN_STDOUT, self.redactor, os.fstat(1).st_size)]
         self.every(self.spec.heartbeat.interval, self._look_at_raw_output)
         redact_logging(self.redactor)
-        sys.stdout, sys.stderr = _log_stream(self.output, "out"), _log_stream(self.output, "err")
+        sys.stdout, sys.stderr = (
+            _log_stream(self.output, "out", self._limits.count_output),
+            _log_stream(self.output, "err", self._limits.count_output),
+        )
 
 
-def _log_stream(log: OutputLog, stream: str) -> io.TextIOWrapper:
+def _log_stream(log: OutputLog, stream: str, count: Callable[[int], None]) -> io.TextIOWrapper:
     """A text stream, as `sys.stdout` is one, that keeps what is written to it in an agent's log."""
-    return io.TextIOWrapper(_LogWriter(log, stream), encoding="utf-8", errors="backslashreplace", write_through=True)
+    return io.TextIOWrapper(_LogWriter(log, stream, count), encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 class _LogWriter(io.BufferedIOBase):
     name = "agent log"
 
-    def __init__(self, log: OutputLog, stream: str) -> None:
+    def __init__(self, log: OutputLog, stream: str, count: Callable[[int], None]) -> None:
+        self._count = count
         self._descriptor = {"out": 1, "err": 2}[stream]
         self._splitter = LineSplitter(log, stream)
 
@@ -210,6 +254,7 @@ class _LogWriter(io.BufferedIOBase):
         return self._descriptor
 
     def write(self, data: Any) -> int:
+        self._count(len(data))
         self._splitter.feed(bytes(data))
         return len(data)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,25 +10,54 @@ NOTIFY_SOCKET = "notify.sock"
 DATAGRAM_LIMIT = 4096
 
 
+_MOST_MICROSECONDS = 2**64 - 1
+_SEND_TIMEOUT = struct.pack("ll", 0, 20_000)
+"""20 ms, as the kernel wants it (struct timeval)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One datagram, understood. `pinged` is `WATCHDOG=1`."""
+    """One datagram, understood: what the agent that sent it says of itself. Times are in seconds.
+
+    `pinged` is `WATCHDOG=1`, `trigger` is `WATCHDOG=trigger`, `watchdog` is `WATCHDOG_USEC=` (0: no pings are expected any more),
+    `extend` is `EXTEND_TIMEOUT_USEC=`.
+    """
 
     ready: bool = False
     pinged: bool = False
     trigger: bool = False
     stopping: bool = False
     status: str | None = None
+    watchdog: float | None = None
+    extend: float | None = None
+
+    @property
+    def changes_state(self) -> bool:
+        """Whether it says more than that the agent lives."""
+        return self != Notification() and self != Notification(pinged=True)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the agent says that it waits, for a person or for something else that it cannot hurry: `STATUS=waiting…`."""
+        return self.status is not None and self.status.startswith("waiting")
 
 
 def parse(datagram: bytes) -> Notification | None:
-    """What a datagram says; None when it is not of the protocol. Unknown assignments are skipped, as systemd does."""
+    """What a datagram says; None when it is not of the protocol.
+
+    Unknown assignments are skipped, `MAINPID=` and `FDSTORE=1` among them, as are values that make no sense: so does systemd. `BARRIER=1`
+    needs nothing: we ask the kernel for no descriptors, so it closes those that come with a datagram when that one is read, and by then
+    every earlier one has been handled.
+    """
     try:
-        text = datagram.decode("utf-8")
+        # systemd permits one NUL at the end.
+        text = datagram.removesuffix(b"\0").decode("utf-8")
     except UnicodeDecodeError:
         return None
+    if "\0" in text:
+        return None
     said: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):
         key, equals, value = line.partition("=")
         if not equals or not key:
             return None
@@ -40,16 +70,25 @@ def parse(datagram: bytes) -> Notification | None:
         trigger=said.get("WATCHDOG") == "trigger",
         stopping=said.get("STOPPING") == "1",
         status=said.get("STATUS"),
+        watchdog=_seconds(said.get("WATCHDOG_USEC")),
+        extend=_seconds(said.get("EXTEND_TIMEOUT_USEC")),
     )
 
 
+def _seconds(microseconds: str | None) -> float | None:
+    if microseconds is None or not (microseconds.isascii() and microseconds.isdecimal()) or len(microseconds) > 20:
+        return None
+    return int(microseconds) / 1_000_000 if int(microseconds) <= _MOST_MICROSECONDS else None
+
+
 class Pinger:
-    """Sends `WATCHDOG=1` to the heartbeat actor; never blocks, and a datagram that finds nobody is lost."""
+    """Sends `WATCHDOG=1` to the heartbeat actor; blocks for a moment at most, and a datagram that finds nobody is lost."""
 
     def __init__(self, runtime_dir: str) -> None:
         self._path = str(Path(runtime_dir) / NOTIFY_SOCKET)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
+        # The kernel may queue as few as ten datagrams for the heartbeat actor. To try again later would cost far more than this wait.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
 
     def ping(self) -> None:
         """One sign of life from this process."""

@@ -56,6 +56,11 @@ class OutputLog:
         return self._path.parent
 
     @property
+    def size(self) -> int:
+        """How many bytes the file holds that is written now."""
+        return os.fstat(self._file.fileno()).st_size
+
+    @property
     def last_error(self) -> str | None:
         """The last line of the error output that is not empty."""
         return next((line for line in reversed(self.tails["err"]) if line.strip()), None)

@@ -134,6 +134,10 @@ def _suspect(row: Row, event: Event) -> None:
     row["detail"] = f"suspect: silent for {event['age']:.1f} s" if event["suspect"] else None
 
 
+def _stalled(row: Row, event: Event) -> None:
+    row["detail"] = f"stalled: no progress for {event['seconds']:.1f} s" if event["seconds"] else None
+
+
 def _unkillable(row: Row, event: Event) -> None:
     pids = ", ".join(map(str, event["pids"]))
     row.update(status="stopping", detail=f"unkillable: {pids} got SIGKILL and did not die; it starts again when they have")
@@ -141,6 +145,10 @@ def _unkillable(row: Row, event: Event) -> None:
 
 def _status(row: Row, event: Event) -> None:
     row["status_text"] = event["status"]
+
+
+def _refused(row: Row, event: Event) -> None:
+    row["refused"] = {"strangers": event["strangers"], "malformed": event["malformed"]}
 
 
 def _removed(_row: Row, _event: Event) -> None:
@@ -156,8 +164,10 @@ _CHANGES: dict[str, Callable[[Row, Event], None]] = {
     "ignored": _exited,
     "decided": _decided,
     "suspect": _suspect,
+    "stalled": _stalled,
     "unkillable": _unkillable,
     "status": _status,
+    "refused": _refused,
     "removed": _removed,
 }
 """What an event does to its row, by the word after the kind: `agent_started`, `supervisor_exited`, …"""

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 from .agent_actor import AgentActor
@@ -19,7 +20,8 @@ from .hooks import HookFailed, Hooks
 from .limits import Limits
 from .line_splitter import LineSplitter
 from .linux import own_children
-from .messages import Exceeded
+from .notify import Notification
+from .probes import ProbeFailed, probe_until_unhealthy
 from .program import CannotExecute, environment, execute
 from .program_input import ProgramInput
 from .program_streams import open_streams
@@ -49,7 +51,7 @@ class ProcessAgent(AgentActor):
         self._descent: asyncio.Task[None] | None = None
         self._ladder = StopLadder(self._has_ended)
         self._groups = begin.context.groups.below(begin.id, begin.incarnation)
-        self._limits = Limits(self.spec.limits, self._exceeded)
+        self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET))
         self._cgroup = Cgroup(self._groups)
         self._hooks = Hooks(self._cgroup.join, lambda line: self.output.write("err", b"[hook] " + line))
         self._cgroup.make(self.spec.limits.memory_max)
@@ -65,6 +67,7 @@ class ProcessAgent(AgentActor):
         self._input = await ProgramInput.of(streams)
         self._limits.begin(program.pid, kernel_limits_memory=self._cgroup.limits_memory)
         self.started(program.pid)
+        watching = self.loop.create_task(self._watch_health(program.pid))
         if self._stop_requested:
             self._descend()
         await process_ended(program.pid)
@@ -72,6 +75,10 @@ class ProcessAgent(AgentActor):
         self.ended = True
         self._has_ended.set()
         self._limits.end()
+        self.progress.end()
+        # A probe that runs is ended with it.
+        watching.cancel()
+        await asyncio.wait([watching])
         self.loop.remove_signal_handler(signal.SIGCHLD)
         # What the kernel ends at once can be looked at no more.
         self.swept.note_all(keep={program.pid})
@@ -99,6 +106,14 @@ class ProcessAgent(AgentActor):
         if self._program is not None:
             self._descend()
 
+    def hear(self, said: Notification) -> None:
+        """It may ask for more time."""
+        super().hear(said)
+        if said.extend is not None and self._ladder is not None:
+            until = self.loop.time() + said.extend
+            self._ladder.extend(until)
+            self._limits.extend(until)
+
     def clean_up(self) -> None:
         """Nothing of the program lives: remove its control groups."""
         self._groups.remove()
@@ -119,9 +134,21 @@ class ProcessAgent(AgentActor):
             for line in lines.split(b"\n"):
                 self._word = parse_word(line) or self._word
 
-    def _exceeded(self, what: str) -> None:
-        # The supervisor records it first, so that the exit is classed by it, and then stops us.
-        self.supervisor.tell(Exceeded(self.begin.id, self.begin.incarnation, what))
+    async def _watch_health(self, pid: int) -> None:
+        """From the moment when it is ready."""
+        await self.is_ready.wait()
+        self.progress.begin(pid, lambda: self._limits.output)
+        if self.spec.liveness_probe.is_set:
+            self.condemned(ExitClass.UNHEALTHY, await probe_until_unhealthy(self.spec.liveness_probe, self._run_probe))
+
+    async def _run_probe(self, argv: tuple[str, ...], limit: float) -> None:
+        said: list[bytes] = []
+        hooks = Hooks(self._cgroup.join, said.append, self._hooks.pids)
+        try:
+            await hooks.run(argv, cwd=self.spec.cwd, environment=environment(self.begin), limit=limit)
+        except HookFailed as failure:
+            last = f" ({said[-1].decode(errors='replace').strip()[:200]})" if said else ""
+            raise ProbeFailed(f"{failure}{last}") from None
 
     def _descend(self) -> None:
         stop = self.spec.stop

@@ -1,7 +1,6 @@
 """The stop ladder: each rung only if the one before did not end the program in its time."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -21,10 +20,15 @@ class StopLadder:
     def __init__(self, ended: asyncio.Event) -> None:
         self._ended = ended
         self._hurry = asyncio.Event()
+        self._extended_until = 0.0
 
     def skip(self) -> None:
         """Wait no longer on the present rung."""
         self._hurry.set()
+
+    def extend(self, until: float) -> None:
+        """Let the present rung last until then, in the loop's seconds, if that is longer."""
+        self._extended_until = until
 
     async def climb_down(self, rungs: list[Rung]) -> None:
         """Return when the program has ended, or after the last rung."""
@@ -43,8 +47,8 @@ class StopLadder:
     async def _wait(self, seconds: float) -> None:
         """Until it has ended, the time is over, or somebody hurries."""
         waits = [asyncio.ensure_future(event.wait()) for event in (self._ended, self._hurry)]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        while seconds > 0:
+            done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            seconds = 0.0 if done else self._extended_until - asyncio.get_running_loop().time()
         for wait in waits:
             wait.cancel()

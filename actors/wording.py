@@ -49,12 +49,20 @@ def _suspect(event: Event) -> str:
     return f"{_life(event)} " + (f"is suspect: silent for {event['age']:.1f} s" if event["suspect"] else "is heard again")
 
 
+def _stalled(event: Event) -> str:
+    return f"{_life(event)} " + (f"has made no progress for {event['seconds']:.1f} s" if event["seconds"] else "makes progress again")
+
+
 def _unkillable(event: Event) -> str:
     return f"{_life(event)} is unkillable: {', '.join(map(str, event['pids']))} got SIGKILL and did not die"
 
 
 def _status(event: Event) -> str:
     return f"{_life(event)} says: {event['status']}"
+
+
+def _refused(event: Event) -> str:
+    return f"{_life(event)} has dropped {event['strangers']} notifications of strangers, and {event['malformed']} that were malformed"
 
 
 def _removed(event: Event) -> str:
@@ -70,8 +78,10 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     "ignored": _ignored,
     "decided": _decided,
     "suspect": _suspect,
+    "stalled": _stalled,
     "unkillable": _unkillable,
     "status": _status,
+    "refused": _refused,
     "removed": _removed,
 }
 

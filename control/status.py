@@ -70,12 +70,14 @@ def tree_status(
     tree: str, uptime: float, *, ready: bool, pids: Mapping[str, int], picture: Picture, ping_ages: Mapping[str, float]
 ) -> dict[str, Any]:
     """The whole object; reads the processes' memory, so call it outside an event loop."""
+    heartbeat = picture.rows.get("heartbeat", {})
     services = {row["id"]: row["actor_pid"] for row in picture.of_kind("service")}
     return {
         "tree": tree,
         "uptime": round(uptime, 3),
         "ready": ready,
         "pids": {**pids, **services},
+        "refused_notifications": heartbeat.get("refused", {"strangers": 0, "malformed": 0}),
         "agents": [agent_status(row, ping_ages.get(row["id"])) for row in picture.of_kind("agent")],
         "supervisors": [_supervisor_status(row) for row in picture.of_kind("supervisor")],
     }

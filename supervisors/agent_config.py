@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import to_json
 
-from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, HookSpec, LimitSpec, Ready, Stdin, StopSpec
+from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, HookSpec, LimitSpec, ProbeSpec, ProgressSpec, Ready, Stdin, StopSpec
 from suptree.actors.errors import ConfigError, SpecError
 from suptree.actors.exits import ExitClass
 from suptree.actors.state import AgentType
@@ -161,6 +161,52 @@ class HooksTable(Table):
         return self.timeout * (bool(self.pre_stop) + bool(self.post_exit))
 
 
+class ProbeTable(Table):
+    """`liveness_probe`: the words are Kubernetes'; times in seconds."""
+
+    exec: Argv = ()
+    http_get: Text | None = None
+    tcp_socket: Text | None = None
+    period: Seconds = ProbeSpec().period
+    timeout: Seconds = ProbeSpec().timeout
+    failure_threshold: Annotated[int, Field(ge=1)] = ProbeSpec().failure_threshold
+    success_threshold: int = ProbeSpec().success_threshold
+    initial_delay: SecondsOrNone = ProbeSpec().initial_delay
+
+    hints: ClassVar = {
+        "periodSeconds": "here it is period",
+        "timeoutSeconds": "here it is timeout",
+        "initialDelaySeconds": "here it is initial_delay",
+        "failureThreshold": "here it is failure_threshold",
+    }
+
+    @model_validator(mode="after")
+    def _spec_takes_it(self) -> Self:
+        if not self.spec().is_set:
+            raise ValueError("needs one of exec, http_get and tcp_socket")
+        return self
+
+    def spec(self) -> ProbeSpec:
+        """The probe as the agent's actor takes it."""
+        return ProbeSpec(**self.model_dump())
+
+
+class ProgressTable(Table):
+    """`progress`: in seconds."""
+
+    warn_after: Seconds | None = None
+    restart_after: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _spec_takes_it(self) -> Self:
+        self.spec()
+        return self
+
+    def spec(self) -> ProgressSpec:
+        """The times as the agent's actor takes them."""
+        return ProgressSpec(warn_after=self.warn_after, restart_after=self.restart_after)
+
+
 class BackoffTable(Table):
     """`backoff`: all in seconds."""
 
@@ -214,6 +260,8 @@ class AgentTable(Table):
     stop: StopTable = StopTable()
     limits: LimitsTable = LimitsTable()
     hooks: HooksTable = HooksTable()
+    liveness_probe: ProbeTable | None = None
+    progress: ProgressTable = ProgressTable()
     exit_codes: Annotated[
         dict[Annotated[str, AfterValidator(_exit_code)], Annotated[ExitClass, BeforeValidator(_class_of_exit)]],
         BeforeValidator(_exit_codes),
@@ -242,6 +290,11 @@ class AgentTable(Table):
         ),
         Rule(
             ("hooks", "type"), lambda table: _is_native(table) and table.given("hooks"), "a native_llm has no hooks, but its own shutdown()"
+        ),
+        Rule(
+            ("liveness_probe", "type"),
+            lambda table: _is_native(table) and table.given("liveness_probe"),
+            "a native_llm has no liveness_probe, but its own health_check()",
         ),
         Rule(("exit_codes", "type"), lambda table: _is_native(table) and table.given("exit_codes"), "a native_llm has no exit status"),
         Rule(
@@ -353,6 +406,8 @@ class AgentTable(Table):
             stop=stop,
             limits=LimitSpec(memory_max=self.limits.memory_max, max_runtime=self.limits.max_runtime, max_output=self.limits.max_output),
             hooks=HookSpec(pre_stop=self.hooks.pre_stop, post_exit=self.hooks.post_exit, timeout=self.hooks.timeout),
+            liveness_probe=ProbeSpec() if self.liveness_probe is None else self.liveness_probe.spec(),
+            progress=self.progress.spec(),
             exit_codes={int(code): exit_class for code, exit_class in self.exit_codes.items()},
             min_uptime=self.min_uptime,
             config=self.config,

@@ -8,18 +8,19 @@ from typing import Any
 
 from thespian.actors import Actor, ActorAddress
 
-from suptree.actors.agent_spec import AgentSpec
+from suptree.actors.agent_spec import AgentSpec, Ready
 from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit
 from suptree.actors.heartbeat import HeartbeatActor
 from suptree.actors.messages import Ended
 from suptree.actors.native_agent import NativeAgent
+from suptree.actors.notify import Notification
 from suptree.actors.process_agent import ProcessAgent
 from suptree.actors.redaction import Redactor
 from suptree.actors.registry import RegistryActor
 from suptree.actors.state import AgentType
 
-from .child_spec import ChildSpec
+from .child_spec import BRUTAL_KILL, ChildSpec
 from .tree_spec import SupervisorSpec
 
 
@@ -84,6 +85,8 @@ class LivingChild:
     process: multiprocessing.process.BaseProcess
     pidfd: int
     redactor: Redactor
+    begun: bool = False
+    """Its actor said that it runs; `started` also waits for `READY=1` where that is asked for."""
     started: bool = False
     program_pid: int | None = None
     last_word: Ended | None = None
@@ -92,6 +95,39 @@ class LivingChild:
     deadline: asyncio.TimerHandle | None = None
     real_address: ActorAddress | None = None
     """As others must know it; the one in `channel` means something to us alone."""
+    announced_stop: bool = False
+    """It said `STOPPING=1`."""
+    waits: bool = False
+    """Its last `STATUS=` said that it waits."""
+    own_watchdog: float | None = None
+    """The `WATCHDOG_USEC=` that it said, in seconds; 0 is none."""
+    extended_until: float = 0.0
+    """Until when, in the loop's seconds, an `EXTEND_TIMEOUT_USEC=` puts off the end of its start or stop."""
+
+    def hear(self, said: Notification, now: float) -> None:
+        """Take in what it says of itself, as sd_notify(3) has it."""
+        self.announced_stop |= said.stopping
+        if said.status is not None:
+            self.waits = said.waits
+        if said.watchdog is not None:
+            self.own_watchdog = said.watchdog
+        if said.extend is not None:
+            self.extended_until = now + said.extend
+
+    @property
+    def stop_time(self) -> float:
+        """How many seconds a stop may take."""
+        return 0.0 if self.spec.shutdown is BRUTAL_KILL else self.spec.shutdown
+
+    @property
+    def watchdog(self) -> float | None:
+        """Within how many seconds its program must ping now; None when it need not."""
+        spec = self.spec.start
+        starts = spec.ready is Ready.NOTIFY and not self.started
+        if self.program_pid is None or starts or self.waits or self.announced_stop:
+            return None
+        configured = spec.heartbeat.dead_after if spec.watchdog else None
+        return configured if self.own_watchdog is None else self.own_watchdog or None
 
     @property
     def id(self) -> str:

@@ -24,15 +24,17 @@ from suptree.actors.linux import set_name, signal_name
 from suptree.actors.loop_actor import LoopActor
 from suptree.actors.messages import (
     Begin,
+    Condemned,
     Ended,
-    Exceeded,
     Flush,
     Flushed,
     Notified,
     QuotaHit,
+    Refused,
     Request,
     Services,
     Silent,
+    Stalled,
     Started,
     Stop,
     Suspect,
@@ -50,6 +52,7 @@ from .burial import evidence_of
 from .children import LivingChild, actor_class, description, redactor_of
 from .control_requests import Requests
 from .core import SupervisorCore
+from .orders import Use
 from .reporter import Reporter
 from .tree_spec import SupervisorSpec
 
@@ -72,12 +75,14 @@ class SupervisorActor(LoopActor):
         Flushed: "on_flushed",
         Started: "on_started",
         Ended: "on_ended",
-        Exceeded: "on_exceeded",
+        Condemned: "on_condemned",
+        Stalled: "on_stalled",
         Unkillable: "on_unkillable",
         Silent: "on_silent",
         Suspect: "on_suspect",
         Told: "on_told",
         Notified: "on_notified",
+        Refused: "on_refused",
         QuotaHit: "on_quota_hit",
         Request: "on_request",
     }
@@ -120,7 +125,8 @@ class SupervisorActor(LoopActor):
         if child is None:
             return
         child.real_address, child.program_pid = sender, started.pid
-        self.reporter.tell(f"{child.kind}_started", child.id, child.incarnation, pid=started.pid, ready=started.ready)
+        self.reporter.tell(f"{child.kind}_started", child.id, child.incarnation, pid=started.pid, ready=started.ready or child.started)
+        child.begun = True
         self._watch(child)
         if started.ready:
             self._is_up(child)
@@ -132,10 +138,13 @@ class SupervisorActor(LoopActor):
             child.last_word = ended
             self._kill(child)
 
-    def on_exceeded(self, exceeded: Exceeded, _sender: ActorAddress) -> None:
-        child = self._living(exceeded)
-        if child is not None and child.cause is None and not child.stopping:
-            self.condemn(child, Exit(ExitClass.BUDGET, exceeded.what))
+    def on_condemned(self, condemned: Condemned, _sender: ActorAddress) -> None:
+        if child := self._living(condemned):
+            self.condemn(child, Exit(condemned.exit_class, condemned.why))
+
+    def on_stalled(self, stalled: Stalled, _sender: ActorAddress) -> None:
+        if child := self._living(stalled):
+            self.reporter.tell(f"{child.kind}_stalled", child.id, child.incarnation, seconds=stalled.seconds)
 
     def on_unkillable(self, unkillable: Unkillable, _sender: ActorAddress) -> None:
         if child := self._living(unkillable):
@@ -147,12 +156,10 @@ class SupervisorActor(LoopActor):
 
     def on_silent(self, silent: Silent, _sender: ActorAddress) -> None:
         child = self._living(silent)
-        # One that is being stopped is given the time that its stop may take, and no less for being silent.
-        if child is None or child.cause is not None or child.stopping:
-            return
-        self.condemn(
-            child, Exit(ExitClass.HUNG, f"no ping of its {silent.source} for {silent.age:.1f} s"), at_once=silent.source == "actor"
-        )
+        # What it said meanwhile may have taken its watchdog away.
+        if child is not None and (silent.source == "actor" or child.watchdog is not None):
+            cause = Exit(ExitClass.HUNG, f"no ping of its {silent.source} for {silent.age:.1f} s")
+            self.condemn(child, cause, at_once=silent.source == "actor")
 
     def on_suspect(self, suspect: Suspect, _sender: ActorAddress) -> None:
         child = self._living(suspect)
@@ -163,17 +170,30 @@ class SupervisorActor(LoopActor):
         child = self._living(notified)
         if child is None:
             return
-        if notified.status is not None:
-            self.reporter.tell(f"{child.kind}_status", child.id, child.incarnation, status=child.redactor.text(notified.status))
-        if notified.ready and not child.started:
+        said, watchdog = notified.said, child.watchdog
+        child.hear(said, self.loop.time())
+        if said.status is not None:
+            self.reporter.tell(f"{child.kind}_status", child.id, child.incarnation, status=child.redactor.text(said.status))
+        if said.ready and not child.started:
             self.reporter.tell(f"{child.kind}_ready", child.id, child.incarnation)
             self._is_up(child)
+        if said.stopping and child.started and not child.stopping and child.deadline is None:
+            # It has as long as a stop on request may take.
+            self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation, why="it said STOPPING=1")
+            child.deadline = self.loop.call_later(child.stop_time, self._announced_stop_timed_out, child)
+        if child.watchdog != watchdog:
             self._watch(child)
-        if notified.trigger:
+        child.channel.tell(notified)
+        if said.trigger:
             self.condemn(child, Exit(ExitClass.HUNG, "it said WATCHDOG=trigger"))
 
     def on_told(self, told: Told, _sender: ActorAddress) -> None:
         self.requests.told(told.request, told.refusal)
+
+    def on_refused(self, refused: Refused, _sender: ActorAddress) -> None:
+        if child := self._living(refused):
+            counts = {"strangers": refused.strangers, "malformed": refused.malformed}
+            self.reporter.tell(f"{child.kind}_refused", child.id, child.incarnation, **counts)
 
     def on_quota_hit(self, hit: QuotaHit, _sender: ActorAddress) -> None:
         self.tell_core(e.QuotaGroupParked(hit.quota_group, hit.retry_after))
@@ -218,7 +238,12 @@ class SupervisorActor(LoopActor):
             self.tell_core(e.ShutdownRequested())
 
     def condemn(self, child: LivingChild, cause: Exit, *, at_once: bool = False) -> None:
-        """End a child for a cause that is recorded first, so that its exit is classed by it; `at_once` when it cannot hear us anyway."""
+        """End a child for a cause that is recorded first, so that its exit is classed by it; `at_once` when it cannot hear us anyway.
+
+        One that is being stopped already, for another cause or on request, is given the time that this may take, and no less.
+        """
+        if child.cause is not None or child.stopping:
+            return
         child.cause = cause
         self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation, why=f"{cause.exit_class}: {cause.reason}")
         if at_once or not child.started:
@@ -255,6 +280,7 @@ class SupervisorActor(LoopActor):
         self.loop.add_reader(child.pidfd, self._child_gone, child)
         told = description(spec, child.redactor)
         self.reporter.tell(f"{child.kind}_starting", spec.id, incarnation, restarts=command.restarts, actor_pid=pid, **told)
+        self._watch(child)
         child.channel.tell(Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, self.services, self.begin.id))
         if isinstance(spec.start, AgentSpec):
             child.deadline = self.loop.call_later(spec.start.heartbeat.startup_timeout, self._startup_timed_out, child)
@@ -279,7 +305,15 @@ class SupervisorActor(LoopActor):
     def _set_timer(self, command: c.SetTimer) -> None:
         self._cancel_timer(c.CancelTimer(command.name))
         fired = e.TimerFired(command.name, command.generation)
-        self.timers[command.name] = self.loop.call_later(command.delay, self.tell_core, fired)
+        self.timers[command.name] = self.loop.call_later(command.delay, self._timer_fired, fired)
+
+    def _timer_fired(self, fired: e.TimerFired) -> None:
+        use, _, child_id = fired.name.partition(" ")
+        child = self.children.get(child_id)
+        if use == Use.KILL.value and child is not None and child.extended_until > self.loop.time():
+            self.timers[fired.name] = self.loop.call_at(child.extended_until, self._timer_fired, fired)
+        else:
+            self.tell_core(fired)
 
     def _cancel_timer(self, command: c.CancelTimer) -> None:
         if timer := self.timers.pop(command.name, None):
@@ -335,7 +369,16 @@ class SupervisorActor(LoopActor):
 
     def _startup_timed_out(self, child: LivingChild) -> None:
         start: AgentSpec = child.spec.start
+        if child.extended_until > self.loop.time():
+            child.deadline = self.loop.call_at(child.extended_until, self._startup_timed_out, child)
+            return
         self.condemn(child, Exit(ExitClass.STARTUP_TIMEOUT, f"not ready within {start.heartbeat.startup_timeout} s", during_start=True))
+
+    def _announced_stop_timed_out(self, child: LivingChild) -> None:
+        if child.extended_until > self.loop.time():
+            child.deadline = self.loop.call_at(child.extended_until, self._announced_stop_timed_out, child)
+            return
+        self.condemn(child, Exit(ExitClass.HUNG, f"it said STOPPING=1, and did not end within {child.stop_time:g} s"))
 
     def _kill(self, child: LivingChild) -> None:
         # Its program dies with it; what that leaves behind becomes ours, and is swept before the burial ends.
@@ -396,7 +439,8 @@ class SupervisorActor(LoopActor):
         if child.cause is not None:
             return child.cause
         if child.last_word is not None:
-            return child.last_word.exit
+            how = child.last_word.exit
+            return replace(how, reason=f"{how.reason}, after STOPPING=1") if child.announced_stop and not child.stopping else how
         exit_class = ExitClass.SHUTDOWN if child.stopping else ExitClass.CRASH
         if code is not None and code < 0:
             return Exit(exit_class, f"its actor died by {signal_name(-code)}")
@@ -422,9 +466,9 @@ class SupervisorActor(LoopActor):
     def _watch(self, child: LivingChild) -> None:
         spec = child.spec.start
         if isinstance(spec, AgentSpec):
-            waits = not child.started and spec.ready.value == "notify"
-            pids = (child.pid, child.program_pid)
-            self._send_to_heartbeat(Watch(child.id, child.incarnation, spec.heartbeat, *pids, spec.watchdog, awaits_ready=waits))
+            self._send_to_heartbeat(
+                Watch(child.id, child.incarnation, spec.heartbeat, child.pid, child.program_pid, child.watchdog, not child.begun)
+            )
 
     def _send_to_heartbeat(self, message: Any) -> None:
         if self.heartbeat is not None:

@@ -67,6 +67,8 @@ limits = { memory_max = "512M" }
 # args = ["--port", "8000"]
 # ready = "notify"                # running when it says READY=1
 # heartbeat = { dead_after = 30 } # restarted when it has not said WATCHDOG=1 for 30 seconds
+# liveness_probe = { http_get = "http://127.0.0.1:8000/healthz", period = 10 }   # or tcp_socket, or exec = ["./is-well"]
+# progress = { warn_after = 60, restart_after = 300 }   # seconds without output, STATUS= or CPU time
 
 # One that reads its stdin gets a pipe, or with "pty" a terminal, for stdin and output alike; `suptree tell ID LINE` writes there:
 #

@@ -56,7 +56,7 @@ def test_a_freeze_does_not_last_for_ever() -> None:
 
 def test_a_program_that_pings_for_itself_is_judged_apart_from_its_actor() -> None:
     liveness = Liveness()
-    liveness.watch(Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=True), 0.0)
+    liveness.watch(Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=5.0), 0.0)
     liveness.pinged(1, ("a", 1), 4.9)
     assert [Silent("a", 1, 5.0, "program")] == liveness.judge(5.0, 5.0)
 
@@ -64,4 +64,31 @@ def test_a_program_that_pings_for_itself_is_judged_apart_from_its_actor() -> Non
 def test_what_is_unwatched_is_forgotten() -> None:
     liveness = watching("a")
     liveness.unwatch(("a", 1))
-    assert (0, None, None) == (len(liveness), liveness.owner(100), liveness.next_deadline())
+    assert (0, None, None) == (len(liveness), liveness.owner([100]), liveness.next_deadline())
+
+
+def test_a_watchdog_of_its_own_length_moves_the_programs_deadlines_alone() -> None:
+    liveness = Liveness()
+    liveness.watch(Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=10.0), 0.0)
+    liveness.pinged(1, ("a", 1), 4.0)
+    assert 6.0 == liveness.next_deadline()
+    liveness.pinged(1, ("a", 1), 8.0)
+    assert [Suspect("a", 1, suspect=True, age=8.5)] == liveness.judge(8.5, 8.5)
+    assert [Silent("a", 1, 10.0, "program")] == liveness.judge(10.0, 10.0)
+
+
+def test_a_program_that_need_not_ping_is_obliged_to_nothing_by_a_ping() -> None:
+    liveness = Liveness()
+    liveness.watch(Watch("a", 1, SPEC, actor_pid=1, program_pid=2), 0.0)
+    liveness.pinged(2, ("a", 1), 1.0)
+    liveness.pinged(1, ("a", 1), 5.0)
+    assert [] == liveness.judge(6.0, 6.0)
+
+
+def test_what_starts_is_known_and_owes_no_ping() -> None:
+    liveness = Liveness()
+    liveness.watch(Watch("a", 1, SPEC, actor_pid=1, starting=True), 0.0)
+    assert (("a", 1), None, {}) == (liveness.owner([3, 1]), liveness.next_deadline(), liveness.ages(20.0))
+    assert [] == liveness.judge(20.0, 20.0)
+    liveness.watch(Watch("a", 1, SPEC, actor_pid=1), 20.0)
+    assert 23.0 == liveness.next_deadline()

@@ -65,3 +65,18 @@ def test_everything_that_it_prints_is_in_its_log() -> None:
         assert f"{line}\n" in text
     assert "from a child process\n" in text
     assert "from C\n" in text
+
+
+@pytest.mark.parametrize(
+    ("factory", "limits", "reason"),
+    [
+        ("Waits", "max_runtime = 0.3", "it ran longer than its max_runtime of 0.3 s"),
+        ("Prints", 'max_output = "100K"', "it wrote more than its max_output of 100 KiB"),
+        ("Eats", 'memory_max = "150M"', "it used "),
+    ],
+)
+def test_the_limits_of_a_native_agent_are_its_limits_too(factory: str, limits: str, reason: str) -> None:
+    tree = TREE.replace("FACTORY", factory) + f"limits = {{ {limits} }}\n"
+    with LiveTree(tree, sys_path=[AGENTS]) as running:
+        last = running.wait_until(lambda status: status["agents"][0]["last_exit"])["agents"][0]["last_exit"]
+    assert ("budget", reason) == (last["class"], last["reason"][: len(reason)])

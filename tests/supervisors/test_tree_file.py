@@ -5,7 +5,7 @@ from textwrap import dedent
 import pytest
 
 from suptree.actors import AgentType
-from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, LimitSpec, Ready, StopSpec
+from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, LimitSpec, ProbeSpec, ProgressSpec, Ready, StopSpec
 from suptree.actors.errors import ConfigError
 from suptree.supervisors.child_spec import (
     INFINITY,
@@ -83,6 +83,8 @@ class TestGoodFiles:
             heartbeat = { interval = 2, suspect_after = 6, dead_after = 12, startup_timeout = 40 }
             stop = { cancel = 0, sigint = 5, sigterm = 10 }
             limits = { memory_max = "2G", max_runtime = 3600, max_output = 1000 }
+            liveness_probe = { exec = ["./well", "--now"], period = 5, timeout = 2, failure_threshold = 4, initial_delay = 3 }
+            progress = { warn_after = 60, restart_after = 300 }
         """)
 
         expected = ChildSpec(
@@ -109,6 +111,8 @@ class TestGoodFiles:
                 heartbeat=HeartbeatSpec(interval=2, suspect_after=6, dead_after=12, startup_timeout=40),
                 stop=StopSpec(cancel=0, sigint=5, sigterm=10),
                 limits=LimitSpec(memory_max=2 * 1024**3, max_runtime=3600, max_output=1000),
+                liveness_probe=ProbeSpec(exec=("./well", "--now"), period=5, timeout=2, failure_threshold=4, initial_delay=3),
+                progress=ProgressSpec(warn_after=60, restart_after=300),
             ),
         )
         assert expected == children(tree)["coder"]
@@ -494,6 +498,48 @@ class TestBadFiles:
                 "limits = { max_output = true }",
                 ("limits.max_output", 'must be a number of bytes or a size such as "512M" or "2G", not a boolean'),
             ),
+            ("liveness_probe = {}", ("liveness_probe", "needs one of exec, http_get and tcp_socket")),
+            (
+                "liveness_probe = { exec = ['a'], tcp_socket = 'localhost:1' }",
+                ("liveness_probe", "exec, http_get and tcp_socket exclude each other: give one"),
+            ),
+            (
+                "liveness_probe = { exec = ['a'], success_threshold = 2 }",
+                ("liveness_probe", "success_threshold must be 1, as in Kubernetes: one success makes a program healthy"),
+            ),
+            ("liveness_probe = { exec = ['a'], periodSeconds = 2 }", ("liveness_probe.periodSeconds", "here it is period")),
+            *(
+                (
+                    f"liveness_probe = {{ http_get = '{url}' }}",
+                    (
+                        "liveness_probe",
+                        'http_get: must begin with http://, its host "localhost" or an IP address; for anything else use exec',
+                    ),
+                )
+                for url in (
+                    "https://127.0.0.1/",
+                    "127.0.0.1:80",
+                    "http://example.org/",
+                    "http://[::1",
+                    "http://127.0.0.1:99999/",
+                    "http://::1/a b",
+                )
+            ),
+            *(
+                (
+                    f"liveness_probe = {{ tcp_socket = '{address}' }}",
+                    (
+                        "liveness_probe",
+                        'tcp_socket: must be host:port, its host "localhost" or an IP address; for anything else use exec',
+                    ),
+                )
+                for address in ("127.0.0.1", "8000", ":8000", "localhost:http")
+            ),
+            (
+                "progress = { warn_after = 9, restart_after = 3 }",
+                ("progress", "warn_after=9.0 must not be above restart_after=3.0"),
+            ),
+            ("progress = { warn_after = 0 }", ("progress.warn_after", "must be above 0, not 0")),
             (
                 "auto_restart = true\nrestart = 'permanent'",
                 ("auto_restart", "stands for restart (true: permanent, false: temporary): give one of the two"),

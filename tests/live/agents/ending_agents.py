@@ -103,3 +103,27 @@ class Prints(Ending):
         subprocess.run(["echo", "from a child process"], check=True)  # noqa: ASYNC221
         os.write(2, b"from C\n")
         print("no newline at the end", end="")
+
+
+class Prints(Ending):
+    """Prints more than it may."""
+
+    async def run(self) -> None:
+        while True:
+            print("x" * 1000)
+            await asyncio.sleep(0)
+
+
+class Eats(Ending):
+    """Takes more memory than it may."""
+
+    async def run(self) -> None:
+        self.eaten = bytearray(b"x") * 200_000_000
+        await asyncio.sleep(1000)
+
+
+class Waits(Ending):
+    """Does nothing, for long."""
+
+    async def run(self) -> None:
+        await asyncio.sleep(1000)

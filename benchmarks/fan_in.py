@@ -1,0 +1,110 @@
+"""Pings: how many a second the heartbeat actor takes, beside a bare asyncio receiver, and what one a second from each of many agents costs.
+
+python benchmarks/fan_in.py [AGENTS]
+
+Needs root: one sender speaks for all agents, and only root may tell the kernel to vouch for another's pid.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from suptree.actors.notify import DATAGRAM_LIMIT, NOTIFY_SOCKET
+from suptree.testing import LiveTree
+
+PINGS = 100_000
+SECONDS = 20.0
+SPREAD = 50
+
+
+def tree(agents: int) -> str:
+    """So many agents, fifty below each supervisor."""
+    text = '[tree]\nname = "fan-in"\n'
+    for number in range(agents):
+        if number % SPREAD == 0:
+            text += f"[supervisors.s{number // SPREAD}]\n"
+        text += f'[agents.a{number}]\ntype = "process_wrapper"\nsupervisor = "s{number // SPREAD}"\ncommand = "sleep"\nargs = ["1000000"]\n'
+    return text
+
+
+def pings_a_second(path: Path, pids: list[int]) -> float:
+    """Send pings in the name of these processes, one after the other, as fast as they are taken."""
+    credentials = [struct.pack("3i", pid, os.getuid(), os.getgid()) for pid in pids]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(str(path))
+        began = time.perf_counter()
+        for number in range(PINGS):
+            ancillary = (socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials[number % len(pids)])
+            sender.sendmsg([b"WATCHDOG=1"], [ancillary])
+        return PINGS / (time.perf_counter() - began)
+
+
+def receive(path: Path) -> None:
+    """The least that a receiver in asyncio can do: take the datagram and its sender, and note the time."""
+
+    async def run() -> None:
+        seen: dict[int, float] = {}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+            receiver.setblocking(False)
+            receiver.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            receiver.bind(str(path))
+
+            def readable() -> None:
+                _, ancillary, _, _ = receiver.recvmsg(DATAGRAM_LIMIT, socket.CMSG_SPACE(12))
+                seen[struct.unpack("3i", ancillary[0][2])[0]] = time.monotonic()
+
+            asyncio.get_running_loop().add_reader(receiver, readable)
+            await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+def bare_pings_a_second(pids: list[int]) -> float:
+    """The same with a receiver that does nothing else."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bare.sock"
+        pid = os.fork()
+        if pid == 0:
+            receive(path)
+        while not path.exists():
+            time.sleep(0.01)
+        try:
+            return pings_a_second(path, pids)
+        finally:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+
+
+def used(pid: int) -> float:
+    """Seconds of CPU time."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def main(agents: int) -> None:
+    """Print what was measured."""
+    with LiveTree(tree(agents)) as running:
+        status = running.wait_until_all_run(60)
+        heartbeat, actors = status["pids"]["heartbeat"], [row["actor_pid"] for row in status["agents"]]
+        before, before_actors, began = used(heartbeat), sum(map(used, actors)), time.perf_counter()
+        time.sleep(SECONDS)
+        took = time.perf_counter() - began
+        print(
+            f"{agents} agents, one ping a second each: the heartbeat actor uses {100 * (used(heartbeat) - before) / took:.1f}% of a core,"
+        )
+        print(f"  the actors that ping {100 * (sum(map(used, actors)) - before_actors) / took:.1f}% together")
+        ours = [pings_a_second(running.launcher.paths.runtime / NOTIFY_SOCKET, actors) for _ in range(3)]
+        bare = [bare_pings_a_second(actors) for _ in range(3)]
+        print(f"heartbeat actor: {max(ours):,.0f} pings a second from {agents} agents; bare asyncio receiver: {max(bare):,.0f}")
+        assert running.status()["refused_notifications"] == {"strangers": 0, "malformed": 0}
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000)
