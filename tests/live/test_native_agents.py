@@ -71,7 +71,7 @@ def test_everything_that_it_prints_is_in_its_log() -> None:
     ("factory", "limits", "reason"),
     [
         ("Waits", "max_runtime = 0.3", "it ran longer than its max_runtime of 0.3 s"),
-        ("Prints", 'max_output = "100K"', "it wrote more than its max_output of 100 KiB"),
+        ("PrintsTooMuch", 'max_output = "100K"', "it wrote more than its max_output of 100 KiB"),
         ("Eats", 'memory_max = "150M"', "it used "),
     ],
 )

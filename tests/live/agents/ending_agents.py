@@ -105,7 +105,7 @@ class Prints(Ending):
         print("no newline at the end", end="")
 
 
-class Prints(Ending):
+class PrintsTooMuch(Ending):
     """Prints more than it may."""
 
     async def run(self) -> None:
