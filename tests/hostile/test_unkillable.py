@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from suptree.control.client import Client
 from suptree.testing import LiveTree
 
-FREEZER = Path("/sys/fs/cgroup/freezer/suptree-test")
+FREEZER = Path(f"/sys/fs/cgroup/freezer/suptree-test-{os.getpid()}")
 TREE = """
 [tree]
 name = "frozen"
