@@ -13,6 +13,8 @@ _LOOKS = 5
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 # A program that only waits still wakes up now and then.
 _IDLE_SHARE = 0.01
+# The kernel counts in ticks: what used almost nothing may have used one, and another at the next look.
+_COARSE = 2 / _TICKS_PER_SECOND
 
 
 def cpu_seconds(pid: int) -> float:
@@ -65,7 +67,7 @@ class Progress:
         now = time.monotonic()
         (output, used), seen = self._seen, (self._output(), cpu_seconds(self._pid))
         # When a descendant ends that nobody waits for, its time is gone from the sum.
-        worked = seen[1] < used or seen[1] - used > _IDLE_SHARE * (now - self._looked_at)
+        worked = seen[1] < used or seen[1] - used > _IDLE_SHARE * (now - self._looked_at) + _COARSE
         # What kept us from looking kept the agent from working.
         late = now - self._looked_at > 2 * self._every
         self._seen, self._looked_at = seen, now

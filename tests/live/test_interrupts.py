@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,8 +31,13 @@ heartbeat = { startup_timeout = 50 }
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Everything that a command makes is made in here, and is gone in the end."""
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Everything that a command makes is made in here, and is gone in the end. Its path is short: there are sockets below it."""
+    with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as made:
+        yield from _watched(Path(made), monkeypatch)
+
+
+def _watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for variable, name in (("SUPTREE_HOME", "home"), ("XDG_RUNTIME_DIR", "run"), ("TMPDIR", "tmp")):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / name))

@@ -9,7 +9,7 @@ from suptree.testing import LiveTree
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 AGENTS = str(Path(__file__).parent / "agents")
-WITHIN = 30.0
+WITHIN = 60.0
 
 
 def free_port() -> int:
@@ -30,7 +30,7 @@ stop = {{ cancel = 0, sigint = 0, sigterm = 0.5 }}
 """
 
 
-def native(agent: str, factory: str, more: str = "heartbeat = { interval = 0.2, dead_after = 1 }") -> str:
+def native(agent: str, factory: str, more: str = "heartbeat = { interval = 0.2, dead_after = 3 }") -> str:
     return f'[agents.{agent}]\ntype = "native_llm"\nfactory = "health_agents:{factory}"\nrestart = "temporary"\n{more}\n'
 
 
@@ -112,7 +112,7 @@ def test_health_checks_of_native_agents() -> None:
         "Unwell": "health_check() returned False",
         "Raises": "health_check() raised ConnectionError: no model server",
         "Leaves": "health_check() raised SystemExit: 0",
-        "Hangs": "health_check() took longer than 1 s",
+        "Hangs": "health_check() took longer than 3 s",
     }
     with tree(*(native(factory, factory) for factory in (*well, *unwell))) as running:
         status = running.wait_until(lambda s: all(row["last_exit"] for row in s["agents"] if row["id"] in unwell), WITHIN)
@@ -129,11 +129,11 @@ BUSY = "i=0; while [ $i -lt 100000000 ]; do i=$((i+1)); done"
 
 
 def test_progress() -> None:
-    restart = "progress = { warn_after = 1, restart_after = 2 }"
+    restart = "progress = { warn_after = 2, restart_after = 4 }"
     stuck = {
         "silent": program("silent", ["sleep", "1000000"], restart),
         "silent-later": program("silent-later", ["sh", "-c", "echo begun; exec sleep 1000000"], restart),
-        "waited": program("waited", [*NOTIFIES, "STATUS=waiting", "sleep:2.5", "STATUS=at work"], restart),
+        "waited": program("waited", [*NOTIFIES, "STATUS=waiting", "sleep:5", "STATUS=at work"], restart),
         "native": native("native", "Unasked", restart),
     }
     moving = {
@@ -147,9 +147,10 @@ def test_progress() -> None:
     with tree(*stuck.values(), *moving.values(), warned) as running:
         status = running.wait_until(lambda s: all(row["last_exit"] for row in s["agents"] if row["id"] in stuck), WITHIN)
         exits = {row["id"]: row["last_exit"] for row in status["agents"]}
-        assert dict.fromkeys(stuck, ("hung", "no progress for 2.")) == {
-            agent: (exits[agent]["class"], exits[agent]["reason"][:18]) for agent in stuck
+        assert dict.fromkeys(stuck, ("hung", "no progress for ")) == {
+            agent: (exits[agent]["class"], exits[agent]["reason"][:16]) for agent in stuck
         }
+        assert {} == {row["id"]: row["last_exit"] for row in status["agents"] if row["id"] in moving and row["last_exit"]}
         assert dict.fromkeys(moving, "running") == {row["id"]: row["status"] for row in status["agents"] if row["id"] in moving}
         running.wait_until(
             lambda s: any((row["detail"] or "")[:25] == "stalled: no progress for " for row in s["agents"] if row["id"] == "warned")

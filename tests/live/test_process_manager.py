@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -282,10 +283,10 @@ def test_after_a_shutdown_agents_start_afresh_and_the_others_are_remembered() ->
 def test_a_launcher_that_dies_is_noticed_at_once_and_the_next_start_makes_a_new_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("tmp", "run"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "tmp").mkdir()
+    short = tempfile.TemporaryDirectory(prefix="st-", dir="/tmp")  # sockets have short paths
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", short.name)
 
     async def program() -> None:
         async with manager() as pm:
@@ -303,7 +304,8 @@ def test_a_launcher_that_dies_is_noticed_at_once_and_the_next_start_makes_a_new_
             assert await pm.stop_agent("a") is True
 
     run(program)
-    assert [] == [*(tmp_path / "tmp").iterdir(), *(tmp_path / "run" / "suptree").iterdir()]
+    assert [] == [*(tmp_path / "tmp").iterdir(), *Path(short.name, "suptree").iterdir()]
+    short.cleanup()
 
 
 def test_a_start_right_after_the_death_of_the_launcher_makes_a_new_tree() -> None:
