@@ -7,7 +7,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Mapping
 
-from .linux import die_with_parent
+from .linux import bound_to_us
 from .sweep import process_ended
 
 _OUTPUT_KEPT = 64 * 1024
@@ -27,14 +27,6 @@ class Hooks:
 
     async def run(self, argv: tuple[str, ...], *, cwd: str | None, environment: Mapping[str, str], limit: float) -> None:
         """Run a program to its end, for at most `limit` seconds; its output goes to the agent's log. Raises HookFailed."""
-        owner = os.getpid()
-
-        def in_child() -> None:
-            die_with_parent(signal.SIGKILL)
-            if os.getppid() != owner:
-                os._exit(1)
-            self._join()
-
         # A file, not a pipe: what the hook leaves behind could hold a pipe open.
         with tempfile.TemporaryFile() as output:
             try:
@@ -46,7 +38,7 @@ class Hooks:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
-                    preexec_fn=in_child,
+                    preexec_fn=bound_to_us(self._join),
                 )
             except OSError as error:
                 raise HookFailed(f"{argv[0]!r} cannot be run: {error.strerror}") from None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .agent_spec import LimitSpec
-from .linux import children_of
+from .linux import with_descendants
 
 _SAMPLE_EVERY = 1.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -24,10 +24,13 @@ def size(count: float) -> str:
 
 def memory_of(pid: int) -> int:
     """Bytes of memory that a process and its descendants hold, shared pages once for each."""
-    total = 0
-    with contextlib.suppress(OSError, ValueError):
-        total = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
-    return total + sum(memory_of(child) for child in children_of(pid))
+    return sum(map(_resident, with_descendants(pid)))
+
+
+def _resident(pid: int) -> int:
+    with contextlib.suppress(OSError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
+    return 0
 
 
 class Limits:

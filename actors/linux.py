@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -20,6 +21,20 @@ def _prctl(option: int, argument: int | ctypes.c_char_p) -> None:
 def die_with_parent(number: int = signal.SIGKILL) -> None:
     """Let the kernel send this process a signal when the thread that forked it ends; 0 takes that back."""
     _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def bound_to_us(*also: Callable[[], None]) -> Callable[[], None]:
+    """What a child of this process is to call before it executes a program: it dies when this process does; then it does `also`."""
+    owner = os.getpid()
+
+    def in_child() -> None:
+        die_with_parent(signal.SIGKILL)
+        if os.getppid() != owner:
+            os._exit(1)
+        for act in also:
+            act()
+
+    return in_child
 
 
 def become_subreaper() -> None:
@@ -42,6 +57,11 @@ def children_of(pid: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):
         pass
     return pids
+
+
+def with_descendants(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    return [pid, *(deeper for child in children_of(pid) for deeper in with_descendants(child))]
 
 
 def own_children() -> list[int]:

@@ -4,13 +4,12 @@ import asyncio
 import errno
 import os
 import shutil
-import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from .agent_spec import AgentSpec
-from .linux import die_with_parent
+from .linux import bound_to_us
 from .messages import Begin
 from .notify import NOTIFY_SOCKET
 from .program_streams import ProgramStreams
@@ -76,15 +75,6 @@ async def execute(begin: Begin, streams: ProgramStreams, join: Callable[[], None
     if spec.cwd is not None and not Path(spec.cwd).is_dir():
         raise CannotExecute(f"cwd is not a folder: {spec.cwd!r}")
     program = resolve(spec.command, spec.cwd)
-    owner = os.getpid()
-
-    def in_child() -> None:
-        die_with_parent(signal.SIGKILL)
-        if os.getppid() != owner:
-            os._exit(1)
-        streams.become_terminal()
-        join()
-
     try:
         return await asyncio.create_subprocess_exec(
             spec.command,
@@ -96,7 +86,7 @@ async def execute(begin: Begin, streams: ProgramStreams, join: Callable[[], None
             stdout=streams.stdout,
             stderr=streams.stderr,
             start_new_session=True,
-            preexec_fn=in_child,
+            preexec_fn=bound_to_us(streams.become_terminal, join),
         )
     except OSError as error:
         what = _EXEC_ERRORS.get(error.errno or 0, f"cannot be started: {error.strerror}")

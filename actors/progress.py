@@ -1,13 +1,14 @@
 """Progress, the third sign of life: an agent that is alive and answers may still be stuck."""
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from .agent_spec import ProgressSpec
-from .linux import children_of
+from .linux import with_descendants
 
 _LOOKS = 5
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -19,11 +20,13 @@ _COARSE = 2 / _TICKS_PER_SECOND
 
 def cpu_seconds(pid: int) -> float:
     """Seconds of CPU time that a process, its living descendants, and what they have waited for, have used."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return 0.0
-    return sum(map(int, fields[11:15])) / _TICKS_PER_SECOND + sum(map(cpu_seconds, children_of(pid)))
+    return sum(map(_ticks, with_descendants(pid))) / _TICKS_PER_SECOND
+
+
+def _ticks(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return sum(map(int, Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[11:15]))
+    return 0
 
 
 class Progress:

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -180,7 +181,7 @@ class SupervisorActor(LoopActor):
         if said.stopping and child.started and not child.stopping and child.deadline is None:
             # It has as long as a stop on request may take.
             self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation, why="it said STOPPING=1")
-            child.deadline = self.loop.call_later(child.stop_time, self._announced_stop_timed_out, child)
+            self._set_deadline(child, child.stop_time, self._announced_stop_timed_out)
         if child.watchdog != watchdog:
             self._watch(child)
         child.channel.tell(notified)
@@ -283,7 +284,7 @@ class SupervisorActor(LoopActor):
         self._watch(child)
         child.channel.tell(Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, self.services, self.begin.id))
         if isinstance(spec.start, AgentSpec):
-            child.deadline = self.loop.call_later(spec.start.heartbeat.startup_timeout, self._startup_timed_out, child)
+            self._set_deadline(child, spec.start.heartbeat.startup_timeout, self._startup_timed_out)
 
     def _stop_child(self, command: c.StopChild) -> None:
         child = self._living(command)
@@ -369,15 +370,9 @@ class SupervisorActor(LoopActor):
 
     def _startup_timed_out(self, child: LivingChild) -> None:
         start: AgentSpec = child.spec.start
-        if child.extended_until > self.loop.time():
-            child.deadline = self.loop.call_at(child.extended_until, self._startup_timed_out, child)
-            return
         self.condemn(child, Exit(ExitClass.STARTUP_TIMEOUT, f"not ready within {start.heartbeat.startup_timeout} s", during_start=True))
 
     def _announced_stop_timed_out(self, child: LivingChild) -> None:
-        if child.extended_until > self.loop.time():
-            child.deadline = self.loop.call_at(child.extended_until, self._announced_stop_timed_out, child)
-            return
         self.condemn(child, Exit(ExitClass.HUNG, f"it said STOPPING=1, and did not end within {child.stop_time:g} s"))
 
     def _kill(self, child: LivingChild) -> None:
@@ -445,6 +440,17 @@ class SupervisorActor(LoopActor):
         if code is not None and code < 0:
             return Exit(exit_class, f"its actor died by {signal_name(-code)}")
         return Exit(exit_class, f"its actor ended with status {code}")
+
+    def _set_deadline(self, child: LivingChild, seconds: float, missed: Callable[[LivingChild], None]) -> None:
+        child.deadline = self.loop.call_later(seconds, self._at_deadline, child, missed)
+
+    def _at_deadline(self, child: LivingChild, missed: Callable[[LivingChild], None]) -> None:
+        # It may have asked for more time since.
+        left = child.extended_until - self.loop.time()
+        if left > 0:
+            self._set_deadline(child, left, missed)
+        else:
+            missed(child)
 
     def _forget_deadline(self, child: LivingChild) -> None:
         if child.deadline is not None:
