@@ -378,6 +378,10 @@ class AgentTable(Table):
             return RestartType.PERMANENT if self.auto_restart else RestartType.TEMPORARY
         return self.default_restart
 
+    def _seconds_of_rungs(self, stop: StopSpec) -> float:
+        """What the rungs take in all that there are for an agent of its kind: signals are for programs."""
+        return stop.cancel if _is_native(self) else stop.cancel + stop.sigint + stop.sigterm
+
     def child(self, agent_id: str, base_dir: Path) -> ChildSpec:
         """The agent as its supervisor sees it.
 
@@ -415,7 +419,7 @@ class AgentTable(Table):
         return ChildSpec(
             id=agent_id,
             restart=self.restart_type,
-            shutdown=stop.cancel + stop.sigint + stop.sigterm + self.hooks.seconds + SECONDS_BEYOND_THE_LADDER,
+            shutdown=self._seconds_of_rungs(stop) + self.hooks.seconds + SECONDS_BEYOND_THE_LADDER,
             significant=self.significant,
             start=agent,
             backoff=None if self.backoff is None else self.backoff.spec(),

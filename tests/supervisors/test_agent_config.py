@@ -160,3 +160,9 @@ def test_a_native_agent_has_neither_hooks_nor_exit_codes() -> None:
 
     expected = {"hooks": "a native_llm has no hooks, but its own shutdown()", "exit_codes": "a native_llm has no exit status"}
     assert expected == dict(problems("a", "native_llm", config))
+
+
+def test_a_native_agent_gets_no_time_for_the_signals_that_it_is_not_sent() -> None:
+    config = {"factory": "a.b:C", "stop": {"cancel": 1, "sigint": 10, "sigterm": 20}}
+
+    assert 1 + SECONDS_BEYOND_THE_LADDER == agent_child_from_config("a", "native_llm", config, "/").shutdown
