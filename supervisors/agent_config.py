@@ -1,23 +1,23 @@
 """The `[agents.ID]` table of the tree file, and the same settings given by a program."""
 
-import os
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import to_json
 
-from suptree.actors.agent_spec import AgentSpec, HeartbeatSpec, HookSpec, LimitSpec, ProbeSpec, ProgressSpec, Ready, Stdin, StopSpec
+from suptree.actors.agent_spec import AgentSpec, HookSpec, LimitSpec, ProbeSpec, Ready, Stdin, StopSpec
 from suptree.actors.errors import ConfigError, SpecError
-from suptree.actors.exits import ExitClass
 from suptree.actors.state import AgentType
 
-from .child_spec import Backoff, ChildSpec, RestartType
-from .config_problems import Problem, Rule, Table, kind_of, not_one_of, wrong_kind
-from .supervisor_config import Seconds, SecondsOrNone
+from .agent_tables import BackoffOrNot, HeartbeatTable, HooksTable, LimitsTable, ProbeTable, ProgressTable, StopTable
+from .agent_values import Argv, ExitCodes, PathText, Text, Variable, has_surrogate
+from .child_spec import ChildSpec, RestartType
+from .config_problems import Problem, Rule, Table, kind_of
+from .supervisor_config import SecondsOrNone
 from .tree_spec import ROOT
 
 RESERVED_IDS = frozenset({ROOT, "top", "registry", "heartbeat"})
@@ -26,11 +26,6 @@ SECONDS_BEYOND_THE_LADDER = 2.0
 """What an agent gets beyond the rungs of its stop ladder before its supervisor kills it."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_SIZE = re.compile(r"(\d{1,15})([KMGT]?)")
-_CLASSES_OF_EXITS = tuple(
-    exit_class.value for exit_class in (ExitClass.NORMAL, ExitClass.PERMANENT, ExitClass.QUOTA, ExitClass.CRASH, ExitClass.FAILED)
-)
-"""What a program can mean by an exit status."""
 _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -39,189 +34,6 @@ def fault_of_id(name: object) -> str | None:
     if isinstance(name, str) and _ID.fullmatch(name):
         return None
     return "an id is 1 to 64 letters (a-z, A-Z), digits, or any of - _ . and starts with a letter or a digit"
-
-
-def _size(value: object) -> object:
-    if isinstance(value, str):
-        match = _SIZE.fullmatch(value.strip().upper())
-        if not match:
-            raise ValueError(f'must be a number of bytes or a size such as "512M" or "2G" (K, M, G, T), not "{value}"')
-        value = int(match[1]) * 1024 ** "KMGT".find(match[2]) * 1024 if match[2] else int(match[1])
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_kind('a number of bytes or a size such as "512M" or "2G"', value)
-    if not 0 < value < 2**63:
-        raise ValueError(f"must be above 0 bytes and below 2**63, not {value}")
-    return value
-
-
-def _backoff(value: object) -> object:
-    if isinstance(value, bool):
-        return {} if value else None
-    if not isinstance(value, Mapping):
-        raise wrong_kind("true, false or a table of base, cap and healthy_after", value)
-    return value
-
-
-def _text_of_path(value: object) -> object:
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _plain(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain a NUL character")
-    if _has_surrogate(text):
-        raise ValueError("must be text that UTF-8 can encode: it contains a lone surrogate (U+D800 to U+DFFF)")
-    return text
-
-
-def _variable(name: str) -> str:
-    if not name or "=" in name:
-        raise ValueError("the name of an environment variable is not empty and has no = in it")
-    return name
-
-
-def _exit_codes(value: object) -> object:
-    # A program may give numbers, which TOML keys cannot be.
-    return {str(key) if isinstance(key, int) else key: each for key, each in value.items()} if isinstance(value, Mapping) else value
-
-
-def _exit_code(code: str) -> str:
-    if not code.isascii() or not code.isdecimal() or not 0 <= int(code) <= 255:
-        raise ValueError("an exit status is a whole number from 0 to 255")
-    return str(int(code))
-
-
-def _class_of_exit(value: object) -> object:
-    if value not in _CLASSES_OF_EXITS:
-        raise ValueError(not_one_of(value, _CLASSES_OF_EXITS))
-    return ExitClass(str(value))
-
-
-Bytes = Annotated[int, BeforeValidator(_size)]
-Text = Annotated[str, AfterValidator(_plain)]
-Argv = Annotated[tuple[Text, ...], Field(strict=False)]
-PathText = Annotated[Text, BeforeValidator(_text_of_path)]
-
-
-class HeartbeatTable(Table):
-    """`heartbeat`: what is not given follows from what is, so that `{ dead_after = 30 }` is enough."""
-
-    interval: Seconds | None = None
-    suspect_after: Seconds | None = None
-    dead_after: Seconds | None = None
-    startup_timeout: Seconds | None = None
-
-    @model_validator(mode="after")
-    def _spec_takes_it(self) -> Self:
-        self.spec()
-        return self
-
-    def spec(self) -> HeartbeatSpec:
-        """Dead after 10 s (or later, when the others ask for it), suspect after half of that, five pings before suspicion."""
-        default = HeartbeatSpec()
-        dead = self.dead_after or max(default.dead_after, 2 * (self.suspect_after or 0), 4 * (self.interval or 0))
-        suspect = self.suspect_after or min(dead, max(dead / 2, self.interval or 0))
-        interval = self.interval or min(default.interval, suspect / 5)
-        startup = self.startup_timeout or default.startup_timeout
-        return HeartbeatSpec(interval=interval, suspect_after=suspect, dead_after=dead, startup_timeout=startup)
-
-
-class StopTable(Table):
-    """`stop`: seconds for each rung of the stop ladder; 0 skips the rung."""
-
-    cancel: SecondsOrNone = StopSpec().cancel
-    sigint: SecondsOrNone = StopSpec().sigint
-    sigterm: SecondsOrNone = StopSpec().sigterm
-
-    hints: ClassVar = {"sigkill": "SIGKILL is the last rung and needs no time"}
-
-
-class LimitsTable(Table):
-    """`limits`: sizes in bytes or as "2G", time in seconds."""
-
-    memory_max: Bytes | None = None
-    max_runtime: Seconds | None = None
-    max_output: Bytes | None = None
-
-
-class HooksTable(Table):
-    """`hooks`: each an argv list; `timeout` in seconds."""
-
-    pre_stop: Argv = ()
-    post_exit: Argv = ()
-    timeout: Seconds = HookSpec().timeout
-
-    @property
-    def seconds(self) -> float:
-        """How long its hooks may take in all."""
-        return self.timeout * (bool(self.pre_stop) + bool(self.post_exit))
-
-
-class ProbeTable(Table):
-    """`liveness_probe`: the words are Kubernetes'; times in seconds."""
-
-    exec: Argv = ()
-    http_get: Text | None = None
-    tcp_socket: Text | None = None
-    period: Seconds = ProbeSpec().period
-    timeout: Seconds = ProbeSpec().timeout
-    failure_threshold: Annotated[int, Field(ge=1)] = ProbeSpec().failure_threshold
-    success_threshold: int = ProbeSpec().success_threshold
-    initial_delay: SecondsOrNone = ProbeSpec().initial_delay
-
-    hints: ClassVar = {
-        "periodSeconds": "here it is period",
-        "timeoutSeconds": "here it is timeout",
-        "initialDelaySeconds": "here it is initial_delay",
-        "failureThreshold": "here it is failure_threshold",
-    }
-
-    @model_validator(mode="after")
-    def _spec_takes_it(self) -> Self:
-        if not self.spec().is_set:
-            raise ValueError("needs one of exec, http_get and tcp_socket")
-        return self
-
-    def spec(self) -> ProbeSpec:
-        """The probe as the agent's actor takes it."""
-        return ProbeSpec(**self.model_dump())
-
-
-class ProgressTable(Table):
-    """`progress`: in seconds."""
-
-    warn_after: Seconds | None = None
-    restart_after: Seconds | None = None
-
-    @model_validator(mode="after")
-    def _spec_takes_it(self) -> Self:
-        self.spec()
-        return self
-
-    def spec(self) -> ProgressSpec:
-        """The times as the agent's actor takes them."""
-        return ProgressSpec(warn_after=self.warn_after, restart_after=self.restart_after)
-
-
-class BackoffTable(Table):
-    """`backoff`: all in seconds."""
-
-    base: Seconds = Backoff().base
-    cap: Seconds = Backoff().cap
-    healthy_after: Seconds = Backoff().healthy_after
-
-    @model_validator(mode="after")
-    def _spec_takes_it(self) -> Self:
-        self.spec()
-        return self
-
-    def spec(self) -> Backoff:
-        """The delays as the core takes them."""
-        return Backoff(base=self.base, cap=self.cap, healthy_after=self.healthy_after)
 
 
 def _is_program(table: "AgentTable") -> bool:
@@ -242,14 +54,14 @@ class AgentTable(Table):
     model: Text = ""
     factory: Text | None = None
     command: PathText | None = None
-    args: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    args: Argv = ()
     cwd: PathText | None = None
-    env: dict[Annotated[Text, AfterValidator(_variable)], Text] = {}  # noqa: RUF012 (pydantic copies defaults)
+    env: dict[Variable, Text] = {}  # noqa: RUF012 (pydantic copies defaults)
     restart: Annotated[RestartType | None, Field(strict=False)] = None
     auto_restart: bool | None = None
     significant: bool = False
     max_restarts: Annotated[int, Field(ge=0)] | None = None
-    backoff: Annotated[BackoffTable | None, BeforeValidator(_backoff)] = None
+    backoff: BackoffOrNot = None
     hold: bool = False
     park: bool = False
     quota_group: Annotated[Text, Field(min_length=1)] | None = None
@@ -262,10 +74,7 @@ class AgentTable(Table):
     hooks: HooksTable = HooksTable()
     liveness_probe: ProbeTable | None = None
     progress: ProgressTable = ProgressTable()
-    exit_codes: Annotated[
-        dict[Annotated[str, AfterValidator(_exit_code)], Annotated[ExitClass, BeforeValidator(_class_of_exit)]],
-        BeforeValidator(_exit_codes),
-    ] = {}  # noqa: RUF012 (pydantic copies defaults)
+    exit_codes: ExitCodes = {}  # noqa: RUF012 (pydantic copies defaults)
     min_uptime: SecondsOrNone = 1.0
     config: dict[str, Any] = {}  # noqa: RUF012 (pydantic copies defaults)
 
@@ -455,7 +264,7 @@ def agent_child_from_config(agent_id: str, agent_type: AgentType | str, config: 
         problems.append(Problem(("type",), "is given beside the configuration, not in it"))
     raw = {key: value for key, value in config.items() if value is not None} | {"type": agent_type}
     # pydantic cannot say where such a key stands.
-    for key in [key for key in raw if isinstance(key, str) and _has_surrogate(key)]:
+    for key in [key for key in raw if isinstance(key, str) and has_surrogate(key)]:
         problems.append(Problem((key,), "unknown key"))
         del raw[key]
     folder = Path(base_dir).absolute()
