@@ -56,6 +56,7 @@ class TopSupervisor(SupervisorActor):
 
     def child_is_gone(self, child: LivingChild) -> None:
         """Nobody is to wait for the answer of a service that is dead."""
+        super().child_is_gone(child)
         if isinstance(child.spec.start, ServiceSpec):
             self.use_services(replace(self.services, **{child.id: None}))
 
@@ -65,3 +66,4 @@ class TopSupervisor(SupervisorActor):
             self.use_services(replace(self.services, **{child.id: child.real_address}))
             if self.registry is not None:
                 self.registry.tell(self.services)
+        super().child_is_up(child)
