@@ -158,8 +158,8 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
     def every_idle(self, interval: float, call: Callable[[], None]) -> None:
         """Call something now and then every `interval` seconds while the actor waits; what falls due while it works, when that is done.
 
-        By the interval timer of the process, which nothing but our own code may need: a timer of the loop costs ten times as much, for Thespian
-        makes a message of it. There is one such call for an actor, and it may use nothing that the actor uses.
+        By the interval timer of the process, for actors that run no code but ours: a timer of the loop costs five times as much, for
+        Thespian makes a message of it. An actor has one such call, which may use nothing that the rest of the actor uses.
         """
         self._interval_call = call
         signal.signal(signal.SIGALRM, self._interval_passed)

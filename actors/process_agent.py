@@ -141,7 +141,9 @@ class ProcessAgent(AgentActor):
                 self._word = parse_word(line) or self._word
 
     def _reap(self, program: int) -> None:
-        reap_zombies({program, *self._hooks.pids})
+        # Where a hook is starting, its end has us called again.
+        if not self._hooks.pids.starting:
+            reap_zombies({program, *self._hooks.pids})
 
     async def _watch_health(self, pid: int) -> None:
         """From the moment when it is ready."""
