@@ -20,6 +20,7 @@ from suptree.actors.sweep import sweep
 from .burial import evidence_of
 from .child_spec import ChildSpec
 from .children import LivingChild, actor_class, redactor_of
+from .fork_ahead import ForkAhead
 from .reporter import Reporter
 
 
@@ -32,6 +33,7 @@ class ChildOwner(LoopActor):
     reporter: Reporter
     children: dict[str, LivingChild]
     groups = Groups()
+    ahead: ForkAhead
 
     def on_ended(self, ended: Ended, _sender: ActorAddress) -> None:
         child = self.living(ended)
@@ -55,8 +57,8 @@ class ChildOwner(LoopActor):
 
     def fork_child(self, spec: ChildSpec, incarnation: int) -> LivingChild:
         """Begin a new incarnation: its actor runs, and waits to be told what it is."""
-        address, pid, process = self.fork(actor_class(spec.start))
-        child = LivingChild(spec, incarnation, self.open(address), pid, process, os.pidfd_open(pid), redactor_of(spec))
+        address, pid, process, pidfd = self.ahead.fork(actor_class(spec.start))
+        child = LivingChild(spec, incarnation, self.open(address), pid, process, pidfd, redactor_of(spec))
         self.children[spec.id] = child
         self.loop.add_reader(child.pidfd, self._child_gone, child)
         return child
@@ -85,7 +87,7 @@ class ChildOwner(LoopActor):
         swept = SweptLog(child.redactor)
 
         def others() -> set[int]:
-            return {living.pid for living in self.children.values() if living is not child}
+            return {living.pid for living in self.children.values() if living is not child} | self.ahead.pids
 
         swept.note_all(others())
         # When its actor was killed, nobody else does this; when not, there is nothing of it left.

@@ -90,6 +90,15 @@ class SupervisorCore:
         """The spec of one child; KeyError if there is none of that id."""
         return self._run.children[child_id].spec
 
+    @property
+    def next_start(self) -> ChildSpec | None:
+        """Which child is planned to be started when the one that starts now has; None when none starts, or none is to follow."""
+        plan = self._run.plan
+        if plan is None or plan.stopping or not plan.starts:
+            return None
+        child = self._run.children.get(plan.starts[0])
+        return None if child is None else child.spec
+
     def restarts_in_window(self, now: float) -> int:
         """How many restarts count against the intensity at that time."""
         return self._run.judge.window.count(now)

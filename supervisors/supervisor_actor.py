@@ -31,9 +31,10 @@ from suptree.actors.registry import JOURNAL_FILE
 
 from . import commands as c
 from . import events as e
-from .children import LivingChild, description
+from .children import LivingChild, actor_class, description
 from .control_requests import Requests
 from .core import SupervisorCore
+from .fork_ahead import ForkAhead
 from .orders import Use
 from .reporter import Reporter
 from .signs_of_life import SignsOfLife
@@ -76,6 +77,7 @@ class SupervisorActor(SignsOfLife):
         self.children: dict[str, LivingChild] = {}
         self.timers: dict[str, asyncio.TimerHandle] = {}
         self.announced = False
+        self.ahead = ForkAhead(self)
         self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self.tell_registry)
         self.requests = Requests(self)
         self.use_services(begin.services)
@@ -111,6 +113,7 @@ class SupervisorActor(SignsOfLife):
             return
         for command in self.core.handle(event, time.monotonic()):
             getattr(self, _PERFORMED_BY[type(command)])(command)
+        self.ahead.expect(None if self.core.next_start is None else actor_class(self.core.next_start.start))
         if not self.announced and self.core.is_up:
             self.announced = True
             self.announce()
