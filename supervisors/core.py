@@ -94,10 +94,9 @@ class SupervisorCore:
     def next_start(self) -> ChildSpec | None:
         """Which child is planned to be started when the one that starts now has; None when none starts, or none is to follow."""
         plan = self._run.plan
-        if plan is None or plan.stopping or not plan.starts:
+        if plan is None or plan.stopping:
             return None
-        child = self._run.children.get(plan.starts[0])
-        return None if child is None else child.spec
+        return next((self._run.children[child_id].spec for child_id in plan.starts if child_id in self._run.children), None)
 
     def restarts_in_window(self, now: float) -> int:
         """How many restarts count against the intensity at that time."""

@@ -36,6 +36,22 @@ def test_children_are_started_in_order_one_at_a_time() -> None:
     assert {"a": "running", "b": "running", "c": "running"} == driver.states()
 
 
+def test_which_child_is_to_follow_can_be_read_while_one_starts_and_at_no_other_time() -> None:
+    driver = Driver(specs("abc"), auto=False, started=False, strategy=Strategy.ONE_FOR_ALL)
+    told = [driver.core.next_start]
+    driver.feed(SupervisorStarted())
+    for child in "abc":
+        told.append(driver.core.next_start)
+        driver.started(child)
+    told.append(driver.core.next_start)
+    driver.exits("b")
+    told.append(driver.core.next_start)  # c is being stopped
+    driver.exits("c", STOPPED)
+    driver.exits("a", STOPPED)
+    told.append(driver.core.next_start)
+    assert [None, "b", "c", None, None, None, "b"] == [None if spec is None else spec.id for spec in told]
+
+
 def test_a_start_names_spec_incarnation_and_restarts() -> None:
     driver = Driver(specs("a"))
     driver.exits("a")
