@@ -57,6 +57,7 @@ class ChildOwner(LoopActor):
         """Begin a new incarnation: its actor runs, and waits to be told what it is."""
         address, pid, process = self.fork(actor_class(spec.start))
         child = LivingChild(spec, incarnation, self.open(address), pid, process, os.pidfd_open(pid), redactor_of(spec))
+        child.learn_secrets()
         self.children[spec.id] = child
         self.loop.add_reader(child.pidfd, self._child_gone, child)
         return child

@@ -1,0 +1,29 @@
+"""Files and folders that are this user's alone, whatever the umask is."""
+
+import os
+import stat
+from pathlib import Path
+
+
+def open_private(path: Path) -> int:
+    """A descriptor that appends to a file, and may read it; the file is made when there is none, and has mode 0600 whatever it had."""
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, with mode 0700; one that was there gets it."""
+    missing = [folder, *(above for above in folder.parents if not above.exists())]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+        each.chmod(0o700)
+
+
+def tighten(folder: Path) -> None:
+    """Take from everything below a folder what others were allowed."""
+    for above, folders, files in os.walk(folder):
+        for path in (Path(above, name) for name in (*folders, *files)):
+            mode = path.lstat().st_mode
+            if mode & 0o077 and not stat.S_ISLNK(mode):
+                path.chmod(stat.S_IMODE(mode) & 0o700)
