@@ -26,9 +26,12 @@ def read_env_file(path: str) -> dict[str, str]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise EnvFileRefused(f"cannot be read: {error.strerror}: {path}") from None
-    with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor)
+    try:
         _check(os.fstat(descriptor), path)
-        data = file.read(_LIMIT + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(_LIMIT + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > _LIMIT:
         raise EnvFileRefused(f"is larger than {_LIMIT // 1024} KiB: {path}")
     try:

@@ -39,6 +39,7 @@ class Hooks:
         """Run a program to its end, for at most `limit` seconds; its output goes to the agent's log. Raises HookFailed."""
         # A file, not a pipe: what the hook leaves behind could hold a pipe open.
         with tempfile.TemporaryFile() as output:
+            self._confinement.own([output.fileno()])
             self.pids.starting += 1
             try:
                 with self._confinement.starting() as confine:

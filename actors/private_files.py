@@ -23,7 +23,8 @@ def make_private(folder: Path) -> None:
 def tighten(folder: Path) -> None:
     """Take from everything below a folder what others were allowed."""
     for above, folders, files in os.walk(folder):
-        for path in (Path(above, name) for name in (*folders, *files)):
-            mode = path.lstat().st_mode
-            if mode & 0o077 and not stat.S_ISLNK(mode):
-                path.chmod(stat.S_IMODE(mode) & 0o700)
+        for names, allowed in ((folders, 0o700), (files, 0o600)):
+            for path in (Path(above, name) for name in names):
+                mode = path.lstat().st_mode
+                if mode & 0o777 & ~allowed and not stat.S_ISLNK(mode):
+                    path.chmod(mode & allowed)

@@ -14,7 +14,7 @@ from suptree.actors.agent_spec import AgentSpec, HookSpec, LimitSpec, ProbeSpec,
 from suptree.actors.env_file import EnvFileRefused, read_env_file
 from suptree.actors.environment import chosen
 from suptree.actors.errors import ConfigError, SpecError
-from suptree.actors.redaction import Redactor, secret_options
+from suptree.actors.redaction import Redactor
 from suptree.actors.state import AgentType
 
 from .agent_tables import BackoffOrNot, HeartbeatTable, HooksTable, LimitsTable, ProbeTable, ProgressTable, RlimitsTable, StopTable
@@ -178,7 +178,7 @@ class AgentTable(Table):
             raise ValueError("must not be empty")
         path = str(_base_dir(info) / command) if "/" in command else command
         if re.search(r"\s", command) and not (shutil.which(path) or _exists(Path(path))):
-            shown = "".join(Redactor({}, {}, secret_options(command.split())).command(re.split(r"(\s+)", command)))
+            shown = " ".join(Redactor({}, {}).command(command.split()))
             raise ValueError(f'is one program, not a shell line, and no file "{shown}" exists: put the arguments into args')
         return path
 
