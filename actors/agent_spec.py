@@ -183,11 +183,11 @@ class AgentSpec:
     model: str = ""
     factory: str | None = None
     command: str | None = None
-    args: tuple[str, ...] = ()
+    args: tuple[str, ...] = field(default=(), repr=False)
     cwd: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     env_from: str | None = None
-    inherited: Mapping[str, str] = field(default_factory=dict)
+    inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
     user: str | None = None
     umask: int | None = None
     no_new_privs: bool = False
@@ -198,12 +198,12 @@ class AgentSpec:
     heartbeat: HeartbeatSpec = HeartbeatSpec()
     stop: StopSpec = StopSpec()
     limits: LimitSpec = LimitSpec()
-    hooks: HookSpec = HookSpec()
-    liveness_probe: ProbeSpec = ProbeSpec()
+    hooks: HookSpec = field(default=HookSpec(), repr=False)
+    liveness_probe: ProbeSpec = field(default=ProbeSpec(), repr=False)
     progress: ProgressSpec = ProgressSpec()
     exit_codes: Mapping[int, ExitClass] = field(default_factory=dict)
     min_uptime: float = 1.0
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.agent_type is AgentType.PROCESS_WRAPPER and not self.command:

@@ -1,7 +1,7 @@
 """The messages between actors. Each names the child that it is about by id and incarnation, never by address: addresses are reused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from thespian.actors import ActorAddress
@@ -48,7 +48,7 @@ class Begin:
     id: str
     incarnation: int
     restarts: int
-    spec: Any
+    spec: Any = field(repr=False)
     context: Context
     services: Services
     supervisor: str | None = None

@@ -67,11 +67,16 @@ env_inherit = ["PLANTED_*"]
         tree.wait_until_all_run(WITHIN)
         for name in ("plain", "program", "native", "probe"):
             wait_for(tmp_path / name)
-        in_proc = {name: processes_with(tree, name) for name in PLANTED}
+        status = tree.status()
+        programs = {row["id"]: row["pid"] for row in status["agents"] if row["pid"]}
+        # The launcher, the services, the supervisors and all actors.
+        ours = {*status["pids"].values(), *(row["actor_pid"] for row in (*status["agents"], *status["supervisors"]))}
+        given = {name: planted_in(psutil.Process(pid).environ()) for name, pid in programs.items()}
+        leaked = {pid: planted_in(psutil.Process(pid).environ()) - {"PYTHONPATH"} for pid in ours}
         held = [size for process in tree.processes() for size in memory_files(process)]
         tree.ask(lambda client: client.stop("program"))
         tree.ask(lambda client: client.stop("native"))
-        found = {path.name: written(path) for path in tmp_path.iterdir() if path.suffix != ".limits"}
+        found = {path.name: written(path) for path in tmp_path.iterdir() if not path.suffix}
     assert {"plain", "program", "native", "probe", "pre_stop", "post_exit"} == set(found)
     named = {"PLANTED_KEY", "PLANTED_OTHER"}
     assert {"plain": set(), **dict.fromkeys(set(found) - {"plain"}, named)} == {name: planted_in(env) for name, env in found.items()}
@@ -80,10 +85,9 @@ env_inherit = ["PLANTED_*"]
         assert own == {key: found[name][key] for key in own}
         assert {"SUPTREE_AGENT_ID", "SUPTREE_RUN_ID", "NOTIFY_SOCKET"} <= set(found[name])
     assert "shutdown" == found["post_exit"]["SUPTREE_EXIT_CLASS"]
-    # Neither the launcher nor any actor was ever given them: only the programs that asked for them.
-    assert {"PLANTED_KEY": {"sleep"}, "PLANTED_OTHER": {"sleep"}, "UNNAMED_VALUE": set()} == {
-        name: found for name, found in in_proc.items() if name != "PYTHONPATH"
-    }
+    assert {"plain": set(), "program": named} == given
+    # Neither the launcher nor any actor was ever given them, nor holds them for others to take.
+    assert (9, dict.fromkeys(ours, set())) == (len(ours), leaked)  # noqa: RUF024
     assert set(held) == {0}
 
 
@@ -93,11 +97,6 @@ def wait_for(path: Path) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} was not written"
         time.sleep(0.02)
-
-
-def processes_with(tree: LiveTree, name: str) -> set[str]:
-    """The names of the tree's processes that have a variable, as the kernel shows their environments."""
-    return {process.name() for process in tree.processes() if name in process.environ() and process.name() != "sh"}
 
 
 def memory_files(process: psutil.Process) -> Iterator[int]:

@@ -6,7 +6,10 @@ import pytest
 
 from suptree.actors.agent_secrets import agent_redactor
 from suptree.actors.agent_spec import AgentSpec, HookSpec, ProbeSpec
+from suptree.actors.channel import Numbered
+from suptree.actors.messages import Begin, Context, Services, Tell
 from suptree.actors.state import AgentType
+from suptree.supervisors.child_spec import ChildSpec
 
 SECRET = "-".join(["sk", "abc123", "def456"])
 
@@ -68,3 +71,20 @@ def test_a_file_that_has_changed_hides_what_it_held_and_what_it_holds() -> None:
     redactor = agent_redactor(spec, {"PATH": "/bin"}, {"KEY": "old-value"}, {"KEY": "new-value"})
     assert "[redacted KEY] [redacted KEY]" == redactor.text("old-value new-value")
     assert {"KEY": "[redacted]", "PATH": "/bin"} == redactor.environment()
+
+
+def test_what_a_log_shows_of_a_message_or_a_spec_holds_no_secret() -> None:
+    fields: dict[str, Any] = {
+        "env": {"A": SECRET},
+        "inherited": {"B": SECRET},
+        "args": ("--token", SECRET),
+        "hooks": HookSpec(pre_stop=("x", SECRET)),
+        "liveness_probe": ProbeSpec(exec=("x", SECRET)),
+        "config": {"key": SECRET},
+    }
+    spec = AgentSpec(agent_id="a", agent_type=AgentType.PROCESS_WRAPPER, command="x", **fields)
+    begin = Begin("a", 1, 0, spec, Context("t", "run-1", "/state", "/runtime"), Services())
+    told = Numbered((1, 2), 3, Tell("a", 1, "r", SECRET))
+    shown = [str(spec), str(begin), str(told), repr(ChildSpec(id="a", start=spec))]
+    assert [] == [text for text in shown if SECRET in text]
+    assert "Numbered((1, 2), 3, Tell)" == str(told)
