@@ -19,6 +19,7 @@ from .loop_actor import LoopActor
 from .messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Watch
 from .notify import NOTIFY_SOCKET, Notification, shared_socket
 from .notify_socket import NotifySocket
+from .private_files import make_shared
 
 log = structlog.get_logger()
 
@@ -106,8 +107,7 @@ class HeartbeatActor(LoopActor):
         try:
             if user_id not in self._sockets:
                 for folder in (shared.parent, shared):
-                    folder.mkdir(mode=0o711, exist_ok=True)
-                    folder.chmod(0o711)
+                    make_shared(folder)
                 self._open_socket(user_id)
         except OSError as error:
             return f"its notify socket cannot be made in {shared}: {error.strerror}"

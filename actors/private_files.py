@@ -1,5 +1,6 @@
 """Files and folders that are this user's alone, whatever the umask is."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -20,11 +21,21 @@ def make_private(folder: Path) -> None:
         each.chmod(0o700)
 
 
+def make_shared(folder: Path) -> None:
+    """Make a folder that others may pass through and not look into, in one that is there. Raises OSError, also when it is not ours."""
+    folder.mkdir(mode=0o711, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise FileExistsError(errno.EEXIST, "something else is there", str(folder))
+    folder.chmod(0o711)
+
+
 def tighten(folder: Path) -> None:
-    """Take from everything below a folder what others were allowed."""
+    """Take from everything of ours below a folder what others were allowed."""
     for above, folders, files in os.walk(folder):
         for names, allowed in ((folders, 0o700), (files, 0o600)):
             for path in (Path(above, name) for name in names):
-                mode = path.lstat().st_mode
-                if mode & 0o777 & ~allowed and not stat.S_ISLNK(mode):
+                found = path.lstat()
+                mode = found.st_mode
+                if mode & 0o777 & ~allowed and not stat.S_ISLNK(mode) and found.st_uid == os.geteuid():
                     path.chmod(mode & allowed)

@@ -4,16 +4,19 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from suptree.actors.agent_spec import AgentSpec
 from suptree.actors.cgroup import OFF_VARIABLE
 from suptree.actors.confinement import CannotConfine, Confinement, other_account
+from suptree.actors.linux import bound_to_us
 from suptree.actors.state import AgentType
 from suptree.testing import LiveTree, kill
 
@@ -204,6 +207,24 @@ def test_what_its_user_may_not_do_is_told(tmp_path: Path, command: str, more: st
 
         tree.ask(start)
         assert {"class": "permanent", "reason": reason.replace("FOLDER", str(folder))}.items() <= end_of(tree, "b").items()
+
+
+@needs_root
+def test_the_kernel_kills_what_runs_as_another_user_when_its_actor_dies() -> None:
+    reader, writer = os.pipe()
+    owner = os.fork()
+    if owner == 0:
+        confinement = Confinement(spec(user="nobody", cwd="/tmp"), other_account("nobody"), umask=0o22, nofile=None)
+        started = subprocess.Popen(["sleep", "1000"], preexec_fn=bound_to_us(confinement.enter))  # noqa: PLW1509
+        os.write(writer, str(started.pid).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+    program = psutil.Process(int(os.read(reader, 20)))
+    theirs = program.uids().real
+    os.waitpid(owner, 0)
+    _, alive = psutil.wait_procs([program], timeout=WITHIN)
+    for process in alive:
+        process.kill()
+    assert (NOBODY.pw_uid, []) == (theirs, alive)
 
 
 @needs_root

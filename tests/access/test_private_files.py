@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from suptree.actors.private_files import make_shared, open_private
 from suptree.control import ProcessManager
 from suptree.control.client import Client
 from suptree.control.paths import TreePaths
@@ -174,3 +175,27 @@ def _got(path: Path) -> str:
         return str(path.stat())
     except OSError as error:
         return type(error).__name__
+
+
+@pytest.mark.parametrize("before", [None, 0o666, 0o000, 0o600])
+def test_a_private_file_is_one_whatever_was_there(umask: int, tmp_path: Path, before: int | None) -> None:
+    path = tmp_path / "log"
+    if before is not None:
+        path.touch()
+        path.chmod(before)
+    with os.fdopen(open_private(path), "ab") as file:
+        file.write(b"x")
+    assert (0o600, b"x") == (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
+
+
+@needs_root
+def test_a_place_that_others_pass_through_is_not_made_in_what_is_theirs(tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(tmp_path)
+    (tmp_path / "theirs").mkdir()
+    os.chown(tmp_path / "theirs", 65534, -1)
+    mode = tmp_path.stat().st_mode
+    for name in ("linked", "theirs"):
+        with pytest.raises(FileExistsError, match="something else is there"):
+            make_shared(tmp_path / name)
+    make_shared(tmp_path / "ours")
+    assert (mode, 0o711) == (tmp_path.stat().st_mode, stat.S_IMODE((tmp_path / "ours").stat().st_mode))

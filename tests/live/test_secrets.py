@@ -62,7 +62,7 @@ NOTIFIES = """
 import os, socket, sys, time
 def say(text):
     socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(text.encode(), os.environ["NOTIFY_SOCKET"])
-say("READY=1\\nSTATUS=logged in with " + os.environ["STATUS_TOKEN"])
+say("READY=1\\nSTATUS=logged in with " + os.environ["STATUS_TOKEN"] + " and " + os.environ["FILE_KEY"])
 time.sleep(6000)
 """
 EXITS = "import os, sys; sys.exit('cannot log in with ' + os.environ['EXIT_TOKEN'])"
@@ -123,7 +123,7 @@ def tree_file(folder: Path) -> str:
             agent("printer", ["-c", PRINTS_ALL], *NAMES[:8], command="sh", more=f"hold = true\n{inherits}"),
             agent("exits", ["-c", EXITS], "EXIT_TOKEN", more="hold = true"),
             agent("long", ["-c", LONG_LINE], "LONG_LINE_TOKEN", more='restart = "temporary"'),
-            agent("notifier", ["-c", NOTIFIES], "STATUS_TOKEN", more='ready = "notify"'),
+            agent("notifier", ["-c", NOTIFIES], "STATUS_TOKEN", more=f'ready = "notify"\n{from_file}'),
             agent("argued", ["-c", "exit 1", "--token", PLANTED["ARGUMENT_TOKEN"]], command="sh", more='restart = "temporary"'),
             agent("sweeps", ["-c", leaves], "SWEPT_TOKEN", command="sh", more='restart = "temporary"'),
             '[agents.native]\ntype = "native_llm"\nfactory = "dying_agents:Leaky"\nrestart = "temporary"\n'
@@ -267,7 +267,7 @@ def test_where_a_secret_stood_its_name_stands(tree: LiveTree) -> None:
     native = tree.agent("native")["last_exit"]
     assert "ValueError: cannot log in with [redacted NATIVE_API_KEY] and [redacted INHERITED_TOKEN]" == native["reason"]
     assert "cannot log in with [redacted EXIT_TOKEN]" == tree.agent("exits")["last_exit"]["last_error"]
-    assert "logged in with [redacted STATUS_TOKEN]" == tree.agent("notifier")["detail"]
+    assert "logged in with [redacted STATUS_TOKEN] and [redacted FILE_KEY]" == tree.agent("notifier")["detail"]
     assert ["-c", "exit 1", "--token", "[redacted]"] == tree.agent("argued")["config"]["args"]
     assert any("x[redacted LONG_LINE_TOKEN]y" in line for line in texts("long"))
     (death,) = tree.ask(lambda client: client.explanation("sweeps"))["deaths"]
