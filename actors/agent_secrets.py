@@ -14,7 +14,7 @@ Named = tuple[str, str]
 
 # `api_key: "…"`, `Authorization: Bearer …`, `--token …` inside a longer text, such as a shell line or a header.
 _ASSIGNED = re.compile(
-    r"""(?:--?(?P<option>[A-Za-z][\w-]*)(?:=|\s+) | (?P<name>[A-Za-z_][\w-]*)["']?\s*[=:]\s*)
+    r"""(?<![\w-]) (?:--?(?P<option>[A-Za-z][\w-]*+)(?:=|\s+) | (?P<name>[A-Za-z_][\w-]*+)["']?\s*[=:]\s*)
         ["']? (?:(?:Bearer|Basic|Token)\s+)? (?P<value>(?!-)[\w+/=.~-]{8,})""",
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )

@@ -7,8 +7,8 @@ import stat
 _LIMIT = 256 * 1024
 _ASSIGNMENT = re.compile(
     r"""[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=[ \t]*
-        (?:"(?P<double>(?:[^"\\]|\\.)*)" | '(?P<single>[^']*)' | (?P<bare>[^\n"'][^\n]*?)?)
-        [ \t\r]*(?:\n|\Z)""",
+        (?:"(?P<double>(?:[^"\\]|\\.)*)"[ \t\r]* | '(?P<single>[^']*)'[ \t\r]* | (?P<bare>[^\s"'][^\n]*)? | \r?)
+        (?:\n|\Z)""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _NOTHING = re.compile(r"[ \t\r]*(?:[#;][^\n]*)?(?:\n|\Z)")
@@ -64,7 +64,7 @@ def _parse(text: str, path: str) -> dict[str, str]:
         if assignment is None:
             raise EnvFileRefused(f"line {line} is not NAME=value: {path}")
         position = assignment.end()
-        value = assignment["single"] or assignment["bare"] or ""
+        value = assignment["single"] or (assignment["bare"] or "").rstrip(" \t\r")
         if assignment["double"] is not None:
             value = _ESCAPED.sub(lambda escape: "" if escape[1] == "\n" else escape[1], assignment["double"])
         elif assignment["bare"] and value.endswith("\\"):

@@ -66,6 +66,13 @@ def test_what_only_resembles_one_is_left(fields: dict[str, Any]) -> None:
     assert text == shown(text, **fields)
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("piece", ["a", "-a", "--key ", "token", "a=", "token: ", " ", "://a:b", "'\""])
+def test_a_very_long_argument_is_looked_through_in_no_time(piece: str) -> None:
+    text = piece * 100_000
+    assert "nothing of it" == shown("nothing of it", args=(text,), hooks=HookSpec(pre_stop=(text,)))
+
+
 def test_a_file_that_has_changed_hides_what_it_held_and_what_it_holds() -> None:
     spec = AgentSpec(agent_id="a", agent_type=AgentType.PROCESS_WRAPPER, command="x", env_from="/keys")
     redactor = agent_redactor(spec, {"PATH": "/bin"}, {"KEY": "old-value"}, {"KEY": "new-value"})

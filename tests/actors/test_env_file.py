@@ -33,6 +33,8 @@ def refusal(path: str) -> str:
         ('A=\'$HOME \\n "x"\'\nB="say \\"hi\\" \\$x \\\\ \\n"', {"A": '$HOME \\n "x"', "B": 'say "hi" $x \\ \\n'}),
         ('KEY="-----BEGIN-----\nMIIE\n-----END-----"\nB=1', {"KEY": "-----BEGIN-----\nMIIE\n-----END-----", "B": "1"}),
         ('A="one \\\ntwo"\r\nB=1\r\n', {"A": "one two", "B": "1"}),
+        ("A= \r\nB=1 \r\n", {"A": "", "B": "1"}),
+        ("A=x" + " " * 200_000 + "y", {"A": "x" + " " * 200_000 + "y"}),
         ("A=p\"q'r\nB=ä€", {"A": "p\"q'r", "B": "ä€"}),
     ],
 )
@@ -48,6 +50,7 @@ def test_what_a_file_says(tmp_path: Path, text: str, expected: dict[str, str]) -
         ("A=1\n\nA-B=hidden", "line 3 is not NAME=value"),
         ("A='hidden", "line 1 is not NAME=value"),
         ('B=1\nA="hidden" more', "line 2 is not NAME=value"),
+        ('A= "hidden" more', "line 1 is not NAME=value"),
         ("A=hidden\\\nB=1", "line 1 ends with a backslash, which means nothing here: put the value into quotes"),
         ("B=1\nA=hid\0den", "line 2 has a NUL character"),
         (b"B=1\nA=\xff\xfe", "line 2 is not UTF-8"),
