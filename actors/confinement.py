@@ -37,15 +37,14 @@ def find_account(user: str) -> Account:
     name, _, group = user.partition(":")
     try:
         found = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
-    except (KeyError, OverflowError):
+    except (KeyError, ValueError, OverflowError):
         raise CannotConfine(f"there is no user {name!r} on this machine") from None
-    gid = found.pw_gid
-    if group:
-        try:
-            gid = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
-        except KeyError:
-            raise CannotConfine(f"there is no group {group!r} on this machine") from None
-    return Account(found.pw_name, found.pw_uid, gid, tuple(os.getgrouplist(found.pw_name, gid)), found.pw_dir, found.pw_shell or "/bin/sh")
+    try:
+        gid = found.pw_gid if not group else int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+        groups = tuple(os.getgrouplist(found.pw_name, gid))
+    except (KeyError, ValueError, OverflowError):
+        raise CannotConfine(f"there is no group {group!r} on this machine") from None
+    return Account(found.pw_name, found.pw_uid, gid, groups, found.pw_dir, found.pw_shell or "/bin/sh")
 
 
 def other_account(user: str | None) -> Account | None:

@@ -59,8 +59,8 @@ async def execute(
     if spec.cwd is not None and not Path(spec.cwd).is_dir():
         raise CannotExecute(f"cwd is not a folder: {spec.cwd!r}")
     program = resolve(spec.command, spec.cwd, environment.get("PATH"))
-    confinement.own(streams.made)
     try:
+        confinement.own(streams.made)
         with confinement.starting() as confine:
             return await asyncio.create_subprocess_exec(
                 spec.command,

@@ -80,9 +80,9 @@ def _umask(value: object) -> object:
         if not re.fullmatch(r"[0-7]{1,4}", value):
             raise ValueError(wanted)
         value = int(value, 8)
-    if isinstance(value, bool) or not isinstance(value, int):
+    elif isinstance(value, bool) or not isinstance(value, int):
         raise wrong_kind('octal digits in quotes, such as "0077"', value)
-    if value in (22, 26, 27, 70, 72, 77):
+    elif value in (22, 26, 27, 70, 72, 77):
         raise ValueError(f"{wanted}, or 0o{value}: {value} is a decimal number, and would be 0o{value:o}")
     if not 0 <= value <= 0o777:
         raise ValueError(f"{wanted}, and at most 0777")

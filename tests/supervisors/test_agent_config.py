@@ -225,7 +225,9 @@ def test_every_fault_of_what_an_agent_is_given_and_confined_by_is_told_at_once(t
     assert expected == dict(problems("a", "process_wrapper", config, tmp_path))
 
 
-@pytest.mark.parametrize(("umask", "expected"), [("0", 0), ("022", 0o22), ("0777", 0o777), (0o77, 0o77), (0, 0)])
+@pytest.mark.parametrize(
+    ("umask", "expected"), [("0", 0), ("022", 0o22), ("26", 0o26), ("033", 0o33), ("0115", 0o115), ("0777", 0o777), (0o77, 0o77), (0, 0)]
+)
 def test_a_umask_is_octal(umask: Any, expected: int) -> None:
     assert expected == agent_child_from_config("a", "process_wrapper", {"command": "sh", "umask": umask}, "/").start.umask
 
@@ -242,6 +244,8 @@ def test_another_umask_is_refused(umask: Any) -> None:
         ("no:body:x", 'must be "user" or "user:group"'),
         ("nobody:", 'must be "user" or "user:group"'),
         ("nobody:no-group-of-that-name", "there is no group 'no-group-of-that-name' on this machine"),
+        ("nobody:99999999999", "there is no group '99999999999' on this machine"),
+        ("9" * 5000, f"there is no user '{'9' * 5000}' on this machine"),
         ("4000000000", "there is no user '4000000000' on this machine"),
     ],
 )
