@@ -1,7 +1,6 @@
 """What the two kinds of agent actor share: beginning, pinging, ending with a last word."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -10,7 +9,11 @@ from typing import Any, ClassVar
 import structlog
 from thespian.actors import ActorAddress
 
+from .agent_secrets import agent_redactor
 from .agent_spec import AgentSpec, Ready
+from .confinement import Account, CannotConfine, Confinement, other_account
+from .env_file import EnvFileRefused, read_env_file
+from .environment import agent_environment, base_environment
 from .errors import InputRefused
 from .evidence import Evidence, SweptLog, bounded_environment, last_lines, shortened, usage
 from .exits import Exit, ExitClass
@@ -20,7 +23,6 @@ from .messages import Begin, Condemned, Ended, Notified, Stalled, Started, Stop,
 from .notify import Notification, Pinger
 from .output_log import OutputLog, log_path
 from .progress import Progress
-from .redaction import Redactor
 from .sweep import sweep
 
 
@@ -36,7 +38,7 @@ class AgentActor(LoopActor):
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor, self.spec = begin, self.open(sender), begin.spec
         set_name(f"st:{begin.id}")
-        self.redactor = Redactor(self.spec.env, os.environ)
+        self._prepare()
         self.swept = SweptLog(self.redactor)
         structlog.configure(processors=[*structlog.get_config()["processors"], self._hide])
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
@@ -75,6 +77,26 @@ class AgentActor(LoopActor):
         """Ping now and then every `interval` seconds, for as long as the loop goes on."""
         self.every(interval, ping)
 
+    def _prepare(self) -> None:
+        """Find out what it runs with: before anything of it is written down, so that its secrets are known."""
+        self.refusal: str | None = None
+        """Why it cannot run as its table says."""
+        from_file: dict[str, str] = {}
+        self.account: Account | None = None
+        try:
+            from_file = read_env_file(self.spec.env_from) if self.spec.env_from is not None else {}
+            self.account = other_account(self.spec.user)
+        except EnvFileRefused as refused:
+            self.refusal = f"env_from {refused}"
+        except CannotConfine as refused:
+            self.refusal = str(refused)
+        context = self.begin.context
+        # An actor, which a native agent is too, needs the descriptors.
+        nofile = context.nofile if self.owns_program else None
+        self.confinement = Confinement(self.spec, self.account, umask=context.umask, nofile=nofile)
+        self.environment = agent_environment(self.begin, from_file, self.account)
+        self.redactor = agent_redactor(self.spec, base_environment(self.account), from_file)
+
     async def run(self) -> None:
         """Run the agent from start to end."""
         raise NotImplementedError
@@ -96,7 +118,7 @@ class AgentActor(LoopActor):
 
     def condemned(self, exit_class: ExitClass, why: str) -> None:
         """Ask the supervisor to end the agent; it records the cause first, so that the exit is classed by it."""
-        self.supervisor.tell(Condemned(self.begin.id, self.begin.incarnation, exit_class, why))
+        self.supervisor.tell(Condemned(self.begin.id, self.begin.incarnation, exit_class, shortened(self.redactor.text(why))))
 
     def unkillable(self, pids: list[int]) -> None:
         """Tell the supervisor what does not die."""

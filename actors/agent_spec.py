@@ -1,5 +1,6 @@
 """What an agent is: everything that its actor needs to run it."""
 
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +11,16 @@ from urllib.parse import urlsplit
 from .errors import SpecError
 from .exits import ExitClass
 from .state import AgentType
+
+Limit = tuple[int, int]
+"""Soft and hard; -1 is none."""
+
+RLIMITS = {
+    name.removeprefix("RLIMIT_").lower(): number
+    for name, number in vars(resource).items()
+    if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"
+}
+"""What `rlimits` may bound, by systemd's names (`LimitNOFILE=` is `nofile`)."""
 
 
 class Ready(StrEnum):
@@ -160,6 +171,9 @@ class AgentSpec:
     `watchdog` says that the program itself must ping (`WATCHDOG=1`) within `heartbeat.dead_after`, as under systemd's `WatchdogSec=`;
     without it only its actor is watched. `exit_codes` classes exit statuses as this program means them. An exit within `min_uptime`
     seconds is marked `during_start` (supervisord: `startsecs`). `config` is handed to a native agent's factory unread.
+
+    `inherited` is what of the launching environment its table names (`env_inherit`), `env_from` a file of more, read at each start. `user`
+    (`name` or `name:group`), `umask`, `no_new_privs` and `rlimits` confine all its processes; None leaves what suptree was started with.
     """
 
     agent_id: str
@@ -169,24 +183,37 @@ class AgentSpec:
     model: str = ""
     factory: str | None = None
     command: str | None = None
-    args: tuple[str, ...] = ()
+    args: tuple[str, ...] = field(default=(), repr=False)
     cwd: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env_from: str | None = None
+    inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
+    user: str | None = None
+    umask: int | None = None
+    no_new_privs: bool = False
+    rlimits: Mapping[str, Limit] = field(default_factory=dict)
     stdin: Stdin = Stdin.NULL
     ready: Ready = Ready.STARTED
     watchdog: bool = False
     heartbeat: HeartbeatSpec = HeartbeatSpec()
     stop: StopSpec = StopSpec()
     limits: LimitSpec = LimitSpec()
-    hooks: HookSpec = HookSpec()
-    liveness_probe: ProbeSpec = ProbeSpec()
+    hooks: HookSpec = field(default=HookSpec(), repr=False)
+    liveness_probe: ProbeSpec = field(default=ProbeSpec(), repr=False)
     progress: ProgressSpec = ProgressSpec()
     exit_codes: Mapping[int, ExitClass] = field(default_factory=dict)
     min_uptime: float = 1.0
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.agent_type is AgentType.PROCESS_WRAPPER and not self.command:
             raise SpecError(f"{self.agent_id}: a process_wrapper needs a command")
         if self.agent_type is AgentType.NATIVE_LLM and not self.factory:
             raise SpecError(f'{self.agent_id}: a native_llm needs a factory ("package.module:attribute")')
+        if self.agent_type is AgentType.NATIVE_LLM and self.user is not None:
+            raise SpecError(f"{self.agent_id}: a native_llm runs as the user of its tree")
+        if self.umask is not None and not 0 <= self.umask <= 0o777:
+            raise SpecError(f"{self.agent_id}: umask must be from 0 to 0o777, not {self.umask:#o}")
+        for name, (soft, hard) in self.rlimits.items():
+            if name not in RLIMITS or min(soft, hard) < -1 or -1 < hard < soft or hard != -1 == soft:
+                raise SpecError(f"{self.agent_id}: rlimits.{name} must be a known limit, soft not above hard, not {soft}:{hard}")

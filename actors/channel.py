@@ -17,13 +17,17 @@ ChannelId = tuple[int, int]
 _channels = itertools.count()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Numbered:
     """One message on its way; the first part of a channel's id is the pid of the sender."""
 
     channel: ChannelId
     number: int
     message: Any
+
+    def __repr__(self) -> str:
+        # Thespian writes to its logs what it could not deliver, and messages hold the secrets of agents.
+        return f"Numbered({self.channel}, {self.number}, {type(self.message).__name__})"
 
 
 class Outbox:

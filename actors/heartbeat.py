@@ -1,11 +1,7 @@
 """The heartbeat actor: fans in the pings of one node, and tells supervisors who has gone silent."""
 
 import asyncio
-import contextlib
 import os
-import select
-import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -20,13 +16,13 @@ from .exits import Exit, ExitClass
 from .linux import set_name
 from .liveness import Key, Liveness
 from .loop_actor import LoopActor
-from .messages import Begin, Ended, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Watch
-from .notify import DATAGRAM_LIMIT, NOTIFY_SOCKET, Notification, parse
+from .messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Watch
+from .notify import NOTIFY_SOCKET, Notification, shared_socket
+from .notify_socket import NotifySocket
+from .private_files import make_shared
 
 log = structlog.get_logger()
 
-_CREDENTIALS = struct.Struct("3i")
-_RECEIVE_BUFFER = 4 * 1024 * 1024
 _DATAGRAMS_AT_ONCE = 1000
 # Somebody may send without end.
 _ROUNDS_BEFORE_A_VERDICT = 20
@@ -66,20 +62,10 @@ class HeartbeatActor(LoopActor):
         self._refusals_due: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = 0.0
-        path = Path(begin.context.runtime_dir) / NOTIFY_SOCKET
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._socket.bind(str(path))
-        path.chmod(0o600)
         self._queue_length = int(_QUEUE_LENGTH.read_text())
-        self._took_at = time.monotonic()
-        self._arrival = select.poll()
-        self._arrival.register(self._socket, select.POLLIN)
-        self.loop.add_reader(self._socket, self._listen, _LINGER)
+        self._sockets: dict[int | None, NotifySocket] = {}
+        """By the user who may send there; None is ourselves."""
+        self._open_socket(None)
         self.supervisor.tell(Started(begin.id, begin.incarnation))
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
@@ -95,6 +81,10 @@ class HeartbeatActor(LoopActor):
             # Later its pids may be somebody else's.
             if now - early[0] < _EARLY_KEPT_FOR:
                 watcher.tell(Notified(*key, early[2]))
+        if watch.user_id is not None:
+            refusal = self._hear_user(watch.user_id)
+            if watch.starting:
+                watcher.tell(Hears(*key, refusal))
         self._set_timer()
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
@@ -105,13 +95,31 @@ class HeartbeatActor(LoopActor):
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
         self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))
 
-    def _listen(self, linger: float = 0.0) -> bool:
+    def _open_socket(self, user_id: int | None) -> None:
+        context = self.begin.context
+        path = Path(context.runtime_dir) / NOTIFY_SOCKET if user_id is None else shared_socket(context.shared_dir, user_id)
+        opened = self._sockets[user_id] = NotifySocket(path, user_id)
+        self.loop.add_reader(opened.fileno(), self._listen, opened, _LINGER)
+
+    def _hear_user(self, user_id: int) -> str | None:
+        """Agents of another user cannot reach our socket: each such user has one that is its own. What prevents it, if anything does."""
+        shared = Path(self.begin.context.shared_dir)
+        try:
+            if user_id not in self._sockets:
+                for folder in (shared.parent, shared):
+                    make_shared(folder)
+                self._open_socket(user_id)
+        except OSError as error:
+            return f"its notify socket cannot be made in {shared}: {error.strerror}"
+        return None
+
+    def _listen(self, opened: NotifySocket, linger: float = 0.0) -> bool:
         """Take what has been sent, and while it is but pings, what comes within `linger` seconds; whether that was all."""
         until = time.monotonic() + linger
         while True:
-            taken = self._take()
+            taken = self._take(opened)
             now = time.monotonic()
-            pace, self._took_at = (now - self._took_at) / max(taken, 1), now
+            pace, opened.took_at = (now - opened.took_at) / max(taken, 1), now
             if taken == _DATAGRAMS_AT_ONCE:
                 return False
             # What we tell others leaves when we are done here.
@@ -121,19 +129,16 @@ class HeartbeatActor(LoopActor):
             if pause >= _SHORTEST_PAUSE:
                 time.sleep(pause)
             else:
-                self._arrival.poll(_LONGEST_PAUSE * 1000)
+                opened.wait(_LONGEST_PAUSE)
 
-    def _take(self) -> int:
+    def _take(self, opened: NotifySocket) -> int:
         """Take what waits, up to a limit; how many datagrams that were."""
         self._has_news = False
         for taken in range(_DATAGRAMS_AT_ONCE):
             try:
-                # Room for the credentials alone: descriptors that are sent along are closed by the kernel, here and now.
-                datagram, ancillary, flags, _ = self._socket.recvmsg(DATAGRAM_LIMIT, socket.CMSG_SPACE(_CREDENTIALS.size))
+                pid, said = opened.receive()
             except BlockingIOError:
                 return taken
-            pid = _CREDENTIALS.unpack(ancillary[0][2])[0] if ancillary else 0
-            said = None if flags & socket.MSG_TRUNC else parse(datagram)
             if said is None:
                 self._refuse(malformed=True)
             else:
@@ -199,7 +204,8 @@ class HeartbeatActor(LoopActor):
     def _judge(self) -> None:
         # What was sent while we could not look counts.
         for _ in range(_ROUNDS_BEFORE_A_VERDICT):
-            if self._listen():
+            waits = [opened for opened in self._sockets.values() if not self._listen(opened)]
+            if not waits:
                 break
         self._timer = None
         for verdict in self.liveness.judge(time.monotonic(), self._scheduled):

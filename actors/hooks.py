@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Mapping
 
+from .confinement import CannotConfine, Confinement
 from .linux import bound_to_us
 from .sweep import process_ended
 
@@ -26,8 +27,11 @@ class RunningHooks(set[int]):
 class Hooks:
     """Runs hooks; `pids` are those that run now."""
 
-    def __init__(self, join: Callable[[], None], write: Callable[[bytes], None], pids: RunningHooks | None = None) -> None:
+    def __init__(
+        self, join: Callable[[], None], confinement: Confinement, write: Callable[[bytes], None], pids: RunningHooks | None = None
+    ) -> None:
         self._join = join
+        self._confinement = confinement
         self._write = write
         self.pids = RunningHooks() if pids is None else pids
 
@@ -35,18 +39,22 @@ class Hooks:
         """Run a program to its end, for at most `limit` seconds; its output goes to the agent's log. Raises HookFailed."""
         # A file, not a pipe: what the hook leaves behind could hold a pipe open.
         with tempfile.TemporaryFile() as output:
+            self._confinement.own([output.fileno()])
             self.pids.starting += 1
             try:
-                hook = await asyncio.create_subprocess_exec(
-                    *argv,
-                    cwd=cwd,
-                    env=environment,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,
-                    preexec_fn=bound_to_us(self._join),
-                )
+                with self._confinement.starting() as confine:
+                    hook = await asyncio.create_subprocess_exec(
+                        *argv,
+                        cwd=cwd,
+                        env=environment,
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=output,
+                        start_new_session=True,
+                        preexec_fn=bound_to_us(self._join, confine),
+                    )
+            except CannotConfine as refusal:
+                raise HookFailed(f"{argv[0]!r} cannot be run: {refusal}") from None
             except OSError as error:
                 raise HookFailed(f"{argv[0]!r} cannot be run: {error.strerror}") from None
             else:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -24,15 +25,17 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 
 
 def bound_to_us(*also: Callable[[], None]) -> Callable[[], None]:
-    """What a child of this process is to call before it executes a program: it dies when this process does; then it does `also`."""
+    """What a child of this process is to call before it executes a program: it does `also`, and dies when this process does."""
     owner = os.getpid()
 
     def in_child() -> None:
         die_with_parent(signal.SIGKILL)
-        if os.getppid() != owner:
-            os._exit(1)
         for act in also:
             act()
+        # The kernel forgets it when a process changes to another user.
+        die_with_parent(signal.SIGKILL)
+        if os.getppid() != owner:
+            os._exit(1)
 
     return in_child
 
@@ -40,6 +43,11 @@ def bound_to_us(*also: Callable[[], None]) -> Callable[[], None]:
 def become_subreaper() -> None:
     """Adopt every orphaned descendant, so that none escapes to process 1."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def no_new_privileges() -> None:
+    """Let neither this process nor any that descends from it gain privileges by executing something (set-user-ID, file capabilities)."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def set_name(name: str) -> None:

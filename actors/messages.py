@@ -1,12 +1,12 @@
 """The messages between actors. Each names the child that it is about by id and incarnation, never by address: addresses are reused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from thespian.actors import ActorAddress
 
-from .agent_spec import HeartbeatSpec
+from .agent_spec import HeartbeatSpec, Limit
 from .cgroup import Groups
 from .evidence import Evidence
 from .exits import Exit, ExitClass
@@ -23,6 +23,11 @@ class Context:
     runtime_dir: str
     sys_path: tuple[str, ...] = ()
     groups: Groups = Groups()
+    shared_dir: str = ""
+    """Where other users may look; made when there is an agent that runs as one."""
+    umask: int = 0o077
+    nofile: Limit | None = None
+    """Both as they were when suptree was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Begin:
     id: str
     incarnation: int
     restarts: int
-    spec: Any
+    spec: Any = field(repr=False)
     context: Context
     services: Services
     supervisor: str | None = None
@@ -129,6 +134,15 @@ class Stop:
     incarnation: int
 
 
+@dataclass(frozen=True, slots=True)
+class RunsAs:
+    """The agent is about to run as another user, and waits until it can be heard there: for Hears."""
+
+    id: str
+    incarnation: int
+    user_id: int
+
+
 # Between supervisors
 
 
@@ -147,7 +161,8 @@ class QuotaHit:
 class Watch:
     """Expect pings of this incarnation: of its actor always, of its program within `watchdog` seconds where that is given.
 
-    While it is `starting` nothing is expected yet, but what its processes say is heard.
+    While it is `starting` nothing is expected yet, but what its processes say is heard. `user_id` is whose they are, if not ours: Hears is
+    the answer.
     """
 
     id: str
@@ -157,6 +172,16 @@ class Watch:
     program_pid: int | None = None
     watchdog: float | None = None
     starting: bool = False
+    user_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hears:
+    """The heartbeat actor hears what processes of its user say, unless there is a `refusal`; the supervisor passes it on to the actor."""
+
+    id: str
+    incarnation: int
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

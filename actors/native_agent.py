@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 import structlog
 
 from .agent_actor import AgentActor
+from .confinement import CannotConfine
 from .errors import InputRefused, Shutdown
 from .exit_classes import classify
 from .exits import Exit, ExitClass
 from .limits import Limits
 from .line_splitter import LineSplitter
-from .notify import NOTIFY_SOCKET
 from .output_log import OutputLog
 from .raw_output import RawOutput
 from .redaction import redact_logging
@@ -66,8 +66,9 @@ class NativeAgent(AgentActor):
         self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET))
         self._redirect_output()
         try:
+            self._confine()
             self._agent = await self._create()
-        except CannotCreate as refusal:
+        except (CannotCreate, CannotConfine) as refusal:
             await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True))
             return
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
@@ -183,6 +184,14 @@ class NativeAgent(AgentActor):
             if self._main is not None:
                 self._main.cancel()
 
+    def _confine(self) -> None:
+        """This process is the agent's own from here on. Raises CannotConfine."""
+        if self.refusal is not None:
+            raise CannotConfine(self.refusal)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        self.confinement.enter()
+
     async def _create(self) -> Any:
         spec = self.spec
         sys.path[:0] = [entry for entry in self.begin.context.sys_path if entry not in sys.path]
@@ -218,8 +227,6 @@ class NativeAgent(AgentActor):
 
     def _redirect_output(self) -> None:
         """Its prints go to its own log, line by line; what C code and child processes write goes to the same file as it is."""
-        os.environ.update(self.spec.env, SUPTREE_AGENT_ID=self.begin.id, SUPTREE_RESTART_COUNT=str(self.begin.restarts))
-        os.environ["NOTIFY_SOCKET"] = str(Path(self.begin.context.runtime_dir) / NOTIFY_SOCKET)
         # What the actor itself logs still goes where it went.
         own = os.fdopen(os.dup(2), "w", buffering=1)
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))

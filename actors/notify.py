@@ -88,6 +88,11 @@ def _seconds(microseconds: str | None) -> float | None:
     return int(microseconds) / 1_000_000 if int(microseconds) <= _MOST_MICROSECONDS else None
 
 
+def shared_socket(shared_dir: str, user_id: int) -> Path:
+    """Where an agent that runs as another user than its tree can send; that user's alone."""
+    return Path(shared_dir) / f"notify-{user_id}.sock"
+
+
 class Pinger:
     """Sends `WATCHDOG=1` to the heartbeat actor; blocks for a moment at most, and a datagram that finds nobody is lost."""
 

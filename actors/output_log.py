@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from .private_files import open_private
+
 _ROTATE_AT = 16 * 1024 * 1024
 _TAIL_LINES = 20
 _TAIL_WIDTH = 500
@@ -33,6 +35,10 @@ def _as_it_is(text: bytes) -> bytes:
     return text
 
 
+def _open(path: Path) -> BinaryIO:
+    return os.fdopen(open_private(path), "ab", buffering=0)
+
+
 class OutputLog:
     """Writes lines to a file that rotates by size, and remembers the last few of each stream.
 
@@ -41,10 +47,10 @@ class OutputLog:
     """
 
     def __init__(self, path: Path, incarnation: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = path
         self._incarnation = incarnation
-        self._file = path.open("ab", buffering=0)
+        self._file = _open(path)
         self._lost = False
         self._redirected: list[int] = []
         self.clean: Callable[[bytes], bytes] = _as_it_is
@@ -127,6 +133,6 @@ class OutputLog:
         self._file.close()
         with contextlib.suppress(FileNotFoundError):  # somebody tidied up
             self._path.replace(rotated_path(self._path))
-        self._file = self._path.open("ab", buffering=0)
+        self._file = _open(self._path)
         for descriptor in self._redirected:
             os.dup2(self._file.fileno(), descriptor)

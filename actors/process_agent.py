@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
+from thespian.actors import ActorAddress
+
 from .agent_actor import AgentActor
 from .agent_spec import Stdin
 from .cgroup import Cgroup, Groups
@@ -21,9 +23,10 @@ from .hooks import HookFailed, Hooks
 from .limits import Limits
 from .line_splitter import LineSplitter
 from .linux import own_children
+from .messages import Hears, RunsAs
 from .notify import Notification
 from .probes import ProbeFailed, probe_until_unhealthy
-from .program import CannotExecute, environment, execute
+from .program import CannotExecute, execute
 from .program_input import ProgramInput
 from .program_streams import open_streams
 from .stop_ladder import Rung, StopLadder
@@ -36,6 +39,7 @@ _DRAIN_LIMIT = 5.0
 class ProcessAgent(AgentActor):
     """Starts a program in a session of its own, drains its output, and ends it rung by rung."""
 
+    handlers: ClassVar[dict[type, str]] = {**AgentActor.handlers, Hears: "on_hears"}
     owns_program: ClassVar[bool] = True
     # A Stop may come before `run` has begun.
     _stop_requested = False
@@ -53,16 +57,18 @@ class ProcessAgent(AgentActor):
         begin = self.begin
         self._word: Word | None = None
         self._has_ended = asyncio.Event()
+        self._is_heard = asyncio.Event()
         self._descent: asyncio.Task[None] | None = None
         self._ladder = StopLadder(self._has_ended)
         self._groups = begin.context.groups.below(begin.id, begin.incarnation)
         self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET))
         self._cgroup = Cgroup(self._groups)
-        self._hooks = Hooks(self._cgroup.join, lambda line: self.output.write("err", b"[hook] " + line))
-        self._cgroup.make(self.spec.limits.memory_max)
-        streams = open_streams(self.spec.stdin)
+        self._hooks = Hooks(self._cgroup.join, self.confinement, lambda line: self.output.write("err", b"[hook] " + line))
         try:
-            program = self._program = await execute(begin, streams, self._cgroup.join)
+            await self._may_run()
+            self._cgroup.make(self.spec.limits.memory_max)
+            streams = open_streams(self.spec.stdin)
+            program = self._program = await execute(self.spec, self.environment, streams, self._cgroup.join, self.confinement)
         except CannotExecute as refusal:
             await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True))
             return
@@ -120,6 +126,19 @@ class ProcessAgent(AgentActor):
             self._ladder.extend(until)
             self._limits.extend(until)
 
+    async def _may_run(self) -> None:
+        """When it runs as another user, wait until what it says is listened to: so nothing of it is lost. Raises CannotExecute."""
+        if self.account is not None and self.refusal is None:
+            self.supervisor.tell(RunsAs(self.begin.id, self.begin.incarnation, self.account.uid))
+            await self._is_heard.wait()
+        if self.refusal is not None:
+            raise CannotExecute(self.refusal)
+
+    def on_hears(self, hears: Hears, _sender: ActorAddress) -> None:
+        if hears.incarnation == self.begin.incarnation:
+            self.refusal = self.refusal or hears.refusal
+            self._is_heard.set()
+
     def clean_up(self) -> None:
         """Nothing of the program lives: remove its control groups."""
         self._groups.remove()
@@ -154,9 +173,9 @@ class ProcessAgent(AgentActor):
 
     async def _run_probe(self, argv: tuple[str, ...], limit: float) -> None:
         said: list[bytes] = []
-        hooks = Hooks(self._cgroup.join, said.append, self._hooks.pids)
+        hooks = Hooks(self._cgroup.join, self.confinement, said.append, self._hooks.pids)
         try:
-            await hooks.run(argv, cwd=self.spec.cwd, environment=environment(self.begin), limit=limit)
+            await hooks.run(argv, cwd=self.spec.cwd, environment=self.environment, limit=limit)
         except HookFailed as failure:
             last = f" ({said[-1].decode(errors='replace').strip()[:200]})" if said else ""
             raise ProbeFailed(f"{failure}{last}") from None
@@ -195,6 +214,6 @@ class ProcessAgent(AgentActor):
         if not argv:
             return
         try:
-            await self._hooks.run(argv, cwd=self.spec.cwd, environment={**environment(self.begin), **more}, limit=hooks.timeout)
+            await self._hooks.run(argv, cwd=self.spec.cwd, environment={**self.environment, **more}, limit=hooks.timeout)
         except HookFailed as failure:
             self.output.write("err", f"[suptree] {which} hook: {failure}".encode())

@@ -1,17 +1,16 @@
-"""Starting an external program: what is executed, with which environment, and whose child it is."""
+"""Starting an external program: what is executed, and whose child it is."""
 
 import asyncio
 import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .agent_spec import AgentSpec
+from .confinement import CannotConfine, Confinement
 from .linux import bound_to_us
-from .messages import Begin
-from .notify import NOTIFY_SOCKET
 from .program_streams import ProgramStreams
 
 _EXEC_ERRORS = {
@@ -26,10 +25,10 @@ class CannotExecute(Exception):
     """The command cannot be executed; the text says why, in the user's words."""
 
 
-def resolve(command: str, cwd: str | None) -> str:
+def resolve(command: str, cwd: str | None, path_variable: str | None = None) -> str:
     """The path of a program; raises CannotExecute with its own clear word for each way in which there is none."""
     if "/" not in command:
-        found = shutil.which(command)
+        found = shutil.which(command, path=path_variable)
         if found is None:
             raise CannotExecute(f"command not found: {command!r} is in no folder of PATH")
         return found
@@ -49,47 +48,37 @@ def resolve(command: str, cwd: str | None) -> str:
     return str(path.absolute())
 
 
-def environment(begin: Begin) -> dict[str, str]:
-    """What the program of an agent finds in its environment."""
-    spec: AgentSpec = begin.spec
-    found = {
-        **os.environ,
-        **spec.env,
-        "SUPTREE_AGENT_ID": begin.id,
-        "SUPTREE_RUN_ID": begin.context.run_id,
-        "SUPTREE_RESTART_COUNT": str(begin.restarts),
-        "NOTIFY_SOCKET": str(Path(begin.context.runtime_dir) / NOTIFY_SOCKET),
-    }
-    if spec.watchdog:
-        found["WATCHDOG_USEC"] = str(int(spec.heartbeat.dead_after * 1_000_000))
-    return found
-
-
-async def execute(begin: Begin, streams: ProgramStreams, join: Callable[[], None]) -> asyncio.subprocess.Process:
+async def execute(
+    spec: AgentSpec, environment: Mapping[str, str], streams: ProgramStreams, join: Callable[[], None], confinement: Confinement
+) -> asyncio.subprocess.Process:
     """Start the program of an agent, in a session of its own, dead when this process is. Raises CannotExecute.
 
-    `join` is called in the new process before its first instruction.
+    `join` is called in the new process before its first instruction, and before it is confined.
     """
-    spec: AgentSpec = begin.spec
     assert spec.command is not None  # noqa: S101  (the spec refuses to be built without)
     if spec.cwd is not None and not Path(spec.cwd).is_dir():
         raise CannotExecute(f"cwd is not a folder: {spec.cwd!r}")
-    program = resolve(spec.command, spec.cwd)
+    program = resolve(spec.command, spec.cwd, environment.get("PATH"))
     try:
-        return await asyncio.create_subprocess_exec(
-            spec.command,
-            *spec.args,
-            executable=program,
-            cwd=spec.cwd,
-            env=environment(begin),
-            stdin=streams.stdin,
-            stdout=streams.stdout,
-            stderr=streams.stderr,
-            start_new_session=True,
-            preexec_fn=bound_to_us(streams.become_terminal, join),
-        )
+        confinement.own(streams.made)
+        with confinement.starting() as confine:
+            return await asyncio.create_subprocess_exec(
+                spec.command,
+                *spec.args,
+                executable=program,
+                cwd=spec.cwd,
+                env=environment,
+                stdin=streams.stdin,
+                stdout=streams.stdout,
+                stderr=streams.stderr,
+                start_new_session=True,
+                preexec_fn=bound_to_us(streams.become_terminal, join, confine),
+            )
+    except CannotConfine as refusal:
+        raise CannotExecute(str(refusal)) from None
     except OSError as error:
-        what = _EXEC_ERRORS.get(error.errno or 0, f"cannot be started: {error.strerror}")
+        as_user = f" as user {spec.user}" if spec.user is not None else ""
+        what = _EXEC_ERRORS.get(error.errno or 0, f"cannot be started{as_user}: {error.strerror}")
         raise CannotExecute(f"command {spec.command!r} {what}") from None
     finally:
         streams.close_program_ends()

@@ -21,6 +21,11 @@ class ProgramStreams:
     input: int | None = None
     is_terminal: bool = False
 
+    @property
+    def made(self) -> set[int]:
+        """Those of the program's descriptors that were made for it."""
+        return {self.stdout, self.stderr} | ({self.stdin} if self.input is not None else set())
+
     def become_terminal(self) -> None:
         """In the new process: let its terminal, if it has one, control its session, which must have none yet."""
         if self.is_terminal:

@@ -6,8 +6,9 @@ import logging
 import re
 import traceback
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 SHORTEST_SECRET = 6
@@ -60,34 +61,59 @@ def is_secret(name: str) -> bool:
     return not is_plain(name) and _SECRET.search(name) is not None
 
 
-def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
-    """Every text that must not be shown, and the name of the variable that it comes from.
+def passwords_in(text: str) -> list[str]:
+    """The passwords in addresses such as `postgres://user:password@host`."""
+    return [found[1] for found in _PASSWORD_IN_URL.finditer(text)]
 
-    Not the values alone, but what they look like in JSON, in Python's `repr` and in a URL, and each line of one that has several.
-    """
-    found: dict[str, str] = {}
+
+def secrets_in(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Every secret of an environment, after the name of the variable that holds it."""
     for name, value in environment.items():
-        whole = [value] if is_secret(name) else []
-        for secret in (*whole, *_PASSWORD_IN_URL.findall(value)):
-            for text in (secret, *secret.splitlines()):
-                if len(_bytes(text)) >= SHORTEST_SECRET and text.strip():
-                    found.update({form: name for form in (text, *_disguises(text)) if form not in found and "\n" not in form})
+        if is_secret(name):
+            yield name, value
+        for password in passwords_in(value):
+            yield name, password
+
+
+def secret_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What options and assignments of a command line are given whose names are secret: `--api-key VALUE`, `TOKEN=VALUE`."""
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue="-"):
+        option = _OPTION.fullmatch(argument)
+        if option is None or not is_secret(option[1].lstrip("-")):
+            continue
+        if option[2] is not None:
+            yield option[1].lstrip("-"), option[2][1:]
+        elif argument.startswith("-") and not following.startswith("-"):
+            yield argument.lstrip("-"), following
+
+
+def _forms_of(named: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Every text that must not be shown, and its name: secrets, each line of one that has several, and what both look like elsewhere."""
+    found: dict[str, str] = {}
+    for name, secret in named:
+        for text in (secret, *secret.splitlines()):
+            if len(_bytes(text)) >= SHORTEST_SECRET and text.strip():
+                found.update({form: name for form in (text, *_disguises(text)) if form not in found and "\n" not in form})
     return found
 
 
 def _disguises(text: str) -> tuple[str, ...]:
+    """In JSON, in Python's `repr`, in a URL."""
     in_url = (urllib.parse.quote(_bytes(text), safe=safe) for safe in ("", "/"))
     return json.dumps(text)[1:-1], repr(text)[1:-1], *in_url, urllib.parse.quote_plus(_bytes(text))
 
 
 class Redactor:
-    """Hides the secrets of an environment: `own` is what an agent's spec gives, `inherited` what was there before."""
+    """Hides the secrets of an environment: `own` is what an agent's spec gives, `inherited` what was there before.
 
-    def __init__(self, own: Mapping[str, str], inherited: Mapping[str, str]) -> None:
+    `named` are further secrets, each after the name that stands in its place.
+    """
+
+    def __init__(self, own: Mapping[str, str], inherited: Mapping[str, str], named: Iterable[tuple[str, str]] = ()) -> None:
         self._own = own
         self._environment = {**inherited, **own}
         # A value that the spec replaces is a secret all the same.
-        secrets = {**secrets_in(inherited), **secrets_in(own)}
+        secrets = _forms_of([*secrets_in(own), *secrets_in(inherited), *named])
         self._names = {_bytes(text): f"[redacted {name}]".encode() for text, name in secrets.items()}
         self._pattern = _pattern(tuple(sorted(self._names, key=lambda text: (-len(text), text))))
 

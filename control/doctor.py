@@ -2,6 +2,7 @@
 
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from .leftovers import read_run
 from .paths import TreePaths, home
 
 _DESCRIPTORS_FOR_A_TREE = 4096
+_SOMEBODY = 65534
 _ENOUGH_MEMORY = 64 * 1024 * 1024
 
 
@@ -115,6 +117,18 @@ def _terminals() -> Finding:
     return Finding("pseudo-terminals", State.OK, "can be opened", 'agents may have stdin = "pty"')
 
 
+def _users() -> Finding:
+    if os.geteuid() != 0:
+        return Finding("other users", State.LIMITED, f"we are user {os.geteuid()}, not root", 'agents with user = "…" cannot start')
+    try:
+        subprocess.run(["/bin/true"], user=_SOMEBODY, group=_SOMEBODY, extra_groups=[], check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding(
+            "other users", State.LIMITED, f"root, but may not change to another user: {error}", 'agents with user = "…" cannot start'
+        )
+    return Finding("other users", State.OK, "root, and may change to another user", 'agents may have user = "…"')
+
+
 def _in_force(paths: TreePaths) -> Finding:
     run = read_run(paths)
     in_groups = run is not None and run_groups(str(run["run_id"])).exist
@@ -140,4 +154,4 @@ class _probe:  # noqa: N801  (used like a function)
 
 
 _SWEEP = "what a program left behind is found among the descendants, and ended one by one"
-_LOOKS: tuple[Callable[[], Finding], ...] = (_python, _pidfd, _cgroups, _memory, _descriptors, _folders, _terminals)
+_LOOKS: tuple[Callable[[], Finding], ...] = (_python, _pidfd, _cgroups, _memory, _descriptors, _folders, _terminals, _users)

@@ -25,12 +25,14 @@ from suptree.actors.cgroup import Groups, make_run_groups
 from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
 from suptree.actors.linux import become_subreaper, children_of, own_children
 from suptree.actors.messages import Begin, Context, Services
+from suptree.actors.private_files import tighten
 from suptree.actors.sweep import process_ended, reap_zombies, sweep
 from suptree.supervisors.top import TOP, TopSupervisor
 from suptree.supervisors.tree_spec import ROOT, SupervisorSpec, TreeSpec
 
 from . import leftovers
 from .actor_system import start_actor_system
+from .handed_over import HandedOver
 from .launcher_orders import Orders
 from .link import Link, listen
 from .paths import TreePaths
@@ -75,6 +77,7 @@ class Launcher:
 
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
+        self._handed_over = HandedOver()
         self.paths = TreePaths.of(orders.name)
         self.started_at = time.monotonic()
         self.stop_asked = False
@@ -91,9 +94,12 @@ class Launcher:
         signal.signal(signal.SIGTERM, self._asked_early)
         # Blocked by who started us, so that it is not lost before there is a handler.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        _raise_descriptor_limit()
+        self._nofile = _raise_descriptor_limit()
+        # From here on, for all that it and the actors make; agents get back what was.
+        self._umask = os.umask(0o077)
         self.paths.make()
         with self._lock():
+            tighten(self.paths.state)
             try:
                 leftovers.remove(self.paths)
                 # The last run's top supervisor, if it was dying, has removed the sockets' folder.
@@ -117,17 +123,19 @@ class Launcher:
 
     def _clean_up(self) -> None:
         self.groups.remove()
-        shutil.rmtree(self.paths.runtime, ignore_errors=True)
+        for folder in (self.paths.runtime, self.paths.shared):
+            shutil.rmtree(folder, ignore_errors=True)
         if self.orders.ephemeral:
             self.paths.remove()
 
     def _tree(self) -> TreeSpec:
+        environment = self._handed_over.take()
         if self.orders.file is None:
             return TreeSpec(name=self.orders.name, root=SupervisorSpec(id=ROOT))
         # Imported here: what the launcher holds before the first fork, every actor holds.
         from suptree.supervisors.tree_file import load_tree  # noqa: PLC0415
 
-        return load_tree(Path(self.orders.file))
+        return load_tree(Path(self.orders.file), environment)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
@@ -157,7 +165,17 @@ class Launcher:
             system.shutdown()
             raise
         self.groups = make_run_groups(self.orders.run_id)
-        context = Context(tree.name, self.orders.run_id, str(paths.state), str(paths.runtime), tuple(self.orders.sys_path), self.groups)
+        context = Context(
+            tree.name,
+            self.orders.run_id,
+            str(paths.state),
+            str(paths.runtime),
+            tuple(self.orders.sys_path),
+            self.groups,
+            shared_dir=str(paths.shared),
+            umask=self._umask,
+            nofile=self._nofile,
+        )
         system.tell(top, Begin(TOP, 1, 0, tree, context, Services()))
         return system
 
@@ -230,9 +248,11 @@ class Launcher:
         self.ask_to_stop()
 
 
-def _raise_descriptor_limit() -> None:
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+def _raise_descriptor_limit() -> tuple[int, int]:
+    """To what the machine lets us have; return what it was."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
 
 
 if __name__ == "__main__":

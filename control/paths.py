@@ -4,10 +4,12 @@ import contextlib
 import hashlib
 import os
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from suptree.actors.errors import SuptreeError
+from suptree.actors.private_files import make_private
 
 _RUN_FILE = "run.json"
 _SOCKET_PATH_BYTES = 107
@@ -38,7 +40,10 @@ def _runtime_root() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class TreePaths:
-    """The folders of one tree: `state` stays, `runtime` holds the sockets of the run."""
+    """The folders of one tree: `state` stays, `runtime` holds the sockets of the run.
+
+    `shared` holds the sockets of agents that run as other users, who cannot enter `runtime`; only a tree that runs as root ever has it.
+    """
 
     name: str
     state: Path
@@ -60,10 +65,13 @@ class TreePaths:
             )
         for folder, variable in ((self.state, "SUPTREE_HOME"), (self.runtime, "XDG_RUNTIME_DIR")):
             try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                folder.chmod(0o700)
+                for each in (folder.parent, folder):
+                    make_private(each)
             except OSError as error:
                 raise SuptreeError(f"{folder} cannot be made ({error.strerror}): set {variable} to a folder of your own") from None
+        mode = self.state.parents[1].stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise SuptreeError(f"anybody may put something in the place of {self.state.parent}: chmod o-w {self.state.parents[1]}")
 
     def remove(self) -> None:
         """Remove what the tree has kept, and the folders around it if nothing else is in them."""
@@ -71,6 +79,11 @@ class TreePaths:
         with contextlib.suppress(OSError):
             self.state.parent.rmdir()
             self.state.parents[1].rmdir()
+
+    @property
+    def shared(self) -> Path:
+        """Where other users may look, but see nothing."""
+        return Path("/run/suptree") / self.runtime.name
 
     @property
     def control_socket(self) -> Path:

@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from suptree.actors.environment import launcher_environment
 from suptree.actors.errors import AlreadyRunning, StartFailed, SuptreeError
+from suptree.actors.private_files import open_private
 
+from .handed_over import hand_over
 from .launcher_orders import Orders
 from .leftovers import RUN_VARIABLE
 from .paths import TreePaths
@@ -97,22 +100,24 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     """Start a launcher, whose tree is not ready yet; `base` is the home of its tree if not the present one."""
     paths = TreePaths.of(orders.name, base)
     paths.make()
-    environment = {**os.environ, RUN_VARIABLE: orders.run_id}
+    environment = {**launcher_environment(os.environ), RUN_VARIABLE: orders.run_id}
     if base is not None:
         environment["SUPTREE_HOME"] = str(base)
     try:
         # A file, not a pipe: the admin would keep a pipe open, and whoever reads it waiting.
-        output = paths.launcher_log.open("a+b")
+        output = os.fdopen(open_private(paths.launcher_log), "a+b")
     except OSError as error:
         raise SuptreeError(f"{paths.launcher_log} cannot be written: {error.strerror}") from None
     position = output.tell()
     ready_end, launcher_end = os.pipe()
     # It inherits this: a SIGTERM that comes before it has a handler is kept for it.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    # A program that embeds a tree says itself, at each start_agent, what is inherited.
+    ours = hand_over(os.environ if orders.file is not None else {})
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "suptree.control.launcher", replace(orders, ready_fd=launcher_end).to_json()],
-            stdin=subprocess.DEVNULL,
+            stdin=ours,
             stdout=output,
             stderr=output,
             env=environment,
@@ -126,6 +131,7 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(launcher_end)
+        os.close(ours)
     return LauncherProcess(process=process, paths=paths, run_id=orders.run_id, ready_end=ready_end, output=output, position=position)
 
 

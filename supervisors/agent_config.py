@@ -1,5 +1,6 @@
 """The `[agents.ID]` table of the tree file, and the same settings given by a program."""
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -10,11 +11,14 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import to_json
 
 from suptree.actors.agent_spec import AgentSpec, HookSpec, LimitSpec, ProbeSpec, Ready, Stdin, StopSpec
+from suptree.actors.env_file import EnvFileRefused, read_env_file
+from suptree.actors.environment import chosen
 from suptree.actors.errors import ConfigError, SpecError
+from suptree.actors.redaction import Redactor
 from suptree.actors.state import AgentType
 
-from .agent_tables import BackoffOrNot, HeartbeatTable, HooksTable, LimitsTable, ProbeTable, ProgressTable, StopTable
-from .agent_values import Argv, ExitCodes, PathText, Text, Variable, has_surrogate
+from .agent_tables import BackoffOrNot, HeartbeatTable, HooksTable, LimitsTable, ProbeTable, ProgressTable, RlimitsTable, StopTable
+from .agent_values import Argv, ExitCodes, PathText, Text, Umask, User, Variable, VariablePattern, has_surrogate
 from .child_spec import ChildSpec, RestartType
 from .config_problems import Problem, Rule, Table, kind_of
 from .supervisor_config import SecondsOrNone
@@ -57,6 +61,12 @@ class AgentTable(Table):
     args: Argv = ()
     cwd: PathText | None = None
     env: dict[Variable, Text] = {}  # noqa: RUF012 (pydantic copies defaults)
+    env_from: PathText | None = None
+    env_inherit: Annotated[tuple[VariablePattern, ...], Field(strict=False)] = ()
+    user: User | None = None
+    umask: Umask | None = None
+    no_new_privs: bool = False
+    rlimits: RlimitsTable = RlimitsTable()
     restart: Annotated[RestartType | None, Field(strict=False)] = None
     auto_restart: bool | None = None
     significant: bool = False
@@ -108,6 +118,11 @@ class AgentTable(Table):
         Rule(("exit_codes", "type"), lambda table: _is_native(table) and table.given("exit_codes"), "a native_llm has no exit status"),
         Rule(
             ("stdin", "type"), lambda table: _is_native(table) and table.given("stdin"), "a native_llm has no stdin, but its own handle()"
+        ),
+        Rule(
+            ("user", "type"),
+            lambda table: _is_native(table) and table.given("user"),
+            "a native_llm runs as the user of its tree: give it a tree of that user's, or make it a process_wrapper",
         ),
         Rule(("factory", "type"), lambda table: _is_program(table) and table.given("factory"), "a process_wrapper has no factory"),
         Rule(
@@ -163,8 +178,20 @@ class AgentTable(Table):
             raise ValueError("must not be empty")
         path = str(_base_dir(info) / command) if "/" in command else command
         if re.search(r"\s", command) and not (shutil.which(path) or _exists(Path(path))):
-            raise ValueError(f'is one program, not a shell line, and no file "{command}" exists: put the arguments into args')
+            shown = " ".join(Redactor({}, {}).command(command.split()))
+            raise ValueError(f'is one program, not a shell line, and no file "{shown}" exists: put the arguments into args')
         return path
+
+    @field_validator("env_from")
+    @classmethod
+    def _env_from_is_readable(cls, path: str | None, info: ValidationInfo) -> str | None:
+        if path is None:
+            return None
+        try:
+            read_env_file(full := str(_base_dir(info) / path))
+        except EnvFileRefused as refused:
+            raise ValueError(str(refused)) from None
+        return full
 
     @field_validator("cwd")
     @classmethod
@@ -191,8 +218,8 @@ class AgentTable(Table):
         """What the rungs take in all that there are for an agent of its kind: signals are for programs."""
         return stop.cancel if _is_native(self) else stop.cancel + stop.sigint + stop.sigterm
 
-    def child(self, agent_id: str, base_dir: Path) -> ChildSpec:
-        """The agent as its supervisor sees it.
+    def child(self, agent_id: str, base_dir: Path, environment: Mapping[str, str]) -> ChildSpec:
+        """The agent as its supervisor sees it; what it inherits comes from `environment`.
 
         Raises:
             SpecError: a spec refused its values.
@@ -212,6 +239,12 @@ class AgentTable(Table):
             args=self.args,
             cwd=self.cwd or str(base_dir),
             env=self.env,
+            env_from=self.env_from,
+            inherited=chosen(environment, self.env_inherit),
+            user=self.user,
+            umask=self.umask,
+            no_new_privs=self.no_new_privs,
+            rlimits=self.rlimits.limits,
             stdin=self.stdin,
             ready=self.ready,
             watchdog=pings_if_watched if self.watchdog is None else self.watchdog,
@@ -273,7 +306,7 @@ def agent_child_from_config(agent_id: str, agent_type: AgentType | str, config: 
     if problems:
         raise ConfigError(source, [(problem.place, problem.what) for problem in problems])
     try:
-        return table.child(agent_id, folder)
+        return table.child(agent_id, folder, os.environ)
     except SpecError as error:
         raise ConfigError(source, [("config", str(error))]) from error
 

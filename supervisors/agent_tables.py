@@ -1,13 +1,13 @@
-"""The tables inside an agent's table: `heartbeat`, `stop`, `limits`, `hooks`, `liveness_probe`, `progress`, `backoff`."""
+"""The tables inside an agent's table: `heartbeat`, `stop`, `limits`, `rlimits`, `hooks`, `liveness_probe`, `progress`, `backoff`."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
-from suptree.actors.agent_spec import HeartbeatSpec, HookSpec, ProbeSpec, ProgressSpec, StopSpec
+from suptree.actors.agent_spec import RLIMITS, HeartbeatSpec, HookSpec, Limit, ProbeSpec, ProgressSpec, StopSpec
 
-from .agent_values import Argv, Bytes, Text
+from .agent_values import Argv, Bytes, LimitOfBytes, LimitOfCount, Text
 from .child_spec import Backoff
 from .config_problems import Table, wrong_kind
 from .supervisor_config import Seconds, SecondsOrNone
@@ -52,6 +52,22 @@ class LimitsTable(Table):
     memory_max: Bytes | None = None
     max_runtime: Seconds | None = None
     max_output: Bytes | None = None
+
+
+_LIMITS_OF_BYTES = ("fsize", "data", "stack", "core", "rss", "as", "memlock", "msgqueue")
+
+_limits: Any = {name: ((LimitOfBytes if name in _LIMITS_OF_BYTES else LimitOfCount) | None, None) for name in RLIMITS}
+# One of the names, `as`, cannot be written in a class.
+_ByName: Any = create_model("_ByName", __base__=Table, **_limits)
+
+
+class RlimitsTable(_ByName):  # type: ignore[misc]  # made of the limits that this kernel has
+    """`rlimits`: by systemd's names, each one number for both limits or `soft:hard`."""
+
+    @property
+    def limits(self) -> dict[str, Limit]:
+        """Those that are given."""
+        return dict(self.model_dump(exclude_none=True))
 
 
 class HooksTable(Table):

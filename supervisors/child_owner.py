@@ -59,6 +59,7 @@ class ChildOwner(LoopActor):
         """Begin a new incarnation: its actor runs, and waits to be told what it is."""
         address, pid, process, pidfd = self.ahead.fork(actor_class(spec.start))
         child = LivingChild(spec, incarnation, self.open(address), pid, process, pidfd, redactor_of(spec))
+        child.learn_secrets()
         self.children[spec.id] = child
         self.loop.add_reader(child.pidfd, self._child_gone, child)
         return child

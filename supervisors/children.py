@@ -2,14 +2,16 @@
 
 import asyncio
 import multiprocessing.process
-import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from thespian.actors import Actor, ActorAddress
 
+from suptree.actors.agent_secrets import agent_redactor, variables_in_file
 from suptree.actors.agent_spec import AgentSpec, Ready
 from suptree.actors.channel import Outbox
+from suptree.actors.environment import base_environment
 from suptree.actors.exits import Exit
 from suptree.actors.heartbeat import HeartbeatActor
 from suptree.actors.messages import Ended
@@ -52,9 +54,11 @@ def kind(start: Any) -> str:
     return "agent" if isinstance(start, AgentSpec) else "service" if isinstance(start, ServiceSpec) else "supervisor"
 
 
-def redactor_of(spec: ChildSpec) -> Redactor:
+def redactor_of(spec: ChildSpec, *from_files: Mapping[str, str]) -> Redactor:
     """What hides the secrets of a child in all that is said of it."""
-    return Redactor(spec.start.env if isinstance(spec.start, AgentSpec) else {}, os.environ)
+    if isinstance(spec.start, AgentSpec):
+        return agent_redactor(spec.start, base_environment(None), *from_files)
+    return Redactor({}, {})
 
 
 def description(spec: ChildSpec, redactor: Redactor) -> dict[str, Any]:
@@ -95,6 +99,8 @@ class LivingChild:
     deadline: asyncio.TimerHandle | None = None
     real_address: ActorAddress | None = None
     """As others must know it; the one in `channel` means something to us alone."""
+    user_id: int | None = None
+    """As whom its program runs, if not as we do."""
     announced_stop: bool = False
     """It said `STOPPING=1`."""
     waits: bool = False
@@ -103,6 +109,15 @@ class LivingChild:
     """The `WATCHDOG_USEC=` that it said, in seconds; 0 is none."""
     extended_until: float = 0.0
     """Until when, in the loop's seconds, an `EXTEND_TIMEOUT_USEC=` puts off the end of its start or stop."""
+
+    from_files: list[Mapping[str, str]] = field(default_factory=list)
+    """What its `env_from` held at each look."""
+
+    def learn_secrets(self) -> None:
+        """Hide what its `env_from` holds from now on, and what it held before: it may be changed while its actor starts."""
+        if isinstance(self.spec.start, AgentSpec) and self.spec.start.env_from is not None:
+            self.from_files.append(variables_in_file(self.spec.start))
+            self.redactor = redactor_of(self.spec, *self.from_files)
 
     def hear(self, said: Notification, now: float) -> None:
         """Take in what it says of itself, as sd_notify(3) has it."""

@@ -8,7 +8,7 @@ from thespian.actors import ActorAddress
 from suptree.actors.agent_spec import AgentSpec
 from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit, ExitClass
-from suptree.actors.messages import Condemned, Notified, Refused, Silent, Stalled, Started, Suspect, Unwatch, Watch
+from suptree.actors.messages import Condemned, Hears, Notified, Refused, RunsAs, Silent, Stalled, Started, Suspect, Unwatch, Watch
 
 from .child_owner import ChildOwner
 from .children import LivingChild
@@ -25,6 +25,8 @@ class SignsOfLife(ChildOwner):
         Silent: "on_silent",
         Suspect: "on_suspect",
         Notified: "on_notified",
+        RunsAs: "on_runs_as",
+        Hears: "on_hears",
         Refused: "on_refused",
     }
 
@@ -37,6 +39,7 @@ class SignsOfLife(ChildOwner):
         child.real_address, child.program_pid = sender, started.pid
         self.reporter.tell(f"{child.kind}_started", child.id, child.incarnation, pid=started.pid, ready=started.ready or child.started)
         child.begun = True
+        child.learn_secrets()
         self.watch(child)
         if started.ready:
             self._is_up(child)
@@ -82,6 +85,15 @@ class SignsOfLife(ChildOwner):
         if said.trigger:
             self.condemn(child, Exit(ExitClass.HUNG, "it said WATCHDOG=trigger"))
 
+    def on_runs_as(self, runs_as: RunsAs, _sender: ActorAddress) -> None:
+        if child := self.living(runs_as):
+            child.user_id = runs_as.user_id
+            self.watch(child)
+
+    def on_hears(self, hears: Hears, _sender: ActorAddress) -> None:
+        if child := self.living(hears):
+            child.channel.tell(hears)
+
     def on_refused(self, refused: Refused, _sender: ActorAddress) -> None:
         if child := self.living(refused):
             counts = {"strangers": refused.strangers, "malformed": refused.malformed}
@@ -119,7 +131,16 @@ class SignsOfLife(ChildOwner):
         spec = child.spec.start
         if isinstance(spec, AgentSpec):
             self._send_to_heartbeat(
-                Watch(child.id, child.incarnation, spec.heartbeat, child.pid, child.program_pid, child.watchdog, not child.begun)
+                Watch(
+                    child.id,
+                    child.incarnation,
+                    spec.heartbeat,
+                    child.pid,
+                    child.program_pid,
+                    child.watchdog,
+                    not child.begun,
+                    child.user_id,
+                )
             )
 
     def _send_to_heartbeat(self, message: Any) -> None:

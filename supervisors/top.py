@@ -44,7 +44,8 @@ class TopSupervisor(SupervisorActor):
     def clean_up(self) -> None:
         """The launcher is dead, and nothing below us lives: leave no socket behind either."""
         super().clean_up()
-        shutil.rmtree(self.begin.context.runtime_dir, ignore_errors=True)
+        for folder in (self.begin.context.runtime_dir, self.begin.context.shared_dir):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def say_goodbye(self, _how: Exit) -> None:
         """Nobody above listens: the launcher sees our end through a pidfd."""

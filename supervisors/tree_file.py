@@ -1,5 +1,6 @@
 """Reads a tree file: TOML in, a `TreeSpec` or every fault of the file out."""
 
+import os
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -49,8 +50,8 @@ class _Tables:
             yield "agents", agent_id, agent.supervisor
 
 
-def load_tree(path: Path | str) -> TreeSpec:
-    """The tree that a file describes; relative paths in it start from its folder.
+def load_tree(path: Path | str, environment: Mapping[str, str] | None = None) -> TreeSpec:
+    """The tree that a file describes; relative paths in it start from its folder, `environment` (ours) is what agents inherit from.
 
     Raises:
         ConfigError: with every fault of the file, or because it cannot be read.
@@ -66,11 +67,11 @@ def load_tree(path: Path | str) -> TreeSpec:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError(str(path), [(f"line {line}", "is not UTF-8, as TOML must be")]) from error
-    return parse_tree(text, str(path), path.parent)
+    return parse_tree(text, str(path), path.parent, environment)
 
 
-def parse_tree(text: str, source: str, base_dir: Path | str) -> TreeSpec:
-    """The tree that a text describes; `source` names it in errors, and relative paths start from `base_dir`.
+def parse_tree(text: str, source: str, base_dir: Path | str, environment: Mapping[str, str] | None = None) -> TreeSpec:
+    """The tree that a text describes; `source` names it in errors, relative paths start from `base_dir`.
 
     Raises:
         ConfigError: with every fault of the text; each place is the path of keys, and the line in parentheses.
@@ -84,7 +85,7 @@ def parse_tree(text: str, source: str, base_dir: Path | str) -> TreeSpec:
     problems += _cross_problems(tables, {problem.path[:3] for problem in problems})
     if not problems:
         try:
-            return _build(tables, lines, folder)
+            return _build(tables, lines, folder, os.environ if environment is None else environment)
         except _Refused as refused:
             problems.append(refused.problem)
     raise ConfigError(source, _placed(problems, lines))
@@ -203,7 +204,7 @@ def _cycles_and_depths(tables: _Tables) -> Iterator[Problem]:
             yield Problem(("supervisors", start, "supervisor"), f"stands more than {MAX_DEPTH} supervisors deep, which cannot be started")
 
 
-def _build(tables: _Tables, lines: Mapping[Keys, int], folder: Path) -> TreeSpec:
+def _build(tables: _Tables, lines: Mapping[Keys, int], folder: Path, environment: Mapping[str, str]) -> TreeSpec:
     below: dict[str, list[tuple[str, str]]] = {}
     for table, own_id, above in sorted(tables.parents(), key=lambda entry: lines.get(entry[:2], 0)):
         below.setdefault(above, []).append((table, own_id))
@@ -215,7 +216,7 @@ def _build(tables: _Tables, lines: Mapping[Keys, int], folder: Path) -> TreeSpec
     def child(table: str, own_id: str) -> ChildSpec:
         try:
             if table == "agents":
-                return tables.agents[own_id].child(own_id, folder)
+                return tables.agents[own_id].child(own_id, folder, environment)
             return tables.supervisors[own_id].child(supervisor(own_id, tables.supervisors[own_id]))
         except SpecError as error:
             raise _Refused(Problem((table, own_id), str(error))) from error

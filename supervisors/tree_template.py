@@ -55,7 +55,13 @@ role = "helper"
 command = "sleep"
 args = ["1000000"]
 restart = "permanent"             # always restarted (the default); "transient": only after a failure; "temporary": never
-env = { LANG = "C.UTF-8" }        # added to the environment that suptree was started with
+env = { LANG = "C.UTF-8" }        # it inherits little more than PATH, HOME and the language: the rest stands here
+# env_inherit = ["ANTHROPIC_API_KEY", "AWS_*"]   # or is named here, to be taken from the environment that suptree is started in
+# env_from = "keys.env"           # or in a file of NAME=value lines that only you may read; read at each start
+# user = "bot"                    # as whom it runs, if the tree runs as root
+# umask = "0077"
+# no_new_privs = true
+# rlimits = { nofile = 1024, core = 0, as = "4G" }
 stop = { cancel = 0, sigint = 1, sigterm = 5 }   # seconds for each rung before the next; SIGKILL comes last
 limits = { memory_max = "512M" }
 

@@ -39,6 +39,12 @@ def test_where_no_tree_can_run_it_says_so_and_fails(tmp_path: Path) -> None:
     assert (1, "missing", "no tree can run") == (status, found["folders"]["state"], found["folders"]["means"])
 
 
+def test_it_says_whether_agents_may_run_as_other_users(tmp_path: Path) -> None:
+    _, found = doctor(SUPTREE_HOME=str(tmp_path))
+    expected = ("ok", 'agents may have user = "…"') if os.geteuid() == 0 else ("limited", 'agents with user = "…" cannot start')
+    assert expected == (found["other users"]["state"], found["other users"]["means"])
+
+
 def test_it_leaves_nothing(tmp_path: Path) -> None:
     doctor(SUPTREE_HOME=str(tmp_path / "home"), XDG_RUNTIME_DIR=str(tmp_path))
     assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]

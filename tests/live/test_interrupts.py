@@ -41,7 +41,6 @@ def _watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for variable, name in (("SUPTREE_HOME", "home"), ("XDG_RUNTIME_DIR", "run"), ("TMPDIR", "tmp")):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / name))
-    monkeypatch.setenv("SUPTREE_TEST", str(tmp_path))
     yield tmp_path
     assert [] == [process for process in psutil.process_iter() if of_this_test(process, tmp_path)]
     assert [] == [*tmp_path.glob("tmp/*"), *tmp_path.glob("run/suptree/*")]
@@ -49,7 +48,7 @@ def _watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def of_this_test(process: psutil.Process, folder: Path) -> bool:
     with contextlib.suppress(psutil.Error):
-        return process.pid != os.getpid() and process.environ().get("SUPTREE_TEST") == str(folder)
+        return process.pid != os.getpid() and process.environ().get("TMPDIR") == str(folder / "tmp")
     return False
 
 

@@ -10,11 +10,12 @@ from suptree.actors.errors import ConfigError
 from suptree.actors.exits import ExitClass
 from suptree.supervisors.agent_config import SECONDS_BEYOND_THE_LADDER, agent_child_from_config
 from suptree.supervisors.child_spec import ChildSpec, RestartType
+from suptree.supervisors.wire import decode_child, encode_child
 
 
-def problems(agent_id: Any, agent_type: Any, config: Any) -> list[tuple[str, str]]:
+def problems(agent_id: Any, agent_type: Any, config: Any, folder: Path | str = "/") -> list[tuple[str, str]]:
     with pytest.raises(ConfigError) as refused:
-        agent_child_from_config(agent_id, agent_type, config, "/")
+        agent_child_from_config(agent_id, agent_type, config, folder)
     return refused.value.problems
 
 
@@ -166,3 +167,100 @@ def test_a_native_agent_gets_no_time_for_the_signals_that_it_is_not_sent() -> No
     config = {"factory": "a.b:C", "stop": {"cancel": 1, "sigint": 10, "sigterm": 20}}
 
     assert 1 + SECONDS_BEYOND_THE_LADDER == agent_child_from_config("a", "native_llm", config, "/").shutdown
+
+
+def test_what_an_agent_is_given_and_confined_by_reaches_its_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "1")
+    monkeypatch.setenv("MY_OTHER", "2")
+    (tmp_path / "keys.env").write_text("A=1")
+    (tmp_path / "keys.env").chmod(0o600)
+    config = {
+        "command": "sh",
+        "env_from": "keys.env",
+        "env_inherit": ["MY_*", "NOT_SET"],
+        "user": "nobody",
+        "umask": "0027",
+        "no_new_privs": True,
+        "rlimits": {"nofile": "64:128", "core": 0, "as": "1G", "cpu": "infinity", "stack": "1M:infinity", "nproc": "7"},
+    }
+    spec = agent_child_from_config("a", "process_wrapper", config, tmp_path).start
+
+    limits = {"nofile": (64, 128), "core": (0, 0), "as": (2**30, 2**30), "cpu": (-1, -1), "stack": (2**20, -1), "nproc": (7, 7)}
+    assert (str(tmp_path / "keys.env"), {"MY_KEY": "1", "MY_OTHER": "2"}, {}) == (spec.env_from, spec.inherited, spec.env)
+    assert ("nobody", 0o27, True, limits) == (spec.user, spec.umask, spec.no_new_privs, spec.rlimits)
+    assert spec == decode_child(encode_child(agent_child_from_config("a", "process_wrapper", config, tmp_path))).start
+
+
+def test_every_fault_of_what_an_agent_is_given_and_confined_by_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "open.env").write_text("A=1")
+    (tmp_path / "open.env").chmod(0o644)
+    config = {
+        "command": "sh",
+        "env_from": "open.env",
+        "env_inherit": ["A", "A-B", "x=y"],
+        "user": "nobody-of-that-name",
+        "umask": 77,
+        "no_new_privs": 1,
+        "rlimits": {"nofiles": 1, "nofile": "9:3", "core": "some", "as": -1, "cpu": "1G", "nproc": "infinity:5", "data": True},
+    }
+    name = 'must be the name of an environment variable, or one with * for any characters, such as "AWS_*"'
+    count = 'must be a whole number, 0 or more, or "infinity", or two of these as "soft:hard"'
+    size = 'must be a number of bytes or a size such as "512M", or "infinity", or two of these as "soft:hard"'
+
+    expected = {
+        "env_from": f"may be read by others (mode 0644): chmod 600 {tmp_path}/open.env",
+        "env_inherit[1]": name,
+        "env_inherit[2]": name,
+        "user": "there is no user 'nobody-of-that-name' on this machine",
+        "umask": 'must be octal digits in quotes, such as "0077", or 0o77: 77 is a decimal number, and would be 0o115',
+        "no_new_privs": "must be true or false, not a whole number",
+        "rlimits.nofiles": 'unknown key; did you mean "nofile"?',
+        "rlimits.nofile": "must have a soft limit that is not above the hard one, not 9:3",
+        "rlimits.nproc": "must have a soft limit that is not above the hard one, not infinity:5",
+        "rlimits.core": size,
+        "rlimits.as": size,
+        "rlimits.data": size,
+        "rlimits.cpu": count,
+    }
+    assert expected == dict(problems("a", "process_wrapper", config, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("umask", "expected"), [("0", 0), ("022", 0o22), ("26", 0o26), ("033", 0o33), ("0115", 0o115), ("0777", 0o777), (0o77, 0o77), (0, 0)]
+)
+def test_a_umask_is_octal(umask: Any, expected: int) -> None:
+    assert expected == agent_child_from_config("a", "process_wrapper", {"command": "sh", "umask": umask}, "/").start.umask
+
+
+@pytest.mark.parametrize("umask", ["u=rwx", "1777", "8", "", -1, 0o1000, True, 2.5, 22])
+def test_another_umask_is_refused(umask: Any) -> None:
+    ((place, what),) = problems("a", "process_wrapper", {"command": "sh", "umask": umask})
+    assert ("umask", True) == (place, what.startswith("must be octal digits in quotes"))
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("no:body:x", 'must be "user" or "user:group"'),
+        ("nobody:", 'must be "user" or "user:group"'),
+        ("nobody:no-group-of-that-name", "there is no group 'no-group-of-that-name' on this machine"),
+        ("nobody:99999999999", "there is no group '99999999999' on this machine"),
+        ("9" * 5000, f"there is no user '{'9' * 5000}' on this machine"),
+        ("4000000000", "there is no user '4000000000' on this machine"),
+    ],
+)
+def test_a_user_that_there_is_not_is_refused(user: str, expected: str) -> None:
+    assert [("user", expected)] == problems("a", "process_wrapper", {"command": "sh", "user": user})
+
+
+def test_a_native_agent_is_confined_but_has_no_user_of_its_own() -> None:
+    config = {"factory": "a.b:C", "umask": "077", "no_new_privs": True, "rlimits": {"nofile": 512}}
+    spec = agent_child_from_config("a", "native_llm", config, "/").start
+    assert (0o77, True, {"nofile": (512, 512)}) == (spec.umask, spec.no_new_privs, spec.rlimits)
+    expected = "a native_llm runs as the user of its tree: give it a tree of that user's, or make it a process_wrapper"
+    assert [("user", expected)] == problems("a", "native_llm", {**config, "user": "nobody"})
+
+
+def test_a_command_that_is_a_shell_line_is_told_without_its_secrets() -> None:
+    ((_, what),) = problems("a", "process_wrapper", {"command": "run --api-key hidden-1 --token=hidden-2  -v"})
+    assert 'is one program, not a shell line, and no file "run --api-key [redacted] --token=[redacted] -v" exists' in what

@@ -40,3 +40,22 @@ class Prints(Leaky):
     async def run(self) -> None:
         print("its last words")
         await asyncio.Event().wait()
+
+
+class Asked(Leaky):
+    """Says its configuration when it is asked how it is."""
+
+    config: dict[str, Any]
+
+    @classmethod
+    async def create(cls, agent_id: str, name: str, role: str, model: str, config: dict[str, Any]) -> "Asked":
+        agent = cls()
+        agent.config = config
+        return agent
+
+    async def run(self) -> None:
+        print(self.config)
+        await asyncio.Event().wait()
+
+    def health_check(self) -> bool:
+        raise ValueError(f"unwell with {self.config['auth']['config_key']} at {self.config['config_url']}")

@@ -1,0 +1,41 @@
+"""Files and folders that are this user's alone, whatever the umask is."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+def open_private(path: Path) -> int:
+    """A descriptor that appends to a file, and may read it; the file is made when there is none, and has mode 0600 whatever it had."""
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, with mode 0700; one that was there gets it."""
+    missing = [folder, *(above for above in folder.parents if not above.exists())]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+        each.chmod(0o700)
+
+
+def make_shared(folder: Path) -> None:
+    """Make a folder that others may pass through and not look into, in one that is there. Raises OSError, also when it is not ours."""
+    folder.mkdir(mode=0o711, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise FileExistsError(errno.EEXIST, "something else is there", str(folder))
+    folder.chmod(0o711)
+
+
+def tighten(folder: Path) -> None:
+    """Take from everything of ours below a folder what others were allowed."""
+    for above, folders, files in os.walk(folder):
+        for names, allowed in ((folders, 0o700), (files, 0o600)):
+            for path in (Path(above, name) for name in names):
+                found = path.lstat()
+                mode = found.st_mode
+                if mode & 0o777 & ~allowed and not stat.S_ISLNK(mode) and found.st_uid == os.geteuid():
+                    path.chmod(mode & allowed)
