@@ -261,7 +261,12 @@ class _App(Starlette):
 
 def make_app(launcher: "Launcher") -> ASGIApp:
     """The API as an ASGI application, which lets everybody in."""
-    app = _App(routes=Api(launcher).routes(), exception_handlers=dict(_FAILURES))
+    return application(Api(launcher).routes())
+
+
+def application(routes: list[Route]) -> ASGIApp:
+    """An ASGI application that answers in JSON, whatever goes wrong in words of ours; what nobody expected it raises."""
+    app = _App(routes=routes, exception_handlers=dict(_FAILURES))
     # It would send those who ask for /status/ to wherever their Host header says.
     app.router.redirect_slashes = False
     return app

@@ -73,7 +73,7 @@ class Followers:
     """Everyone who follows something: at most so many, because each keeps its connection."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
 
     def stream(self, texts: AsyncIterator[dict[str, str]]) -> Response:
         """A response that goes on for as long as `texts` and the client do."""
@@ -81,14 +81,14 @@ class Followers:
 
     def enter(self) -> bool:
         """Whether there is room for one more; then it must leave."""
-        if self._count >= MOST_FOLLOWERS:
+        if self.count >= MOST_FOLLOWERS:
             return False
-        self._count += 1
+        self.count += 1
         return True
 
     def leave(self) -> None:
         """One follows no more."""
-        self._count -= 1
+        self.count -= 1
 
 
 class _Stream(EventSourceResponse):

@@ -53,8 +53,9 @@ class Client:
             raise SuptreeError(
                 "that URL or token cannot be: a URL looks like http://127.0.0.1:8321, a token is what `suptree token` prints"
             ) from None
-        if address.scheme not in ("http", "https") or not address.host or address.userinfo or address.query or address.fragment:
-            raise SuptreeError(f"{address.copy_with(username=None, password=None)} must be http://HOST:PORT or https://HOST:PORT")
+        odd = "%" in address.host or address.userinfo or address.query or address.fragment
+        if address.scheme not in ("http", "https") or not address.host or odd:
+            raise SuptreeError("the URL of a tree is http://HOST:PORT or https://HOST:PORT, with nothing before or after that")
         client = cls(Path(os.devnull))
         client._where = str(address)
         client._http = httpx.AsyncClient(base_url=address, headers=headers, trust_env=False)

@@ -26,7 +26,7 @@ class Opened:
 
     def ask(self, method: str = "GET", headers: Headers | None = None, url: str = TCP, content: bytes | None = None) -> httpx.Response:
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self._door)  # type: ignore[arg-type]  # Starlette's and httpx's words for the same
+            transport = httpx.ASGITransport(self._door)
             async with httpx.AsyncClient(transport=transport) as client:
                 return await client.request(method, f"{url}/status", headers=headers, content=content)
 

@@ -73,7 +73,7 @@ def test_a_stranger_is_closed_unread_and_counted(tmp_path: Path) -> None:
 def test_a_peer_that_is_admitted_is_handed_out(tmp_path: Path) -> None:
     peers: list[Peer] = []
     with listen_on_path(tmp_path / "socket") as listener:
-        listener.admits = lambda peer: peers.append(peer) is None
+        listener.admits = lambda peer: not peers.append(peer)  # type: ignore[func-returns-value]
         with socket.socket(socket.AF_UNIX) as peer:
             peer.connect(str(tmp_path / "socket"))
             connection, _ = listener.accept()

@@ -103,7 +103,8 @@ class Driver:
         logger.propagate = False
         bounds.log = cast(Any, SimpleNamespace(error=lambda event, **fields: self._faults.append(f"{event} {fields}")))
         self._home = tempfile.TemporaryDirectory(prefix="suptree-fuzz-")
-        api = make_app(cast(Any, _launcher(Path(self._home.name))))
+        self.launcher = _launcher(Path(self._home.name))
+        api = make_app(cast(Any, self.launcher))
         self._crowd = Crowd(lambda _why: None)
         app = Door(bounds.Bounds(api, self._crowd.refused), self._crowd.refused, UNIX_HOSTS)
         self._config = uvicorn.Config(
