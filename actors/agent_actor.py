@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -43,7 +44,7 @@ class AgentActor(LoopActor):
         self.progress = Progress(self.spec.progress, self._stalled, partial(self.condemned, ExitClass.HUNG))
         self.is_ready = asyncio.Event()
         """Set when it has started, or, where that is asked for, has said `READY=1`."""
-        self.every(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
+        self.begin_pings(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
         self.spawn(self.run())
 
     def on_stop(self, stop: Stop, _sender: ActorAddress) -> None:
@@ -69,6 +70,10 @@ class AgentActor(LoopActor):
             self.is_ready.set()
         if said.status is not None:
             self.progress.hear(waits=said.waits)
+
+    def begin_pings(self, interval: float, ping: Callable[[], None]) -> None:
+        """Ping now and then every `interval` seconds, for as long as the loop goes on."""
+        self.every(interval, ping)
 
     async def run(self) -> None:
         """Run the agent from start to end."""

@@ -17,18 +17,25 @@ class HookFailed(Exception):
     """A hook could not be run, failed, or took too long; the text says which."""
 
 
-class Hooks:
-    """Runs hooks; `pids` are those that run now, and must not be swept."""
+class RunningHooks(set[int]):
+    """The pids of the hooks that run now, which must not be reaped; nor must one that is `starting`, whose pid is not known yet."""
 
-    def __init__(self, join: Callable[[], None], write: Callable[[bytes], None], pids: set[int] | None = None) -> None:
+    starting = 0
+
+
+class Hooks:
+    """Runs hooks; `pids` are those that run now."""
+
+    def __init__(self, join: Callable[[], None], write: Callable[[bytes], None], pids: RunningHooks | None = None) -> None:
         self._join = join
         self._write = write
-        self.pids: set[int] = set() if pids is None else pids
+        self.pids = RunningHooks() if pids is None else pids
 
     async def run(self, argv: tuple[str, ...], *, cwd: str | None, environment: Mapping[str, str], limit: float) -> None:
         """Run a program to its end, for at most `limit` seconds; its output goes to the agent's log. Raises HookFailed."""
         # A file, not a pipe: what the hook leaves behind could hold a pipe open.
         with tempfile.TemporaryFile() as output:
+            self.pids.starting += 1
             try:
                 hook = await asyncio.create_subprocess_exec(
                     *argv,
@@ -42,7 +49,10 @@ class Hooks:
                 )
             except OSError as error:
                 raise HookFailed(f"{argv[0]!r} cannot be run: {error.strerror}") from None
-            self.pids.add(hook.pid)
+            else:
+                self.pids.add(hook.pid)
+            finally:
+                self.pids.starting -= 1
             in_time = True
             try:
                 async with asyncio.timeout(limit):

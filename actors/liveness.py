@@ -13,6 +13,8 @@ _LATE = 0.5
 # Fewer than this many suspects at once say nothing about the machine.
 _FREEZE_FROM = 4
 _FREEZE_LIMIT = 10.0
+# Of its limit: a program pings every half of it, as sd_watchdog_enabled(3) recommends, and is not to be suspect for that.
+_PROGRAM_SUSPECT_AFTER = 0.75
 
 
 class _Signal(NamedTuple):
@@ -40,7 +42,8 @@ class _Watched:
         actor = _Signal("actor", self.actor_seen, spec.suspect_after, spec.dead_after)
         if self.program_seen is None or limit is None:
             return (actor,)
-        return _Signal("program", self.program_seen, limit * spec.suspect_after / spec.dead_after, limit), actor
+        share = max(spec.suspect_after / spec.dead_after, _PROGRAM_SUSPECT_AFTER)
+        return _Signal("program", self.program_seen, limit * share, limit), actor
 
     @property
     def oldest(self) -> _Signal:
@@ -91,7 +94,10 @@ class Liveness:
 
     def owner(self, lineage: Iterable[int]) -> Key | None:
         """Which incarnation a process belongs to, by the pids of itself and its ancestors, nearest first."""
-        return next((self._by_pid[pid] for pid in lineage if pid in self._by_pid), None)
+        for pid in lineage:
+            if pid in self._by_pid:
+                return self._by_pid[pid]
+        return None
 
     def pinged(self, pid: int, key: Key, now: float) -> Suspect | None:
         """A process of this incarnation pinged; a Suspect with `suspect=False` when that clears it."""

@@ -61,6 +61,9 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self.origin = 0
         """The pid of the actor whose message is being handled."""
         self.ended = False
+        self._idle = True
+        self._interval_call: Callable[[], None] | None = None
+        self._interval_due = False
 
     @property
     def loop(self) -> SteppedLoop:
@@ -71,6 +74,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch:  # noqa: N802  (Thespian's name)
         """Handle one message, run the loop until it is idle, and say what to wait for."""
+        self._idle = False
         try:
             loop = self.loop
             if isinstance(message, Numbered):
@@ -78,6 +82,9 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
             else:
                 self._dispatch(message, sender)
             self._rest(loop.step())
+            self._idle = True
+            if self._interval_due:
+                self._interval_passed()
         except BaseException:  # noqa: BLE001  Thespian would run the handler a second time and then go on.
             self.fail()
         # Every return without a watch disarms it.
@@ -147,6 +154,22 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         """Call something now and then every `interval` seconds, for as long as the actor lives."""
         call()
         self.loop.call_later(interval, self.every, interval, call)
+
+    def every_idle(self, interval: float, call: Callable[[], None]) -> None:
+        """Call something now and then every `interval` seconds while the actor waits; what falls due while it works, when that is done.
+
+        By the interval timer of the process, for actors that run no code but ours: a timer of the loop costs five times as much, for
+        Thespian makes a message of it. An actor has one such call, which may use nothing that the rest of the actor uses.
+        """
+        self._interval_call = call
+        signal.signal(signal.SIGALRM, self._interval_passed)
+        signal.setitimer(signal.ITIMER_REAL, interval, interval)
+        call()
+
+    def _interval_passed(self, *_signal: object) -> None:
+        self._interval_due = not self._idle
+        if self._idle and self._interval_call is not None:
+            self._interval_call()
 
     def _receive(self, numbered: Numbered, sender: ActorAddress) -> None:
         inbox = self._inboxes.setdefault(numbered.channel, Inbox())

@@ -34,12 +34,17 @@ class Notification:
     @property
     def changes_state(self) -> bool:
         """Whether it says more than that the agent lives."""
-        return self != Notification() and self != Notification(pinged=True)
+        return self is not PING and self not in (PING, _NOTHING)
 
     @property
     def waits(self) -> bool:
         """Whether the agent says that it waits, for a person or for something else that it cannot hurry: `STATUS=waiting…`."""
         return self.status is not None and self.status.startswith("waiting")
+
+
+PING = Notification(pinged=True)
+"""What nearly every datagram says."""
+_NOTHING = Notification()
 
 
 def parse(datagram: bytes) -> Notification | None:
@@ -49,6 +54,8 @@ def parse(datagram: bytes) -> Notification | None:
     needs nothing: we ask the kernel for no descriptors, so it closes those that come with a datagram when that one is read, and by then
     every earlier one has been handled.
     """
+    if datagram == b"WATCHDOG=1":
+        return PING
     try:
         # systemd permits one NUL at the end.
         text = datagram.removesuffix(b"\0").decode("utf-8")
@@ -92,5 +99,12 @@ class Pinger:
 
     def ping(self) -> None:
         """One sign of life from this process."""
-        with contextlib.suppress(OSError):
-            self._socket.sendto(b"WATCHDOG=1", self._path)
+        try:
+            self._socket.send(b"WATCHDOG=1")
+        except BlockingIOError:
+            pass
+        except OSError:
+            # The first, or one to a heartbeat actor that has died: there may be another.
+            with contextlib.suppress(OSError):
+                self._socket.connect(self._path)
+                self._socket.send(b"WATCHDOG=1")

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -43,6 +44,10 @@ class ProcessAgent(AgentActor):
     _groups = Groups()
     _input: ProgramInput | None = None
 
+    def begin_pings(self, interval: float, ping: Callable[[], None]) -> None:
+        """Ping by the timer of the process: no code but ours runs here."""
+        self.every_idle(interval, ping)
+
     async def run(self) -> None:
         """The whole life of the program."""
         begin = self.begin
@@ -62,7 +67,8 @@ class ProcessAgent(AgentActor):
             await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True))
             return
         started_at = time.monotonic()
-        self.loop.add_signal_handler(signal.SIGCHLD, lambda: reap_zombies({program.pid, *self._hooks.pids}))
+        # Not the loop's own handler: with one, the loop is woken by every signal, our pings' timer too.
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: self.loop.call_soon_threadsafe(self._reap, program.pid))
         drains = [await self._drain(*output) for output in streams.outputs]
         self._input = await ProgramInput.of(streams)
         self._limits.begin(program.pid, kernel_limits_memory=self._cgroup.limits_memory)
@@ -79,7 +85,7 @@ class ProcessAgent(AgentActor):
         # A probe that runs is ended with it.
         watching.cancel()
         await asyncio.wait([watching])
-        self.loop.remove_signal_handler(signal.SIGCHLD)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # What the kernel ends at once can be looked at no more.
         self.swept.note_all(keep={program.pid})
         self._groups.kill()
@@ -133,6 +139,11 @@ class ProcessAgent(AgentActor):
         if WORD_PREFIX in lines:
             for line in lines.split(b"\n"):
                 self._word = parse_word(line) or self._word
+
+    def _reap(self, program: int) -> None:
+        # Where a hook is starting, its end has us called again.
+        if not self._hooks.pids.starting:
+            reap_zombies({program, *self._hooks.pids})
 
     async def _watch_health(self, pid: int) -> None:
         """From the moment when it is ready."""

@@ -2,6 +2,8 @@
 
 python benchmarks/fan_in.py [AGENTS]
 
+The receiver's share is what fanning in costs. What each sender pays beside it is the price of waking a process once a second.
+
 Needs root: one sender speaks for all agents, and only root may tell the kernel to vouch for another's pid.
 """
 

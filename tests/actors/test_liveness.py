@@ -71,10 +71,20 @@ def test_a_watchdog_of_its_own_length_moves_the_programs_deadlines_alone() -> No
     liveness = Liveness()
     liveness.watch(Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=10.0), 0.0)
     liveness.pinged(1, ("a", 1), 4.0)
-    assert 6.0 == liveness.next_deadline()
+    assert 7.0 == liveness.next_deadline()
     liveness.pinged(1, ("a", 1), 8.0)
     assert [Suspect("a", 1, suspect=True, age=8.5)] == liveness.judge(8.5, 8.5)
     assert [Silent("a", 1, 10.0, "program")] == liveness.judge(10.0, 10.0)
+
+
+def test_a_program_that_pings_every_half_of_its_limit_is_never_suspect() -> None:
+    liveness = Liveness()
+    spec = HeartbeatSpec(suspect_after=5, dead_after=10)
+    liveness.watch(Watch("a", 1, spec, actor_pid=1, program_pid=2, watchdog=10.0), 0.0)
+    liveness.pinged(1, ("a", 1), 7.0)
+    assert 7.5 == liveness.next_deadline()
+    assert [] == liveness.judge(7.4, 7.4)
+    assert [Suspect("a", 1, suspect=True, age=7.5)] == liveness.judge(7.5, 7.5)
 
 
 def test_a_program_that_need_not_ping_is_obliged_to_nothing_by_a_ping() -> None:

@@ -1,0 +1,61 @@
+"""What an actor does now and then while it waits, in a real actor system."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ACTOR = """
+import time
+from suptree.actors.loop_actor import LoopActor
+from suptree.actors.messages import Begin, Tell
+
+
+class Worker(LoopActor):
+    handlers = {str: "on_work"}
+    calls = 0
+
+    def on_work(self, what, sender):
+        if what == "begin":
+            self.every_idle(0.05, self.count)
+        elif what == "work":
+            before, until = self.calls, time.monotonic() + 0.5
+            while time.monotonic() < until:
+                pass
+            self.send(sender, self.calls - before)
+        else:
+            self.send(sender, self.calls)
+
+    def count(self):
+        self.calls += 1
+"""
+
+USE = """
+import sys, time
+from pathlib import Path
+from suptree.actors.linux import become_subreaper
+from suptree.control.actor_system import start_actor_system
+from worker import Worker
+
+become_subreaper()
+system = start_actor_system(Path(sys.argv[1]))
+try:
+    worker = system.createActor(Worker)
+    system.tell(worker, "begin")
+    deadline = time.monotonic() + 30
+    while (calls := system.ask(worker, "calls", 10)) < 5 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    print("called while it waits:", calls >= 5)
+    print("called while it works:", system.ask(worker, "work", 10))
+    print("called when that is done:", system.ask(worker, "calls", 10) > calls)
+finally:
+    system.shutdown()
+"""
+
+
+def test_what_is_done_while_an_actor_waits_is_not_done_while_it_works(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(ACTOR)
+    (tmp_path / "use.py").write_text(USE)
+    with (tmp_path / "said").open("w+") as said:
+        subprocess.run([sys.executable, tmp_path / "use.py", tmp_path], stdout=said, stderr=said, timeout=90, check=False)
+        said.seek(0)
+        assert ["called while it waits: True", "called while it works: 0", "called when that is done: True"] == said.read().splitlines()
