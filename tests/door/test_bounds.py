@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from suptree.control import bounds, http_protocol
+from suptree.control import bounds, http_protocol, request_input
 from suptree.control.api import application
 from suptree.control.bounds import Bounds, Followers
 from suptree.control.door import UNIX_HOSTS, Door
@@ -284,6 +284,39 @@ def test_an_answer_that_does_not_begin_is_not_waited_for(serve: Callable[..., No
     async def test(served: Served) -> None:
         status, body = await ask(served, GET % b"slow")
         assert (504, "RequestTimeout") == (status, json.loads(body)["error"])
+
+    serve(test)
+
+
+def test_who_follows_may_follow_for_longer_than_an_answer_may_take(serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "ANSWER_LIMIT", LIMIT)
+
+    async def test(served: Served) -> None:
+        reader, writer = await asyncio.open_unix_connection(served.path)
+        writer.write(GET % b"follow")
+        until_then = asyncio.get_running_loop().time() + 3 * LIMIT
+        while asyncio.get_running_loop().time() < until_then:
+            await reader.readuntil(b"data")
+        assert 1 == served.followers.count
+        writer.close()
+
+    serve(test)
+
+
+def test_all_bodies_together_have_bounded_room(serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_input, "ROOM_FOR_BODIES", 1500)
+    monkeypatch.setattr(http_protocol, "REQUEST_LIMIT", 10.0)
+
+    async def test(served: Served) -> None:
+        half = POST % b"Content-Length: 1000" + b" " * 998
+        reader, writer = await asyncio.open_unix_connection(served.path)
+        writer.write(half)
+        await asyncio.sleep(0.1)
+        refused = await ask(served, half + b"{}")
+        writer.write(b"[]")
+        answer = await reader.readuntil(b"[]")
+        writer.close()
+        assert (503, True, (200, b"{}")) == (refused[0], answer.startswith(b"HTTP/1.1 200 "), await ask(served, half + b"{}"))
 
     serve(test)
 

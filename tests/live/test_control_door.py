@@ -59,6 +59,7 @@ def port() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def tree(port: int) -> Iterator[LiveTree]:
     with LiveTree(TREE, listen=f"127.0.0.1:{port}") as tree:
+        assert tree.launcher.paths.token_file.exists()
         tree.wait_until_all_run()
         yield tree
 
