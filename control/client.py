@@ -1,7 +1,6 @@
 """A client of one tree's control API, with typed errors."""
 
 import json
-import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from types import TracebackType
@@ -38,10 +37,9 @@ class Client:
     """
 
     def __init__(self, socket: Path) -> None:
-        self._where = str(socket)
         # The address of a Unix socket needs no certificates; loading them would cost 30 ms.
         transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False)
-        self._http = httpx.AsyncClient(transport=transport, base_url="http://suptree", trust_env=False)
+        self._begin(str(socket), httpx.AsyncClient(transport=transport, base_url="http://suptree", trust_env=False))
 
     @classmethod
     def tcp(cls, url: str, token: str) -> Self:
@@ -56,10 +54,14 @@ class Client:
         odd = "%" in address.host or address.userinfo or address.query or address.fragment
         if address.scheme not in ("http", "https") or not address.host or odd:
             raise SuptreeError("the URL of a tree is http://HOST:PORT or https://HOST:PORT, with nothing before or after that")
-        client = cls(Path(os.devnull))
-        client._where = str(address)
-        client._http = httpx.AsyncClient(base_url=address, headers=headers, trust_env=False)
+        client = cls.__new__(cls)
+        http = httpx.AsyncClient(base_url=address, headers=headers, trust_env=False, verify=address.scheme == "https")
+        client._begin(str(address), http)
         return client
+
+    def _begin(self, where: str, http: httpx.AsyncClient) -> None:
+        self._where = where
+        self._http = http
 
     async def __aenter__(self) -> Self:
         return self

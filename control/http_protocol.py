@@ -74,19 +74,23 @@ class BoundedProtocol(H11Protocol):
     def __init__(self, crowd: Crowd, app_state: dict[str, Any], **rest: Any) -> None:
         super().__init__(app_state={**app_state, "cut_off": self.cut_off}, **rest)
         self._crowd = crowd
+        self._is_cut_off = False
         self._request_due = _Alarm(self.loop, REQUEST_LIMIT, lambda: self.cut_off(Why.TOO_SLOW))
         self._unread = _Alarm(self.loop, UNREAD_LIMIT, lambda: self.cut_off(Why.TOO_SLOW))
 
     def cut_off(self, why: Why | None = None) -> None:
         """End the connection now, whatever is still to be sent on it."""
-        if why is not None and not self.transport.is_closing():
+        if why is not None and not self._is_cut_off:
             self._crowd.refused(why)
+        self._is_cut_off = True
         self.transport.abort()
         # It is gone when the event loop comes round to it; what counts connections must not count it any more.
         self._leave()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Whatever waits to be read is known to wait, also when the connection is to be closed after it.
+        transport.set_write_buffer_limits(high=0)
         self._request_due.set()
         self._crowd.wait(self)
 

@@ -98,11 +98,11 @@ class Launcher:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _raise_descriptor_limit()
         self.paths.make()
-        if self.orders.listen is not None:
-            # Said before anything runs. Not kept: the actors would inherit it, and it would outlive this process in them.
-            listen_on_address(parse_address(self.orders.listen)).close()
         with self._lock():
             try:
+                if self.orders.listen is not None:
+                    # Said before anything runs. Not kept: the actors would inherit it, and it would outlive this process in them.
+                    listen_on_address(parse_address(self.orders.listen)).close()
                 leftovers.remove(self.paths)
                 # The last run's top supervisor, if it was dying, has removed the sockets' folder.
                 self.paths.make()

@@ -45,6 +45,7 @@ class Served:
             Route("/slow", self._slow),
             Route("/fails", self._fails),
             Route("/large", self._large),
+            Route("/medium", self._medium),
             Route("/follow", self._follow),
             Route("/body", self._body, methods=["POST"]),
         ]
@@ -69,6 +70,10 @@ class Served:
 
     async def _large(self, _request: Request) -> Response:
         return PlainTextResponse("x" * 20_000_000)
+
+    async def _medium(self, _request: Request) -> Response:
+        # A little more than the kernel keeps.
+        return PlainTextResponse("x" * 240_000)
 
     async def _follow(self, _request: Request) -> Response:
         async def texts() -> AsyncIterator[dict[str, str]]:
@@ -189,13 +194,14 @@ def test_requests_that_come_at_once_are_answered_in_turn(serve: Callable[..., No
     serve(test)
 
 
-@pytest.mark.parametrize("path", [b"large", b"follow"])
-def test_who_does_not_read_is_cut_off(serve: Callable[..., None], path: bytes) -> None:
+@pytest.mark.parametrize("path", [b"large", b"medium", b"follow"])
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])
+def test_who_does_not_read_is_cut_off(serve: Callable[..., None], path: bytes, more: bytes) -> None:
     async def test(served: Served) -> None:
         with socket.socket(socket.AF_UNIX) as peer:
             peer.setblocking(False)
             peer.connect(str(served.path))
-            peer.send(GET % path)
+            peer.send((GET % path).replace(b"\r\n\r\n", b"\r\n" + more + b"\r\n"))
             await until(lambda: served.refused and not served.followers.count)
             heard = 0
             with contextlib.suppress(ConnectionError):

@@ -83,6 +83,9 @@ class _Memory(asyncio.Transport):
         """Close it."""
         self.closed = True
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing: all is read at once."""
+
     def pause_reading(self) -> None:
         """Nothing: it hands on what it is given."""
 
