@@ -391,6 +391,12 @@ def test_a_port_that_is_taken_is_told_before_anything_runs(tmp_path: Path) -> No
         done = suptree("up", str(file), "-d", "--listen", listen, SUPTREE_HOME=str(tmp_path))
     expected = f"suptree: cannot listen on {listen}: Address already in use; choose another --listen\n"
     assert (1, "", expected) == (done.returncode, done.stdout, done.stderr)
+    assert [] == list(tmp_path.rglob(JOURNAL_FILE))
+
+
+def test_a_tree_that_runs_already_is_told_so_and_not_that_its_port_is_taken(tree: LiveTree, port: int) -> None:
+    done = suptree("up", str(tree.file), "-d", "--listen", f"127.0.0.1:{port}", SUPTREE_HOME=str(tree.home))
+    assert (1, "", True) == (done.returncode, done.stdout, "castle' runs already" in done.stderr)
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8321", "[::]:8321", "10.0.0.1:8321", "example.org:8321", "8321", "127.0.0.1:0"])
