@@ -3,6 +3,7 @@
 import json
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from suptree.testing import LiveTree
@@ -12,10 +13,13 @@ AGENTS = str(Path(__file__).parent / "agents")
 WITHIN = 60.0
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def reserve_port(keep: ExitStack) -> int:
+    """A port that nobody else is given meanwhile; a program may listen there all the same."""
+    reserved = keep.enter_context(socket.socket())
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    port: int = reserved.getsockname()[1]
+    return port
 
 
 def program(agent: str, argv: list[str], more: str) -> str:
@@ -50,7 +54,11 @@ def asking(agent: str, script: str, more: str = "") -> str:
 
 
 def test_probes() -> None:
-    ports = [free_port() for _ in range(6)]
+    with ExitStack() as reserved:
+        run_probes([reserve_port(reserved) for _ in range(6)])
+
+
+def run_probes(ports: list[int]) -> None:
     closed = f'liveness_probe = {{ tcp_socket = "127.0.0.1:{ports[5]}", period = 0.2, failure_threshold = 2 }}'
     well = {
         "http": serving("http", ports[0], "200", "500", "500", "302", "500", "500", "204"),
