@@ -137,7 +137,10 @@ class BoundedProtocol(H11Protocol):
             return
         body = json.dumps({"error": "HTTPException", "message": msg}).encode()
         headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
-        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+        # The answer to HEAD has no body, whatever becomes of the request.
+        is_head = self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
+        data = h11.Data(data=b"" if is_head else body)
+        for event in (h11.Response(status_code=400, headers=headers), data, h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 

@@ -24,6 +24,7 @@ from suptree.control.server import ApiServer
 
 GET = b"GET /%s HTTP/1.1\r\nHost: suptree\r\n\r\n"
 POST = b"POST /body HTTP/1.1\r\nHost: suptree\r\nContent-Type: application/json\r\n%s\r\n\r\n"
+BAD_HEAD = b"HEAD /quick HTTP/1.1\r\nHost: suptree\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
 LIMIT = 0.4
 
 
@@ -358,7 +359,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(serve: Callable[.
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\0\r\n\r\n", b"GET /quick\r\n\r\n", b"X" * 100_000, POST % b"Transfer-Encoding: chunked" + b"zz\r\n"]
+    "garbage", [b"\0\r\n\r\n", b"GET /quick\r\n\r\n", b"X" * 100_000, POST % b"Transfer-Encoding: chunked" + b"zz\r\n", BAD_HEAD]
 )
 def test_what_is_no_http_is_answered_once_and_counted(serve: Callable[..., None], garbage: bytes) -> None:
     async def test(served: Served) -> None:
