@@ -29,6 +29,10 @@ class NotRunning(SuptreeError):
     """No such tree runs."""
 
 
+class AccessRefused(SuptreeError):
+    """The tree does not let this client in; the text says what it must show."""
+
+
 class NoSuchAgent(SuptreeError, KeyError):
     """No agent or supervisor of that id is in the tree."""
 

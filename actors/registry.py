@@ -39,6 +39,8 @@ log = structlog.get_logger()
 TOP_SUPERVISOR = "top"
 LINK_SOCKET = "link.sock"
 JOURNAL_FILE = "journal.sqlite"
+RECORD = "record"
+"""The operation by which the launcher has an event of its own written down."""
 _FOR_SUPERVISORS = ("start_child", "which_children", "count_children", "shutdown")
 _LINE_LIMIT = 16 * 1024 * 1024
 _EVENTS_SENT_FIRST = 500
@@ -151,6 +153,10 @@ class RegistryActor(LoopActor):
 
     def _ask(self, asked: dict[str, Any]) -> None:
         request, operation, target = asked["request"], asked["operation"], asked["target"]
+        if operation == RECORD:
+            self._take(asked["arguments"])
+            self.on_answered(Answered(request, "ok"), self.myAddress)
+            return
         if operation == "ping_ages":
             if self.heartbeat is None:
                 self.on_answered(Answered(request, "ok", {}), self.myAddress)

@@ -65,6 +65,12 @@ def _refused(event: Event) -> str:
     return f"{_life(event)} has dropped {event['strangers']} notifications of strangers, and {event['malformed']} that were malformed"
 
 
+def refusals(refused: Mapping[str, Mapping[str, int]]) -> str:
+    """What was refused at each door, counted by reason."""
+    doors = (f"{door}: {', '.join(f'{count} {why}' for why, count in sorted(counts.items()))}" for door, counts in sorted(refused.items()))
+    return "; ".join(doors)
+
+
 def _removed(event: Event) -> str:
     return f"{event['id']} removed"
 
@@ -89,6 +95,8 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
 def sentence(event: Event) -> str:
     """One event in words, without its time."""
     kind, _, name = event["event"].partition("_")
+    if kind == "tree" and name == "refused":
+        return f"the tree has refused so far: {refusals(event['refused'])}"
     if kind == "tree":
         return f"the tree is {name}"
     wording = _SENTENCES.get(name)

@@ -1,46 +1,54 @@
-"""The control API: HTTP and JSON on a Unix socket of the tree's owner, live events as server-sent events."""
+"""The control API: HTTP and JSON, live events as server-sent events."""
 
 import asyncio
 import contextlib
 import copy
 import json
-import logging
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
 from pydantic import ValidationError
-from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from suptree.actors.errors import InputRefused, NoSuchAgent, RequestTimeout, SuptreeError
 from suptree.actors.exits import ExitClass
 from suptree.actors.output_log import log_path
 from suptree.actors.picture import Row
 from suptree.actors.program_input import INPUT_LIMIT
-from suptree.supervisors.tree_spec import ROOT
+from suptree.supervisors.agent_config import RESERVED_IDS, fault_of_id
+from suptree.supervisors.child_spec import ChildSpec
+from suptree.supervisors.tree_spec import ROOT, SupervisorSpec
 from suptree.supervisors.wire import decode_child
 
+from .bounds import Followers
 from .explanation import deaths_of, explanation
 from .log_files import follow_log, tail, tail_of
+from .request_input import BODY_LIMIT, Bodies, boolean, expect, only, text, whole_number
 from .status import agent_status, tree_status
 
 if TYPE_CHECKING:
     from .launcher import Launcher
 
 _OPERATIONS = ("start", "stop", "restart", "delete", "terminate_child", "restart_child", "which_children", "count_children")
+_GRACEFUL = ("stop", "terminate_child")
 _ASK_LIMIT = 120.0
 _PINGS_LIMIT = 0.5
 _EXPLAIN_LIMIT = 10.0
+_MOST_LINES = 1_000_000
+_MOST_EVENTS = 2**53
+_REASON_LENGTH = 1000
+# A character that JSON escapes takes six bytes.
+_TELL_LIMIT = 6 * INPUT_LIMIT + 1024
 
 
 class Api:
@@ -49,6 +57,8 @@ class Api:
     def __init__(self, launcher: "Launcher") -> None:
         self._launcher = launcher
         self._link = launcher.link
+        self._bodies = Bodies()
+        self._followers = Followers()
 
     def routes(self) -> list[Route]:
         """Every path of the API."""
@@ -66,8 +76,9 @@ class Api:
             Route("/shutdown", self.shut_down, methods=["POST"]),
         ]
 
-    async def status(self, _request: Request) -> Response:
+    async def status(self, request: Request) -> Response:
         """The status object of the whole tree."""
+        only(request)
         ages: dict[str, float] = {}
         with contextlib.suppress(RequestTimeout):
             answer = await self._link.ask("ping_ages", "heartbeat", limit=_PINGS_LIMIT)
@@ -77,71 +88,83 @@ class Api:
         uptime = time.monotonic() - launcher.started_at
         ready = self._link.ready.is_set()
         made = await asyncio.to_thread(
-            tree_status, launcher.orders.name, uptime, ready=ready, pids=launcher.pids, picture=picture, ping_ages=ages
+            tree_status,
+            launcher.orders.name,
+            uptime,
+            ready=ready,
+            pids=launcher.pids,
+            picture=picture,
+            ping_ages=ages,
+            listen=launcher.orders.listen,
+            refused=launcher.refusals.counts,
         )
         return JSONResponse(made)
 
-    async def picture(self, _request: Request) -> Response:
+    async def picture(self, request: Request) -> Response:
         """All rows as they are, and the number of the last event in them: what a mirror begins with."""
+        only(request)
         return JSONResponse({"seq": self._link.seq, "ready": self._link.ready.is_set(), "rows": list(self._link.picture.rows.values())})
 
     async def events(self, request: Request) -> Response:
         """Every event after number `after`, as they come; with `follow=false` only those that are known."""
-        after = int(request.query_params.get("after", "0"))
-        if request.query_params.get("follow", "true") == "false":
+        only(request, "after", "follow")
+        after = whole_number(request, "after", 0, _MOST_EVENTS)
+        if not boolean(request, "follow", True):
             return JSONResponse([event for event in self._link.events if event["seq"] > after])
 
         async def stream() -> AsyncIterator[dict[str, str]]:
             async for event in self._link.follow(after):
                 yield {"data": json.dumps(event)}
 
-        return EventSourceResponse(stream(), ping=60)
+        return self._followers.stream(stream())
 
     async def agent(self, request: Request) -> Response:
         """One agent's part of the status object."""
+        only(request)
         return JSONResponse(await asyncio.to_thread(agent_status, dict(self._row(request))))
 
     async def start_new(self, request: Request) -> Response:
         """Start an agent that was not in the tree; the body is its child spec, and the id of its supervisor."""
-        body = await request.json()
+        only(request)
+        body = expect(await self._bodies.read(request, BODY_LIMIT), 'a child spec comes as {"spec": {…}}', spec=dict, supervisor=str)
+        spec = body.get("spec", {})
         try:
-            decode_child(body["spec"])
-        except (KeyError, TypeError, ValidationError) as error:
+            _check_ids(decode_child(spec))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise HTTPException(400, f"not a child spec: {_without_values(error)}") from None
-        return await self._ask("start_child", body.get("supervisor", ROOT), {"spec": body["spec"]})
+        return await self._ask("start_child", body.get("supervisor", ROOT), {"spec": spec})
 
     async def operate(self, request: Request) -> Response:
         """Start, stop, restart or delete an agent or supervisor; the answer comes when it is done."""
         operation = request.path_params["operation"]
         if operation not in _OPERATIONS:
             raise HTTPException(404, f"no such operation: {operation} (there are {', '.join(_OPERATIONS)})")
+        only(request)
         row = self._row(request)
-        arguments = json.loads(await request.body() or b"{}")
+        permitted = {"graceful": bool} if operation in _GRACEFUL else {}
+        arguments = expect(await self._bodies.read(request), f"the arguments of {operation}", **permitted)
         return await self._ask(operation, row["id"], arguments)
 
     async def tell(self, request: Request) -> Response:
         """Tell an agent something: a line for the stdin of its program, or a message for its `handle`; answered when it has been taken."""
+        only(request)
         row = self._row(request)
-        match await request.json():
-            case {"text": str(text)}:
-                pass
-            case _:
-                raise HTTPException(400, 'what is told is a text: {"text": "…"}')
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            raise HTTPException(400, "only text that UTF-8 can encode can be told") from None
+        told = expect(await self._bodies.read(request, _TELL_LIMIT), 'what is told is a text: {"text": "…"}', text=str).get("text")
+        if told is None:
+            raise HTTPException(400, 'what is told is a text: {"text": "…"}')
+        size = len(told.encode())
         if size >= INPUT_LIMIT:
             raise InputRefused(f"{row['id']!r} was not told: what is told must be shorter than {INPUT_LIMIT} bytes, not {size}")
-        return await self._ask("tell", row["id"], {"text": text})
+        return await self._ask("tell", row["id"], {"text": told})
 
     async def forecast(self, request: Request) -> Response:
         """What each supervisor would do if this child ended with `class` and `reason`: innermost first, as far up as the end goes."""
+        only(request, "class", "reason")
         row: Row | None = self._row(request)
-        exit_class = request.query_params.get("class", ExitClass.CRASH.value)
+        exit_class = text(request, "class", ExitClass.CRASH.value, 64)
         if exit_class not in set(ExitClass):
             raise HTTPException(400, f"no such exit class: {exit_class} (there are {', '.join(ExitClass)})")
-        how = {"class": exit_class, "reason": request.query_params.get("reason", exit_class)}
+        how = {"class": exit_class, "reason": text(request, "reason", exit_class, _REASON_LENGTH)}
         steps = []
         while row is not None:
             answer = await self._link.ask("explain", row["id"], how, limit=_EXPLAIN_LIMIT)
@@ -155,6 +178,7 @@ class Api:
 
     async def explanation(self, request: Request) -> Response:
         """Why it died, each time that is kept, and how it stands now."""
+        only(request)
         row = self._row(request)
         paths, rows = self._launcher.paths, self._link.picture.rows
         deaths = await asyncio.to_thread(deaths_of, paths.state, row["id"])
@@ -162,24 +186,28 @@ class Api:
 
     async def logs(self, request: Request) -> Response:
         """The last `lines` lines of an agent's output; with `follow` also what comes, with `previous` of the incarnation before."""
+        only(request, "lines", "follow", "previous")
+        lines, follows = whole_number(request, "lines", 100, _MOST_LINES), boolean(request, "follow", False)
+        previous = boolean(request, "previous", False)
         row = self._row(request)
         path = log_path(str(self._launcher.paths.state), row["id"])
-        lines = int(request.query_params.get("lines", "100"))
-        if request.query_params.get("previous", "false") == "true":
+        if previous:
             if row["incarnation"] < 2:
                 raise SuptreeError(f"{row['id']!r} has had no incarnation before this one")
             return JSONResponse(await asyncio.to_thread(tail_of, path, lines, row["incarnation"] - 1))
-        if request.query_params.get("follow", "false") != "true":
+        if not follows:
             return JSONResponse(await asyncio.to_thread(tail, path, lines))
 
         async def stream() -> AsyncIterator[dict[str, str]]:
-            async for text in follow_log(Path(path), lines):
-                yield {"data": json.dumps(text)}
+            async for entry in follow_log(Path(path), lines):
+                yield {"data": json.dumps(entry)}
 
-        return EventSourceResponse(stream(), ping=60)
+        return self._followers.stream(stream())
 
-    async def shut_down(self, _request: Request) -> Response:
+    async def shut_down(self, request: Request) -> Response:
         """Begin to stop everything in order; the launcher exits when it is done."""
+        only(request)
+        expect(await self._bodies.read(request), "the arguments of shutdown")
         self._launcher.ask_to_stop()
         return JSONResponse({"answer": "ok", "pid": os.getpid()})
 
@@ -195,68 +223,50 @@ class Api:
         return JSONResponse({key: answer[key] for key in ("answer", "value", "seq")})
 
 
-def _without_values(error: KeyError | TypeError | ValidationError) -> str:
+def _check_ids(spec: ChildSpec) -> None:
+    """Raise ValueError for an id that no tree file could give: ids become names of files."""
+    children = [spec, *(child for _, child in spec.start.walk())] if isinstance(spec.start, SupervisorSpec) else [spec]
+    for child in children:
+        own = child.start.id if isinstance(child.start, SupervisorSpec) else child.start.agent_id
+        if fault := fault_of_id(child.id) or ("that id is reserved" if child.id in RESERVED_IDS else None):
+            raise ValueError(fault)
+        if own != child.id:
+            raise ValueError("the id of a child is that of its agent or supervisor")
+
+
+def _without_values(error: Exception) -> str:
     """What is wrong, without the values: they may be secrets."""
     if isinstance(error, ValidationError):
         return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False))
-    return str(error)
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _failure(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def respond(_request: Request, error: Exception) -> Response:
-        text = str(error.detail) if isinstance(error, HTTPException) else str(error)
-        code = error.status_code if isinstance(error, HTTPException) else status
-        return JSONResponse({"error": type(error).__name__, "message": text}, code)
+        said = str(error.detail) if isinstance(error, HTTPException) else str(error)
+        code, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (status, None)
+        return JSONResponse({"error": type(error).__name__, "message": said}, code, headers)
 
     return respond
 
 
-class ApiServer:
-    """The running server."""
-
-    def __init__(self, server: uvicorn.Server, serving: asyncio.Task[None], path: Path) -> None:
-        self._server = server
-        self._serving = serving
-        self._path = path
-
-    async def stop(self) -> None:
-        """Close every connection and remove the socket."""
-        # Whoever follows is cut off on purpose, which the server would report as an error.
-        logging.getLogger("uvicorn.error").disabled = True
-        self._server.should_exit = True
-        self._server.force_exit = True
-        await self._serving
-        self._path.unlink(missing_ok=True)
+_FAILURES = {NoSuchAgent: _failure(404), RequestTimeout: _failure(504), SuptreeError: _failure(409), HTTPException: _failure(400)}
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Signals are the launcher's own."""
-        yield
+class _App(Starlette):
+    def build_middleware_stack(self) -> ASGIApp:
+        """Starlette's own also answers what nobody expected, in plain text, and raises it again."""
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
 
-async def serve_api(launcher: "Launcher") -> ApiServer:
-    """Begin to serve on the control socket, mode 0600."""
-    path = launcher.paths.control_socket
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(before)
-    failures = {
-        NoSuchAgent: _failure(404),
-        RequestTimeout: _failure(504),
-        SuptreeError: _failure(409),
-        HTTPException: _failure(400),
-        ValueError: _failure(400),
-    }
-    app = Starlette(routes=Api(launcher).routes(), exception_handlers=dict(failures))
-    config = uvicorn.Config(
-        app, log_config=None, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none"
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    return ApiServer(server, serving, path)
+def make_app(launcher: "Launcher") -> ASGIApp:
+    """The API as an ASGI application, which lets everybody in."""
+    return application(Api(launcher).routes())
+
+
+def application(routes: list[Route]) -> ASGIApp:
+    """An ASGI application that answers in JSON, whatever goes wrong in words of ours; what nobody expected it raises."""
+    app = _App(routes=routes, exception_handlers=dict(_FAILURES))
+    # It would send those who ask for /status/ to wherever their Host header says.
+    app.router.redirect_slashes = False
+    return app

@@ -30,17 +30,38 @@ _READ_LIMIT = 15.0
 
 
 class Client:
-    """Talks to the launcher behind a control socket; use it with `async with`.
+    """Talks to the launcher behind a control socket, or with `Client.tcp` behind an address; use it with `async with`.
 
     Every method raises NotRunning when nobody listens there, NoSuchAgent for an id that the tree does not know, RequestTimeout when no
-    answer came in time, and SuptreeError for whatever else was refused.
+    answer came in time, AccessRefused when it is not let in, and SuptreeError for whatever else was refused.
     """
 
     def __init__(self, socket: Path) -> None:
-        self._socket = socket
         # The address of a Unix socket needs no certificates; loading them would cost 30 ms.
         transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False)
-        self._http = httpx.AsyncClient(transport=transport, base_url="http://suptree", trust_env=False)
+        self._begin(str(socket), httpx.AsyncClient(transport=transport, base_url="http://suptree", trust_env=False))
+
+    @classmethod
+    def tcp(cls, url: str, token: str) -> Self:
+        """A client of a tree that listens on TCP, or of the proxy before it: `http://127.0.0.1:8321` and what `suptree token` prints."""
+        try:
+            address = httpx.URL(url)
+            headers = {"authorization": f"Bearer {token.encode('ascii').decode()}"}
+        except (httpx.InvalidURL, UnicodeEncodeError):
+            raise SuptreeError(
+                "that URL or token cannot be: a URL looks like http://127.0.0.1:8321, a token is what `suptree token` prints"
+            ) from None
+        odd = "%" in address.host or address.userinfo or address.query or address.fragment
+        if address.scheme not in ("http", "https") or not address.host or odd:
+            raise SuptreeError("the URL of a tree is http://HOST:PORT or https://HOST:PORT, with nothing before or after that")
+        client = cls.__new__(cls)
+        http = httpx.AsyncClient(base_url=address, headers=headers, trust_env=False, verify=address.scheme == "https")
+        client._begin(str(address), http)
+        return client
+
+    def _begin(self, where: str, http: httpx.AsyncClient) -> None:
+        self._where = where
+        self._http = http
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,12 +192,10 @@ class Client:
             return
 
     def _nobody(self) -> NotRunning:
-        return NotRunning(f"no tree answers on {self._socket}")
+        return NotRunning(f"no tree answers on {self._where}")
 
     def _too_late(self) -> RequestTimeout:
-        return RequestTimeout(
-            f"the launcher behind {self._socket} did not answer in time; whether the request was carried out is not known"
-        )
+        return RequestTimeout(f"the launcher behind {self._where} did not answer in time; whether the request was carried out is not known")
 
 
 def _path(agent_id: str, rest: str | None = None) -> str:

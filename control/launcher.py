@@ -26,6 +26,7 @@ from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
 from suptree.actors.linux import become_subreaper, children_of, own_children
 from suptree.actors.messages import Begin, Context, Services
 from suptree.actors.private_files import tighten
+from suptree.actors.registry import LINK_SOCKET, RECORD
 from suptree.actors.sweep import process_ended, reap_zombies, sweep
 from suptree.supervisors.top import TOP, TopSupervisor
 from suptree.supervisors.tree_spec import ROOT, SupervisorSpec, TreeSpec
@@ -34,8 +35,10 @@ from . import leftovers
 from .actor_system import start_actor_system
 from .handed_over import HandedOver
 from .launcher_orders import Orders
-from .link import Link, listen
+from .link import Link
+from .listeners import Listener, Peer, listen_on_address, listen_on_path, parse_address
 from .paths import TreePaths
+from .refusals import Refusals, Why
 
 log = structlog.get_logger()
 
@@ -43,6 +46,7 @@ EXIT_ASKED = 0
 EXIT_GAVE_UP = 1
 _STOP_LIMIT_WITHOUT_OWNER = 30.0
 _SHUTDOWN_HEARD_LIMIT = 10.0
+_RECORDED_LIMIT = 60.0
 _STORY_EVENTS = 20
 
 
@@ -82,7 +86,8 @@ class Launcher:
         self.started_at = time.monotonic()
         self.stop_asked = False
         self._pid = os.getpid()
-        self.link: Link
+        self.link = Link()
+        self.refusals = Refusals(orders.run_id, self._record)
         self.groups = Groups()
         self.pids: dict[str, int] = {}
 
@@ -101,11 +106,14 @@ class Launcher:
         with self._lock():
             tighten(self.paths.state)
             try:
+                if self.orders.listen is not None:
+                    # Said before anything runs. Not kept: the actors would inherit it, and it would outlive this process in them.
+                    listen_on_address(parse_address(self.orders.listen)).close()
                 leftovers.remove(self.paths)
                 # The last run's top supervisor, if it was dying, has removed the sockets' folder.
                 self.paths.make()
                 leftovers.write_run(self.paths, self.orders.run_id)
-                listener = listen(self.paths.runtime)
+                listener = listen_on_path(self.paths.runtime / LINK_SOCKET)
                 system = self._start_system()
                 status = asyncio.run(self._serve(system, listener))
                 log.info("tree_ended", tree=self.orders.name, asked=self.stop_asked, status=status)
@@ -179,10 +187,11 @@ class Launcher:
         system.tell(top, Begin(TOP, 1, 0, tree, context, Services()))
         return system
 
-    async def _serve(self, system: ActorSystem, listener: Any) -> int:
-        from .api import serve_api  # noqa: PLC0415
+    async def _serve(self, system: ActorSystem, listener: Listener) -> int:
+        from .server import serve_api  # noqa: PLC0415
 
-        self.link = Link()
+        count = self.refusals.counter("link")
+        listener.admits, listener.on_stranger = self._is_registry, lambda: count(Why.STRANGER)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.ask_to_stop)
         server = await self.link.serve(listener)
@@ -208,6 +217,14 @@ class Launcher:
         await api.stop()
         server.close()
         return EXIT_ASKED if self.stop_asked and not admin_died else EXIT_GAVE_UP
+
+    def _is_registry(self, peer: Peer) -> bool:
+        """Whether a peer is a child of the top supervisor: whoever else spoke on the link would take the tree out of our hands."""
+        return peer.uid == os.getuid() and peer.pid in children_of(self.pids["top"])
+
+    async def _record(self, event: dict[str, Any]) -> None:
+        with contextlib.suppress(RequestTimeout):
+            await self.link.ask(RECORD, TOP, event, limit=_RECORDED_LIMIT)
 
     def story(self) -> list[str]:
         """The last events, a line each: how it came to this."""

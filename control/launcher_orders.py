@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, field
 class Orders:
     """The tree of a file, or, without a file, an empty tree for a program that embeds it.
 
-    `owner_pid`: the tree ends when that process does. `ephemeral`: its files are removed when it has ended.
+    `listen`: where the control API is to be had on TCP too. `owner_pid`: the tree ends when that process does.
+    `ephemeral`: its files are removed when it has ended.
     """
 
     name: str
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     file: str | None = None
+    listen: str | None = None
     owner_pid: int | None = None
     ready_fd: int | None = None
     sys_path: list[str] = field(default_factory=list)

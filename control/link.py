@@ -1,34 +1,19 @@
 """The launcher's end of the link to the registry: a mirror of the picture, its events, and the way for commands."""
 
 import asyncio
-import contextlib
 import json
-import os
-import socket
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from suptree.actors.errors import RequestTimeout
 from suptree.actors.picture import Picture
-from suptree.actors.registry import LINK_SOCKET
+
+from .listeners import Listener
 
 _LINE_LIMIT = 64 * 1024 * 1024
 _EVENTS_KEPT = 10_000
-
-
-def listen(runtime: Path) -> socket.socket:
-    """The socket that registries connect to, each new one anew."""
-    path = runtime / LINK_SOCKET
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    path.chmod(0o600)
-    listener.listen()
-    return listener
 
 
 class Link:
@@ -48,8 +33,8 @@ class Link:
         """The number of the last event that the mirror contains."""
         return self._seq
 
-    async def serve(self, listener: socket.socket) -> asyncio.Server:
-        """Begin to accept registries."""
+    async def serve(self, listener: Listener) -> asyncio.Server:
+        """Begin to accept registries; the listener admits nobody else."""
         return await asyncio.start_unix_server(self._talk, sock=listener, limit=_LINE_LIMIT)
 
     async def ask(self, operation: str, target: str, arguments: dict[str, Any] | None = None, *, limit: float) -> dict[str, Any]:
@@ -79,10 +64,6 @@ class Link:
                     await self._changed.wait()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8]
-        if int.from_bytes(uid, "little") != os.getuid():
-            writer.close()
-            return
         self._writer = writer
         # What the last registry took with it is asked again; the supervisors know what they have done already.
         for request, _answer in self._asked.values():

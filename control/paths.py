@@ -96,6 +96,11 @@ class TreePaths:
         return self.state / _RUN_FILE
 
     @property
+    def token_file(self) -> Path:
+        """What opens the control API on TCP."""
+        return self.state / "token"
+
+    @property
     def lock_file(self) -> Path:
         """Locked by the launcher for as long as it lives."""
         return self.state / "lock"

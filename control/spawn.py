@@ -75,6 +75,7 @@ async def spawn_launcher(
     name: str,
     *,
     file: Path | None = None,
+    listen: str | None = None,
     owner_pid: int | None = None,
     base: Path | None = None,
     sys_path: list[str] | None = None,
@@ -84,7 +85,9 @@ async def spawn_launcher(
 
     Raises AlreadyRunning when that tree runs, StartFailed with the story when it ended before it was ready.
     """
-    orders = Orders(name=name, file=str(file) if file else None, owner_pid=owner_pid, sys_path=sys_path or [], ephemeral=ephemeral)
+    orders = Orders(
+        name=name, file=str(file) if file else None, listen=listen, owner_pid=owner_pid, sys_path=sys_path or [], ephemeral=ephemeral
+    )
     # To fork and to make folders takes tens of milliseconds, which an event loop is not to be held for.
     beginning = asyncio.ensure_future(asyncio.to_thread(begin_launcher, orders, base))
     try:

@@ -67,7 +67,15 @@ def _supervisor_status(row: Row) -> dict[str, Any]:
 
 
 def tree_status(
-    tree: str, uptime: float, *, ready: bool, pids: Mapping[str, int], picture: Picture, ping_ages: Mapping[str, float]
+    tree: str,
+    uptime: float,
+    *,
+    ready: bool,
+    pids: Mapping[str, int],
+    picture: Picture,
+    ping_ages: Mapping[str, float],
+    listen: str | None,
+    refused: Mapping[str, Mapping[str, int]],
 ) -> dict[str, Any]:
     """The whole object; reads the processes' memory, so call it outside an event loop."""
     heartbeat = picture.rows.get("heartbeat", {})
@@ -77,6 +85,8 @@ def tree_status(
         "uptime": round(uptime, 3),
         "ready": ready,
         "pids": {**pids, **services},
+        "listen": listen,
+        "refused": refused,
         "refused_notifications": heartbeat.get("refused", {"strangers": 0, "malformed": 0}),
         "agents": [agent_status(row, ping_ages.get(row["id"])) for row in picture.of_kind("agent")],
         "supervisors": [_supervisor_status(row) for row in picture.of_kind("supervisor")],

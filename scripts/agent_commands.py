@@ -1,15 +1,11 @@
 """Commands about one agent (or one supervisor with all below): start, stop, restart, kill, tell, logs."""
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
 import click
 
-from suptree.actors.output_log import log_path
 from suptree.control.client import Client
-from suptree.control.find import find_tree
-from suptree.control.log_files import tail
 
 from .common import json_option, print_json, tree_option, with_client
 
@@ -76,27 +72,22 @@ def tell(agent_id: str, line: str, tree_name: str | None) -> None:
 @click.argument("agent_id", metavar="ID")
 @tree_option
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written next.")
-@click.option("--lines", "-n", type=click.IntRange(min=0), default=100, show_default=True, help="How many lines to begin with.")
+@click.option("--lines", "-n", type=click.IntRange(0, 1_000_000), default=100, show_default=True, help="How many lines to begin with.")
 @click.option("--previous", "-p", is_flag=True, help="Of the incarnation before the present, or last, one.")
 def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool, previous: bool) -> None:
     """What an agent printed: time, incarnation, stream, text."""
     if follow and previous:
         raise click.UsageError("the previous incarnation writes no more: give one of --follow and --previous")
-    paths = find_tree(tree_name)
 
-    async def talk() -> None:
-        async with Client(paths.control_socket) as client:
-            await client.agent(agent_id)
-            if previous:
-                for text in await client.log_lines(agent_id, lines, previous=True):
+    async def talk(client: Client) -> None:
+        await client.agent(agent_id)
+        if follow:
+            async with contextlib.aclosing(client.follow_log(agent_id, lines)) as stream:
+                async for text in stream:
                     click.echo(text)
-            elif follow:
-                async with contextlib.aclosing(client.follow_log(agent_id, lines)) as stream:
-                    async for text in stream:
-                        click.echo(text)
-            else:
-                for text in tail(log_path(str(paths.state), agent_id), lines):
-                    click.echo(text)
+        else:
+            for text in await client.log_lines(agent_id, lines, previous=previous):
+                click.echo(text)
 
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(talk())
+        with_client(tree_name, talk)

@@ -2,7 +2,7 @@
 
 import click
 
-from . import agent_commands, demo, doctor, explain, tree_commands, view_commands
+from . import agent_commands, demo, doctor, explain, token_command, tree_commands, view_commands
 from .errors import Group
 
 
@@ -26,6 +26,7 @@ for command in (
     view_commands.events,
     explain.explain,
     doctor.doctor,
+    token_command.token,
     agent_commands.start,
     agent_commands.stop,
     agent_commands.restart,

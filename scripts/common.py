@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from suptree.control.client import Client
-from suptree.control.find import find_tree
+from suptree.control.reach import reach
 
 Result = TypeVar("Result")
 
@@ -35,10 +35,9 @@ class Seconds(click.FloatRange):
 
 def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result]]) -> Result:
     """Find the tree and run a coroutine with a client of it. Raises what the client raises."""
-    paths = find_tree(tree_name)
 
     async def run() -> Result:
-        async with Client(paths.control_socket) as client:
+        async with reach(tree_name) as client:
             return await talk(client)
 
     return asyncio.run(run())

@@ -16,7 +16,9 @@ from suptree.control.client import Client
 from suptree.control.find import find_tree
 from suptree.control.launcher_orders import Orders
 from suptree.control.leftovers import processes_of, read_run
+from suptree.control.listeners import parse_address
 from suptree.control.paths import TreePaths
+from suptree.control.reach import URL_VARIABLE, remote_url
 from suptree.control.spawn import LauncherProcess, begin_launcher
 from suptree.supervisors.tree_file import load_tree
 from suptree.supervisors.tree_spec import TreeSpec
@@ -64,12 +66,16 @@ def check(file: Path, *, as_json: bool) -> None:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--detach", "-d", is_flag=True, help="Return when the tree is ready, and leave it running.")
-def up(file: Path, *, detach: bool) -> None:
+@click.option("--listen", metavar="IP:PORT", help="Serve the control API on TCP too, to whoever has the token that `suptree token` prints.")
+@click.option("--beyond-loopback", is_flag=True, help="Permit an address that other machines reach, without TLS: put a proxy before it.")
+def up(file: Path, listen: str | None, *, detach: bool, beyond_loopback: bool) -> None:
     """Run the tree of a file: in the foreground with live events, or in the background."""
+    if listen is not None:
+        listen = _address(listen, beyond_loopback=beyond_loopback)
     spec = load_tree(file)
     # Relative paths in PYTHONPATH mean the folder in which the command was given.
     path = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    raise SystemExit(asyncio.run(_up(spec, file.absolute(), [*path, str(file.absolute().parent)], detach=detach)))
+    raise SystemExit(asyncio.run(_up(spec, file.absolute(), [*path, str(file.absolute().parent)], listen, detach=detach)))
 
 
 @click.command()
@@ -77,17 +83,35 @@ def up(file: Path, *, detach: bool) -> None:
 @click.option("--timeout", type=Seconds(), default=300.0, show_default=True, help="Seconds after which whatever still stops is killed.")
 def down(tree_name: str | None, timeout: float) -> None:
     """Stop everything, in order, and say what is left."""
+    if remote_url(tree_name) is not None:
+        raise SuptreeError(f"`down` ends trees of this machine, and {URL_VARIABLE} is set: name one with --tree, or unset it")
     paths = find_tree(tree_name)
     left = asyncio.run(_down(paths, timeout))
     click.echo(f"{paths.name}: {left} processes left")
     raise SystemExit(1 if left else 0)
 
 
-async def _up(spec: TreeSpec, file: Path, path: list[str], *, detach: bool) -> int:
-    orders = Orders(name=spec.name, file=str(file), owner_pid=None if detach else os.getpid(), sys_path=path)
+def _address(text: str, *, beyond_loopback: bool) -> str:
+    """An address to listen on, as it is written best. Raises click's UsageError when it cannot be, or may not."""
+    try:
+        address = parse_address(text)
+    except ValueError as error:
+        raise click.UsageError(f"--listen {error}") from None
+    if not address.is_loopback and not beyond_loopback:
+        raise click.UsageError(
+            f"--listen {address} can be reached from other machines, and the token would go there and back in plain text:"
+            " listen on loopback behind a proxy that speaks TLS, or say --beyond-loopback"
+        )
+    return str(address)
+
+
+async def _up(spec: TreeSpec, file: Path, path: list[str], listen: str | None, *, detach: bool) -> int:
+    orders = Orders(name=spec.name, file=str(file), listen=listen, owner_pid=None if detach else os.getpid(), sys_path=path)
 
     def say_up(launcher: LauncherProcess) -> None:
         click.echo(f"{spec.name} is up: {_in_words(_counts(spec))} (launcher pid {launcher.process.pid})")
+        if listen is not None:
+            click.echo(f"it listens on http://{listen} for whoever has its token: suptree token --tree {spec.name}")
 
     if detach:
         launcher = begin_launcher(orders)

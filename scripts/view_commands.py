@@ -1,6 +1,5 @@
 """Commands that show: status, tree, events."""
 
-import asyncio
 import contextlib
 import json
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from rich.tree import Tree
 from suptree.actors.errors import NoSuchAgent
 from suptree.actors.wording import line
 from suptree.control.client import Client
-from suptree.control.find import find_tree
 
 from .common import console, json_option, print_json, tree_option, with_client
 
@@ -61,23 +59,21 @@ def tree(tree_name: str | None, *, as_json: bool) -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on with what happens next.")
 def events(tree_name: str | None, *, as_json: bool, follow: bool) -> None:
     """What has happened in this run."""
-    paths = find_tree(tree_name)
 
     def show(event: dict[str, Any]) -> None:
         click.echo(json.dumps(event) if as_json else line(event))
 
-    async def talk() -> None:
-        async with Client(paths.control_socket) as client:
-            if follow:
-                async with contextlib.aclosing(client.events()) as stream:
-                    async for event in stream:
-                        show(event)
-            else:
-                for event in await client.known_events():
+    async def talk(client: Client) -> None:
+        if follow:
+            async with contextlib.aclosing(client.events()) as stream:
+                async for event in stream:
                     show(event)
+        else:
+            for event in await client.known_events():
+                show(event)
 
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(talk())
+        with_client(tree_name, talk)
 
 
 def status_table(found: dict[str, Any], width: int) -> Table:

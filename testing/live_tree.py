@@ -32,11 +32,11 @@ class LeakedProcesses(AssertionError):
 class LiveTree:
     """One run of one tree, under a home of its own; use it with `with`.
 
-    `tree` is the text of a tree file, or the path of one. Leaving the block stops the tree, and raises
-    LeakedProcesses if any process is left.
+    `tree` is the text of a tree file, or the path of one; `listen` (`IP:PORT`) has it listen on TCP too.
+    Leaving the block stops the tree, and raises LeakedProcesses if any process is left.
     """
 
-    def __init__(self, tree: str | Path, *, sys_path: list[str] | None = None) -> None:
+    def __init__(self, tree: str | Path, *, sys_path: list[str] | None = None, listen: str | None = None) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="suptree-test-")
         self.home = Path(self._home.name)
         if isinstance(tree, Path):
@@ -46,6 +46,7 @@ class LiveTree:
             self.file.write_text(tree, encoding="utf-8")
         self.name = load_tree(self.file).name
         self._sys_path = [*(sys_path or []), str(self.file.absolute().parent)]
+        self._listen = listen
         self.run_ids: list[str] = []
         self.launcher: LauncherProcess
 
@@ -68,7 +69,7 @@ class LiveTree:
     def up(self) -> None:
         """Start the tree (again, after its end) and return when it is ready."""
         self.launcher = asyncio.run(
-            spawn_launcher(self.name, file=self.file, base=self.home, sys_path=self._sys_path, owner_pid=os.getpid())
+            spawn_launcher(self.name, file=self.file, listen=self._listen, base=self.home, sys_path=self._sys_path, owner_pid=os.getpid())
         )
         self.run_ids.append(self.launcher.run_id)
 

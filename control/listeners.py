@@ -1,0 +1,123 @@
+"""The sockets that people and the registry come in through, and which peers are let in before a byte is read from them."""
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from suptree.actors.errors import SuptreeError
+
+_CREDENTIALS = struct.Struct("3i")
+_MAY_WAIT = 1024
+ACCEPTED_AT_ONCE = 16
+"""Between two looks at what the connections say; asyncio accepts as many at once as it is told may wait."""
+
+
+class Peer(NamedTuple):
+    """Who connected to a Unix socket, as the kernel knows it."""
+
+    pid: int
+    uid: int
+
+
+def is_owner(peer: Peer) -> bool:
+    """Whether a peer is this user, or root, whom nothing here could keep out."""
+    return peer.uid in (os.getuid(), 0)
+
+
+class Listener(socket.socket):
+    """A listening socket that hands out only the connections of peers that `admits` is true of; the others it closes unread."""
+
+    admits: Callable[[Peer], bool] | None = None
+    on_stranger: Callable[[], None] | None = None
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next connection; ConnectionAbortedError, after which a server looks again, when a stranger came."""
+        connection, address = super().accept()
+        if self.admits is None or self.admits(_peer_of(connection)):
+            return connection, address
+        connection.close()
+        if self.on_stranger is not None:
+            self.on_stranger()
+        raise ConnectionAbortedError
+
+    def listen(self, _backlog: int = 0, /) -> None:
+        """Begin to listen; many may wait, however few are accepted at once."""
+        super().listen(_MAY_WAIT)
+
+
+def _peer_of(connection: socket.socket) -> Peer:
+    pid, uid, _gid = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return Peer(pid, uid)
+
+
+def listen_on_path(path: Path) -> Listener:
+    """A Unix socket, mode 0600 from its first moment on, that admits this user; whatever stood there is removed."""
+    path.unlink(missing_ok=True)
+    listener = Listener(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.admits = is_owner
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    listener.listen()
+    return listener
+
+
+class Address(NamedTuple):
+    """Where to listen on TCP."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect to it."""
+        return ip_address(self.host).is_loopback
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """What a client that means this address may call it; empty when any address of the machine may be meant."""
+        if ip_address(self.host).is_unspecified:
+            return frozenset()
+        return frozenset({self.host, *(("localhost", "127.0.0.1", "::1") if self.is_loopback else ())})
+
+
+def parse_address(text: str) -> Address:
+    """The address that `HOST:PORT` or `[HOST]:PORT` means. Raises ValueError, which says what would be right."""
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        is_ipv6 = True
+    else:
+        host = "127.0.0.1" if host == "localhost" else host
+        is_ipv6 = False
+    try:
+        address = ip_address(host)
+    except ValueError:
+        address = None
+    if address is None or (address.version == 6) is not is_ipv6 or "%" in host:
+        raise ValueError(f"{text!r} must be IP:PORT, like 127.0.0.1:8321 or [::1]:8321; names other than localhost are not looked up")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise ValueError(f"{text!r} must end in a port, 1 to 65535")
+    return Address(str(address), int(port))
+
+
+def listen_on_address(address: Address) -> Listener:
+    """A TCP socket. Raises SuptreeError when it cannot be had."""
+    listener = Listener(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address.host, address.port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise SuptreeError(f"cannot listen on {address}: {error.strerror}; choose another --listen") from None
+    return listener

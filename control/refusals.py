@@ -1,0 +1,74 @@
+"""What was refused at the doors of a launcher: counted, and written down at a bounded rate."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+TELL_EVERY = 5.0
+"""Seconds. Whoever floods us must not flood the journal."""
+
+
+class Why(StrEnum):
+    """What was wrong with whoever, or whatever, was refused."""
+
+    STRANGER = "stranger"
+    """Another user, or on the link any process but the registry."""
+    TOKEN = "token"  # noqa: S105
+    HOST = "host"
+    ORIGIN = "origin"
+    CONTENT_TYPE = "content_type"
+    MALFORMED = "malformed"
+    """Not HTTP."""
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    """No whole request in time, or an answer that nobody reads."""
+    CROWDED = "crowded"
+    """It had to give way, or there was no room."""
+
+
+class Refusals:
+    """Counts by door (`control`, `tcp`, `link`) and reason; `record` writes an event into the journal."""
+
+    def __init__(self, run_id: str, record: Callable[[dict[str, Any]], Coroutine[Any, Any, None]]) -> None:
+        self._source = f"launcher {run_id}"
+        self._record = record
+        self._counts: dict[str, Counter[str]] = {}
+        self._serials = itertools.count(1)
+        self._due: asyncio.TimerHandle | None = None
+        self._recording: set[asyncio.Task[None]] = set()
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Everything that was refused in this run."""
+        return {door: dict(counts) for door, counts in self._counts.items()}
+
+    def counter(self, door: str) -> Callable[[Why], None]:
+        """What counts for one door; call it in the event loop."""
+
+        def count(why: Why) -> None:
+            self._counts.setdefault(door, Counter())[why.value] += 1
+            if self._due is None:
+                self._due = asyncio.get_running_loop().call_later(TELL_EVERY, self._tell)
+
+        return count
+
+    def _tell(self) -> None:
+        self._due = None
+        event = {
+            "event": "tree_refused",
+            "id": None,
+            "supervisor": None,
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "monotonic": time.monotonic(),
+            "source": self._source,
+            "serial": next(self._serials),
+            "refused": self.counts,
+        }
+        recording = asyncio.ensure_future(self._record(event))
+        self._recording.add(recording)
+        recording.add_done_callback(self._recording.discard)

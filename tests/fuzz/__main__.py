@@ -1,0 +1,63 @@
+"""Fuzzes one target until its time is over: exits 0 when nothing was found, else leaves what was found in a file, and says where.
+
+    python -m tests.fuzz --seconds 600 TARGET
+    python -m tests.fuzz --replay FILE TARGET
+
+What is wrong is an exception that the target does not expect, an input that takes longer than ten seconds, and memory without end.
+A file that was found becomes a case in `FOUND` in `tests/fuzz/test_fuzz.py` when what it found is mended.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+from .targets import TARGETS
+
+_SECONDS_FOR_AN_INPUT = 10
+_MEGABYTES = 1024
+
+
+def main() -> None:
+    """Run libFuzzer, which ends the process."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
+    parser.add_argument("target", choices=sorted(TARGETS))
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--found", type=Path, default=Path(tempfile.gettempdir()), help="the folder for inputs that find something")
+    parser.add_argument("--corpus", type=Path, help="a folder that keeps what reached something new, for the next run")
+    parser.add_argument("--replay", type=Path, help="run this one input, and end")
+    given = parser.parse_args()
+    target = TARGETS[given.target]
+    with atheris.instrument_imports(include=list(target.instrumented), enable_loader_override=False):
+        one_input = target.make()
+    with tempfile.TemporaryDirectory(prefix="suptree-fuzz-") as scratch:
+        kept = given.corpus or Path(scratch) / "corpus"
+        kept.mkdir(parents=True, exist_ok=True)
+        seeds = Path(scratch) / "seeds"
+        seeds.mkdir()
+        for number, seed in enumerate(target.seeds()):
+            (seeds / str(number)).write_bytes(seed)
+        words = Path(scratch) / "words"
+        words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.words))
+        options = [
+            f"-max_total_time={given.seconds}",
+            f"-timeout={_SECONDS_FOR_AN_INPUT}",
+            f"-rss_limit_mb={_MEGABYTES}",
+            f"-max_len={target.longest}",
+            f"-dict={words}",
+            f"-artifact_prefix={given.found}/{given.target}-",
+            "-print_final_stats=1",
+        ]
+        inputs = [str(given.replay)] if given.replay else [str(kept), str(seeds)]
+        atheris.Setup([sys.argv[0], *options, *inputs], one_input)
+        atheris.Fuzz()
+
+
+def _escaped(word: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in word)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""What is fuzzed: each target makes a function that takes bytes, and raises when something is wrong."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+OneInput = Callable[[bytes], None]
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """`make` imports what is fuzzed: the modules in `instrumented` then tell which of their branches an input took."""
+
+    make: Callable[[], OneInput]
+    instrumented: tuple[str, ...]
+    seeds: Callable[[], Iterable[bytes]]
+    words: tuple[bytes, ...]
+    longest: int = 4096
+
+
+def _notify() -> OneInput:
+    from suptree.actors.notify import Notification, parse  # noqa: PLC0415
+
+    def one_input(datagram: bytes) -> None:
+        said = parse(datagram)
+        if said is None:
+            return
+        assert isinstance(said, Notification)
+        for seconds in (said.watchdog, said.extend):
+            assert seconds is None or (math.isfinite(seconds) and seconds >= 0)
+        assert said.status is None or "\n" not in said.status
+        assert isinstance(said.changes_state, bool)
+        assert isinstance(said.waits, bool)
+
+    return one_input
+
+
+def _notify_seeds() -> list[bytes]:
+    return [
+        b"READY=1",
+        b"WATCHDOG=1\nSTATUS=waiting for you\n",
+        b"STOPPING=1\0",
+        b"EXTEND_TIMEOUT_USEC=5000000\nWATCHDOG_USEC=1",
+        b"A=\n\nBARRIER=1",
+    ]
+
+
+def _tree_file() -> OneInput:
+    import json  # noqa: PLC0415
+
+    from suptree.actors.errors import ConfigError  # noqa: PLC0415
+    from suptree.supervisors.tree_file import parse_tree  # noqa: PLC0415
+    from suptree.supervisors.wire import decode_child, encode_child  # noqa: PLC0415
+
+    def one_input(data: bytes) -> None:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return
+        try:
+            tree = parse_tree(text, "tree.toml", "/tmp")
+        except ConfigError as error:
+            assert error.problems
+            assert all(place and what for place, what in error.problems), error.problems
+            assert str(error).encode("utf-8", "backslashreplace")
+            return
+        for child in tree.root.children:
+            assert child == decode_child(json.loads(json.dumps(encode_child(child))))
+
+    return one_input
+
+
+def _tree_file_seeds() -> list[bytes]:
+    from suptree.supervisors.tree_template import TREE_TEMPLATE  # noqa: PLC0415
+
+    # The examples of the template that are commented out are tables too.
+    every = "\n".join(line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in TREE_TEMPLATE.splitlines())
+    small = b'[tree]\nname = "a"\n[agents.b]\ntype = "process_wrapper"\ncommand = "true"\n'
+    return [small, TREE_TEMPLATE.encode(), every.encode(), *(path.read_bytes() for path in _EXAMPLES.glob("*.toml"))]
+
+
+def _control_bytes() -> OneInput:
+    from .control_driver import Driver  # noqa: PLC0415
+
+    return Driver().feed
+
+
+def _control_requests() -> OneInput:
+    from .control_driver import Driver, request_from  # noqa: PLC0415
+
+    driver = Driver()
+    return lambda data: driver.feed(request_from(data))
+
+
+def _request_seeds() -> list[bytes]:
+    from .control_driver import seeds  # noqa: PLC0415
+
+    return seeds()
+
+
+def _chosen_request_seeds() -> list[bytes]:
+    from .control_driver import request_seeds  # noqa: PLC0415
+
+    return request_seeds()
+
+
+_HTTP = ("suptree.control", "suptree.supervisors.wire", "uvicorn.protocols", "h11", "starlette", "sse_starlette")
+
+TARGETS = {
+    "notify": Target(
+        make=_notify,
+        instrumented=("suptree.actors.notify",),
+        seeds=_notify_seeds,
+        words=(
+            b"READY=1", b"WATCHDOG=1", b"WATCHDOG=trigger", b"STOPPING=1", b"STATUS=", b"waiting", b"WATCHDOG_USEC=",
+            b"EXTEND_TIMEOUT_USEC=", b"BARRIER=1", b"MAINPID=", b"\0", b"\n", b"18446744073709551615", b"18446744073709551616",
+        ),
+    ),
+    "tree_file": Target(
+        make=_tree_file,
+        instrumented=("suptree.supervisors", "suptree.actors", "tomllib"),
+        seeds=_tree_file_seeds,
+        words=(
+            b"[tree]", b"[supervisors.root]", b"[agents.a]", b"[[agents]]", b'type = "process_wrapper"', b'type = "native_llm"',
+            b"command =", b"args = [", b"env = {", b"restart =", b'"permanent"', b'"transient"', b"max_restarts =", b"within =",
+            b"backoff =", b"stop = {", b"heartbeat = {", b"limits = {", b"liveness_probe = {", b"progress = {", b"factory =",
+            b"config = {", b"supervisor =", b"significant = true", b"auto_shutdown =", b"strategy =", b"nan", b"inf", b"1e999", b"0x",
+            b"'''", b'"""', b"\\u0000", b"\\ud800", b"1979-05-27T07:32:00Z",
+        ),
+    ),
+    "control_bytes": Target(
+        make=_control_bytes,
+        instrumented=_HTTP,
+        seeds=_request_seeds,
+        words=(
+            b"GET ", b"POST ", b"HEAD ", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b"Host: suptree\r\n", b"\r\n\r\n", b"Content-Length: ",
+            b"Transfer-Encoding: chunked\r\n", b"Content-Type: application/json\r\n", b"Expect: 100-continue\r\n",
+            b"Connection: close\r\n", b"Connection: upgrade\r\n", b"Upgrade: websocket\r\n", b"/agents", b"/status",
+            b"/events?follow=false&after=", b"/logs?lines=", b"/stop", b"/tell", b"/shutdown", b"0\r\n\r\n", b"99999999999",
+            b'{"spec": {', b'"supervisor":', b'{"graceful": true}', b'{"text": "x"}', b"\\ud800", b"1e999", b"NaN",
+        ),
+    ),
+    "control_requests": Target(
+        make=_control_requests,
+        instrumented=_HTTP,
+        seeds=_chosen_request_seeds,
+        words=(
+            b'{"spec": {"id": "x", "agent": {"agent_id": "x", "agent_type": "process_wrapper", "command": "true"}}}', b'"supervisor": {',
+            b'"flags": {}', b'"children": [', b'{"graceful": false}', b'{"text": "x"}', b"\\ud800", b"1e999", b"NaN", b"-1", b"true",
+            b"99999999999999999999",
+        ),
+    ),
+}  # fmt: skip
