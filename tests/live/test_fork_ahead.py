@@ -23,7 +23,7 @@ max_restarts = 5
 [agents.first]
 type = "process_wrapper"
 command = "sh"
-args = ["-c", {json.dumps(f'[ $SUPTREE_RESTART_COUNT = 1 ] && exec sleep 1000000; exec {sys.executable} -SE {NOTIFIES} READY=1')}]
+args = ["-c", {json.dumps(f"[ $SUPTREE_RESTART_COUNT = 1 ] && exec sleep 1000000; exec {sys.executable} -SE {NOTIFIES} READY=1")}]
 ready = "notify"
 heartbeat = {{ startup_timeout = 50 }}
 stop = {{ cancel = 0, sigint = 0, sigterm = 1 }}
@@ -49,7 +49,7 @@ def restarting(tree: LiveTree) -> dict[str, Any]:
     """Its first agent is being started again, and does not get ready; meanwhile a process for the second has been forked."""
     before = tree.wait_until_all_run(WITHIN)
     kill(actor(before, "first"))
-    return tree.wait_until(lambda s: s["agents"][0]["incarnation"] == 2 and s["agents"][0]["pid"] and waiting(s), WITHIN)
+    return tree.wait_until(lambda s: s["agents"][0]["incarnation"] == 2 and bool(s["agents"][0]["pid"] and waiting(s)), WITHIN)
 
 
 def test_what_was_forked_ahead_ends_with_the_tree() -> None:
