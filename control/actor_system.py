@@ -89,8 +89,12 @@ def _hold_on_to_parent() -> None:
         os._exit(1)
 
 
-def _seal_for(_address: str, key: bytes) -> Seal:
-    return Seal(key)
+def _seal_for(address: str, key: bytes) -> Seal:
+    if address == LOOPBACK:
+        return Seal(key)
+    from .encrypted_seal import EncryptedSeal  # noqa: PLC0415
+
+    return EncryptedSeal(key)
 
 
 def _reserve_port(address: str) -> socket.socket:
