@@ -9,14 +9,16 @@ import socket
 import weakref
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from thespian.actors import ActorSystem
+from thespian.actors import ActorSystem, ActorSystemException
 from thespian.system.multiprocTCPBase import ActorSystemBase
 from thespian.system.transport.TCPTransport import TCPEndpoint
 
+from suptree.actors.errors import SuptreeError
 from suptree.actors.linux import die_with_parent
 
 from .refused_frames import telling_pair
@@ -38,14 +40,15 @@ _LOG_TO_STDERR = {
 class _Transport(SealedTransport):
     """The sealed transport, which dies with its parent and does not wait long before it tries again."""
 
+    reserved: ClassVar[socket.socket]
     _made: ClassVar[weakref.WeakSet[Any]] = weakref.WeakSet()
 
     def __init__(self, init_type: Any, *args: Any) -> None:
         if isinstance(init_type, TCPEndpoint):
             # A child that has just been forked: where its parent listens, it must not.
-            for of_parent in self._made:
+            for inherited in (self.reserved, *(transport.socket for transport in self._made)):
                 with contextlib.suppress(OSError):
-                    of_parent.socket.close()
+                    inherited.close()
             _hold_on_to_parent()
         super().__init__(init_type, *args)
         self._made.add(self)
@@ -118,11 +121,15 @@ def start_actor_system(state_dir: Path, address: str = LOOPBACK) -> TreeSystem:
     check_hooks()
     bind_to(address)
     refused_frames, teller = telling_pair()
-    transport = type("Transport", (_Transport,), {"seal": _seal_for(address, tree_key(state_dir)), "teller": teller})
-    base = type("Base", (ActorSystemBase,), {"transportType": transport})
+    seal = _seal_for(address, tree_key(state_dir))
     with _reserve_port(address) as reserved:
         port = reserved.getsockname()[1]
+        transport = type("Transport", (_Transport,), {"seal": seal, "teller": teller, "reserved": reserved})
+        base = type("Base", (ActorSystemBase,), {"transportType": transport})
         system = SimpleNamespace(capabilities={"Admin Port": port, "Process Startup Method": "fork"})
-        thespian = ActorSystem(base(system, _LOG_TO_STDERR), transientUnique=True)
+        try:
+            thespian = ActorSystem(base(system, _LOG_TO_STDERR), transientUnique=True)
+        except ActorSystemException as error:
+            raise SuptreeError(f"Thespian {version('thespian')} could not be started: {error}") from error
     prove_that_the_unsealed_is_refused((address, port), state_dir, refused_frames)
     return TreeSystem(thespian, refused_frames)

@@ -5,11 +5,13 @@ nothing costs next to nothing: connections in which nothing is proved are few, a
 """
 
 import inspect
+import select
 import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
+from thespian.actors import ActorAddress
 from thespian.system.timing import ExpirationTimer
 from thespian.system.transport import TCPTransport as Tcp
 from thespian.system.transport.IPBase import IPActorAddress
@@ -20,11 +22,10 @@ from .refusals import Why
 from .refused_frames import RefusedFrames
 from .seal import Seal
 from .sealed_socket import FRAME_LIMIT, SealedSocket
+from .waiting_room import WaitingRoom
 
-UNPROVED_AT_ONCE = 128
-"""So many connections may be waiting for the other end's proof; beyond that the one that has been silent longest is closed."""
-PROVED_WITHIN = 5.0
-"""Seconds after which a connection is closed in which nothing was proved."""
+_LISTEN_DEPTH = 1024
+_ACCEPTED_AT_ONCE = 64
 
 
 class SealedTransport(Tcp.TCPTransport):  # type: ignore[misc]  # Thespian is untyped
@@ -39,6 +40,11 @@ class SealedTransport(Tcp.TCPTransport):  # type: ignore[misc]  # Thespian is un
         self._accepted: SealedSocket | None = None
         self._refused = RefusedFrames(self.teller)
         super().__init__(init_type, *args)
+        # Thespian's 100 are soon filled by strangers, and then whoever comes next waits for a second.
+        self.socket.listen(_LISTEN_DEPTH)
+        self._arrival = select.poll()
+        self._arrival.register(self.socket, select.POLLIN)
+        self._room = WaitingRoom(self.myAddress, self._count)
 
     @property
     def inherited(self) -> set[int]:
@@ -67,32 +73,49 @@ class SealedTransport(Tcp.TCPTransport):  # type: ignore[misc]  # Thespian is un
         self._accepted = SealedSocket.accepted(self.seal, connection)
         return self._accepted, address
 
-    def _acceptNewIncoming(self) -> None:  # noqa: N802  (this and what follows: Thespian's names)
-        self._accepted = None
-        super()._acceptNewIncoming()
-        if self._accepted is None:
+    def protectedFileNumList(self) -> list[int]:  # noqa: N802  (this and what follows: Thespian's names)
+        """The descriptors that are not a child's."""
+        return list({*super().protectedFileNumList(), *self._room.descriptors, self._room.socket.fileno()})
+
+    def _acceptNewIncoming(self) -> None:  # noqa: N802
+        for _ in range(_ACCEPTED_AT_ONCE):
+            self._accepted = None
+            super()._acceptNewIncoming()
+            if self._accepted is None:
+                return
+            connection, self._accepted = self._accepted, None
+            del self._incomingSockets[connection.fileno()]
+            self._let_in(connection)
+            if not self._arrival.poll(0):
+                return
+
+    def _let_in(self, connection: SealedSocket) -> None:
+        """One of ours has said its first words already, and is answered at once."""
+        if self._has_come(connection):
+            connection.close()
             return
-        descriptor, self._accepted = self._accepted.fileno(), None
-        incoming = self._incomingSockets[descriptor]
-        incoming._expires = ExpirationTimer(PROVED_WITHIN)
-        # Those that say something move to the end.
-        unproved = [other for other in self._incomingSockets.values() if not other.socket.is_open]
-        if len(unproved) > UNPROVED_AT_ONCE:
-            self._send_away(self._incomingSockets.pop(unproved[0].socket.fileno()), Why.CROWDED)
-        # One of ours has said its first words already.
-        del self._incomingSockets[descriptor]
-        if self._handleReadableIncoming(incoming, has_exclusive_flag=True):
-            self._incomingSockets[descriptor] = incoming
+        self._room.enter(connection)
+        self._incomingSockets[self._room.socket.fileno()] = self._room
+
+    def _handlePossibleIncoming(self, incomingSocket: Any, fileno: int, closed: bool = False, has_exclusive_flag: bool = False) -> Any:  # noqa: N802, N803
+        if incomingSocket is not self._room:
+            return super()._handlePossibleIncoming(incomingSocket, fileno, closed=closed, has_exclusive_flag=has_exclusive_flag)
+        # Only when there is something to read: at other times Thespian does not bear that there are new ones.
+        if fileno == self._room.socket.fileno():
+            for connection in self._room.leave():
+                proved = Tcp.TCPIncomingPersistent(ActorAddress(None), connection)
+                if self._handleReadableIncoming(proved, has_exclusive_flag=has_exclusive_flag):
+                    self._incomingSockets[connection.fileno()] = proved
+        return self._room if self._room.send_the_slow_away() else None
 
     def _handleReadableIncoming(self, inc: Any, has_exclusive_flag: bool = False) -> Any:  # noqa: N802
-        connection, was_open = inc.socket, inc.socket.is_open
-        if self._has_come(connection):
+        if self._has_come(inc.socket):
             return super()._handleReadableIncoming(inc, has_exclusive_flag=has_exclusive_flag)
-        if not inc.delay():
-            return self._send_away(inc, Why.TOO_SLOW)
-        if connection.is_open and not was_open:
-            inc._expires = ExpirationTimer(Tcp.MAX_INCOMING_SOCKET_PERIOD)
-        return inc
+        if inc.delay():
+            return inc
+        self._count(Why.TOO_SLOW)
+        inc.close()
+        return None
 
     def _has_come(self, connection: SealedSocket) -> bool:
         """Whether there is a message, or the end of the connection."""
@@ -100,10 +123,6 @@ class SealedTransport(Tcp.TCPTransport):  # type: ignore[misc]  # Thespian is un
         if connection.refused is not None:
             self._count(connection.refused)
         return has_come
-
-    def _send_away(self, incoming: Any, why: Why) -> None:
-        self._count(why)
-        incoming.close()
 
     # Sending: as Thespian does it, but what waits for the other end's proof waits as if for its acknowledgement
 
@@ -182,6 +201,8 @@ _HOOKS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (Tcp.TCPTransport, "external_transport_clone", ("self",)),
     (Tcp.TCPTransport, "serializer", ("self", "intent")),
     (Tcp.TCPTransport, "_acceptNewIncoming", ("self",)),
+    (Tcp.TCPTransport, "_handlePossibleIncoming", ("self", "incomingSocket", "fileno", "closed", "has_exclusive_flag")),
+    (Tcp.TCPTransport, "protectedFileNumList", ("self",)),
     (Tcp.TCPTransport, "_handleReadableIncoming", ("self", "inc", "has_exclusive_flag")),
     (Tcp.TCPTransport, "_next_XMIT_1", ("self", "intent")),
     (Tcp.TCPTransport, "_next_XMIT_2", ("self", "intent")),

@@ -11,6 +11,7 @@ from pathlib import Path
 _TABLES = ("tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6")
 _INODE = {"unix": 6, "netlink": 9, "packet": 8}
 _LISTENS = "0A"
+_ACCEPTS = 0x10000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def _read_tables() -> dict[int, tuple[str, str, int, bool]]:
     for table, column in _INODE.items():
         for fields in _lines(table):
             path = fields[7] if table == "unix" and len(fields) > 7 else ""
-            found[int(fields[column])] = (table, path, 0, False)
+            found[int(fields[column])] = (table, path, 0, table == "unix" and int(fields[3], 16) & _ACCEPTS != 0)
     return found
 
 
