@@ -91,11 +91,20 @@ class SealedTransport(Tcp.TCPTransport):  # type: ignore[misc]  # Thespian is un
 
     def _let_in(self, connection: SealedSocket) -> None:
         """One of ours has said its first words already, and is answered at once."""
-        if self._has_come(connection):
+        is_over = self._has_come(connection)
+        if connection.is_open:
+            self._hear(connection)
+        elif is_over:
             connection.close()
-            return
-        self._room.enter(connection)
-        self._incomingSockets[self._room.socket.fileno()] = self._room
+        else:
+            self._room.enter(connection)
+            self._incomingSockets[self._room.socket.fileno()] = self._room
+
+    def _hear(self, connection: SealedSocket) -> None:
+        """The other end has proved that it has the key: it is listened to as Thespian would."""
+        proved = Tcp.TCPIncomingPersistent(ActorAddress(None), connection)
+        if self._handleReadableIncoming(proved, has_exclusive_flag=True):
+            self._incomingSockets[connection.fileno()] = proved
 
     def _handlePossibleIncoming(self, incomingSocket: Any, fileno: int, closed: bool = False, has_exclusive_flag: bool = False) -> Any:  # noqa: N802, N803
         if incomingSocket is not self._room:
@@ -103,9 +112,7 @@ class SealedTransport(Tcp.TCPTransport):  # type: ignore[misc]  # Thespian is un
         # Only when there is something to read: at other times Thespian does not bear that there are new ones.
         if fileno == self._room.socket.fileno():
             for connection in self._room.leave():
-                proved = Tcp.TCPIncomingPersistent(ActorAddress(None), connection)
-                if self._handleReadableIncoming(proved, has_exclusive_flag=has_exclusive_flag):
-                    self._incomingSockets[connection.fileno()] = proved
+                self._hear(connection)
         return self._room if self._room.send_the_slow_away() else None
 
     def _handleReadableIncoming(self, inc: Any, has_exclusive_flag: bool = False) -> Any:  # noqa: N802

@@ -29,10 +29,12 @@ class Deaf(SealedTransport):
         pass
 
 class Patient(SealedTransport):
-    def _handleReadableIncoming(self, inc, has_exclusive_flag=False):
-        if inc.socket.pump() and inc.socket.refused:
-            return inc
-        return super()._handleReadableIncoming(inc, has_exclusive_flag=has_exclusive_flag)
+    def _let_in(self, connection):
+        if connection.pump() and connection.refused:
+            self._count(connection.refused)
+            self.kept = connection
+        else:
+            super()._let_in(connection)
 
 {break_it}
 sys.exit(launcher.main())
