@@ -4,6 +4,7 @@ Before the other end has proved that it has the tree's key, at most 64 bytes of 
 """
 
 import contextlib
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -71,7 +72,11 @@ class SealedSocket(socket.socket):
         frame = self._session.seal(bytes(data))
         self._unsent += len(frame).to_bytes(_LENGTH_BYTES, "big")
         self._unsent += frame
-        self.flush()
+        try:
+            self.flush()
+        except OSError as error:
+            # Thespian takes a broken pipe for a dead process, and does not survive others; whether it is dead shows when it is tried again.
+            raise ConnectionResetError(errno.ECONNRESET, str(error)) from error
         return len(data)
 
     def flush(self) -> bool:

@@ -44,7 +44,13 @@ class WaitingRoom:
         """Wait, or if it is full let the one go that has waited longest."""
         if len(self._waiting) >= WAITING_AT_ONCE:
             self._send_away(next(iter(self._waiting)), Why.CROWDED)
-        self._epoll.register(connection.fileno(), select.EPOLLIN)
+        try:
+            self._epoll.register(connection.fileno(), select.EPOLLIN)
+        except OSError:
+            # The kernel has no room for another one.
+            connection.close()
+            self._refuse(Why.CROWDED)
+            return
         self._waiting[connection.fileno()] = (connection, time.monotonic() + PROVED_WITHIN)
 
     def leave(self) -> Iterator[SealedSocket]:

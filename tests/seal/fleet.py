@@ -28,6 +28,6 @@ args = ["1000000"]
 """
 
 
-def fleet() -> LiveTree:
-    """Not running yet."""
-    return LiveTree(TREE, sys_path=[str(AGENTS)])
+def fleet(*, listen: str | None = None) -> LiveTree:
+    """Not running yet; `listen` has it serve the control API on TCP too."""
+    return LiveTree(TREE, sys_path=[str(AGENTS)], listen=listen)

@@ -1,5 +1,10 @@
 """Where the processes of a running tree listen, by the kernel's own tables."""
 
+import os
+import socket
+
+import pytest
+
 from suptree.testing import LiveTree
 
 from .fleet import fleet
@@ -10,17 +15,28 @@ def sockets(running: LiveTree) -> list[KernelSocket]:
     return sockets_of(process.pid for process in running.processes())
 
 
-def test_no_process_of_a_tree_has_a_socket_that_is_not_on_loopback() -> None:
-    with fleet() as running:
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("door", ["Unix alone", "TCP too"])
+def test_no_process_of_a_tree_has_a_socket_that_is_not_on_loopback(free_port: int, door: str) -> None:
+    with fleet(listen=f"127.0.0.1:{free_port}" if door == "TCP too" else None) as running:
         status = running.wait_until_all_run()
         found = sockets(running)
         listening = [one for one in found if one.listens and one.family == "tcp"]
 
         assert {("unix", ""), ("tcp", "127.0.0.1")} == {(one.family, one.address if one.family != "unix" else "") for one in found}
-        # One for each actor, none that is shared, and none of the launcher's.
+        # One for each actor, none that is shared, and of the launcher's only the one that was asked for.
         actors = {row["actor_pid"] for row in (*status["agents"], *status["supervisors"])}
         services = {pid for name, pid in status["pids"].items() if name != "launcher"}
-        assert sorted(actors | services) == sorted(one.pid for one in listening)
+        launcher = {status["pids"]["launcher"]: [free_port]} if door == "TCP too" else {}
+        assert sorted([*actors, *services, *launcher]) == sorted(one.pid for one in listening)
+        assert launcher.get(status["pids"]["launcher"], []) == [one.port for one in listening if one.pid == status["pids"]["launcher"]]
         assert len(listening) == len({one.port for one in listening})
 
         folder = str(running.launcher.paths.runtime)
@@ -31,9 +47,6 @@ def test_no_process_of_a_tree_has_a_socket_that_is_not_on_loopback() -> None:
 
 def test_the_tables_show_who_listens_anywhere_else() -> None:
     """The test above could not fail if they did not."""
-    import os  # noqa: PLC0415
-    import socket  # noqa: PLC0415
-
     with (
         socket.socket() as everywhere,
         socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as datagrams,

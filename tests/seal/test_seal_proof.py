@@ -57,7 +57,7 @@ BROKEN = {
     ),
     "the key is known": (
         "(Path(sys.argv[2]) / 'seal.key').write_bytes(bytes(32)); (Path(sys.argv[2]) / 'seal.key').chmod(0o644)",
-        "has mode 0644, so that others may know it",
+        "seal.key can be read by others: make another key with `suptree key --rotate`",
     ),
 }
 
