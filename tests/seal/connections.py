@@ -17,10 +17,11 @@ LIMIT = 5.0
 
 
 @contextmanager
-def tcp_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A connection of plain sockets: the end that connected, and the other."""
+def tcp_pair(port: int = 0) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A connection of plain sockets: the end that connected, and the other, which has that port."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         listener.listen()
         with socket.create_connection(listener.getsockname()) as client, listener.accept()[0] as server:
             yield client, server
