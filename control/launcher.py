@@ -40,6 +40,7 @@ from .listeners import Listener, Peer, listen_on_address, listen_on_path, parse_
 from .paths import TreePaths
 from .refusals import Refusals, Why
 from .refused_frames import told
+from .tree_key import key_path
 
 log = structlog.get_logger()
 
@@ -106,7 +107,8 @@ class Launcher:
         self._umask = os.umask(0o077)
         self.paths.make()
         with self._lock():
-            tighten(self.paths.state)
+            # A key that others may have read is none any more, and is refused.
+            tighten(self.paths.state, but=key_path(self.paths.state))
             try:
                 if self.orders.listen is not None:
                     # Said before anything runs. Not kept: the actors would inherit it, and it would outlive this process in them.

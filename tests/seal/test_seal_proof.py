@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from suptree.control.handed_over import hand_over
 from suptree.control.launcher_orders import Orders
 
 LAUNCHER = """
@@ -74,7 +75,8 @@ def test_an_unsealed_tree_does_not_start(tmp_path: Path, how: str) -> None:
     with (tmp_path / "log").open("w+") as log, os.fdopen(reading) as said:
         ended = subprocess.run(
             [sys.executable, "-c", LAUNCHER.replace("{break_it}", break_it), orders.to_json(), str(state)],
-            pass_fds=[writing], stdout=log, stderr=log, timeout=60, check=False, env={**os.environ, "SUPTREE_HOME": str(home)},
+            pass_fds=[writing], stdin=hand_over({}), stdout=log, stderr=log,
+            timeout=60, check=False, env={**os.environ, "SUPTREE_HOME": str(home)},
         )  # fmt: skip
         os.close(writing)
         line = said.readline()
