@@ -159,7 +159,8 @@ class AgentSpec:
 
     `watchdog` says that the program itself must ping (`WATCHDOG=1`) within `heartbeat.dead_after`, as under systemd's `WatchdogSec=`;
     without it only its actor is watched. `exit_codes` classes exit statuses as this program means them. An exit within `min_uptime`
-    seconds is marked `during_start` (supervisord: `startsecs`). `config` is handed to a native agent's factory unread.
+    seconds is marked `during_start` (supervisord: `startsecs`). A native agent that offers checkpoints is asked for one every
+    `checkpoint_interval` seconds. `config` is handed to a native agent's factory unread.
     """
 
     agent_id: str
@@ -183,6 +184,7 @@ class AgentSpec:
     progress: ProgressSpec = ProgressSpec()
     exit_codes: Mapping[int, ExitClass] = field(default_factory=dict)
     min_uptime: float = 1.0
+    checkpoint_interval: float = 1.0
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -190,3 +192,11 @@ class AgentSpec:
             raise SpecError(f"{self.agent_id}: a process_wrapper needs a command")
         if self.agent_type is AgentType.NATIVE_LLM and not self.factory:
             raise SpecError(f'{self.agent_id}: a native_llm needs a factory ("package.module:attribute")')
+        if not self.checkpoint_interval > 0:
+            raise SpecError(f"{self.agent_id}: checkpoint_interval must be above 0 seconds, not {self.checkpoint_interval}")
+
+    @property
+    def secret_variables(self) -> tuple[str, ...]:
+        """The variables that it says hold secrets, whatever their names: `api_key_env` in its `config`."""
+        named = self.config.get("api_key_env")
+        return (named,) if isinstance(named, str) else ()

@@ -6,7 +6,7 @@ import logging
 import re
 import traceback
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -60,14 +60,14 @@ def is_secret(name: str) -> bool:
     return not is_plain(name) and _SECRET.search(name) is not None
 
 
-def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
-    """Every text that must not be shown, and the name of the variable that it comes from.
+def secrets_in(environment: Mapping[str, str], also: Collection[str] = ()) -> dict[str, str]:
+    """Every text that must not be shown, and the name of the variable that it comes from; `also` are variables known to hold secrets.
 
     Not the values alone, but what they look like in JSON, in Python's `repr` and in a URL, and each line of one that has several.
     """
     found: dict[str, str] = {}
     for name, value in environment.items():
-        whole = [value] if is_secret(name) else []
+        whole = [value] if is_secret(name) or name in also else []
         for secret in (*whole, *_PASSWORD_IN_URL.findall(value)):
             for text in (secret, *secret.splitlines()):
                 if len(_bytes(text)) >= SHORTEST_SECRET and text.strip():
@@ -81,13 +81,17 @@ def _disguises(text: str) -> tuple[str, ...]:
 
 
 class Redactor:
-    """Hides the secrets of an environment: `own` is what an agent's spec gives, `inherited` what was there before."""
+    """Hides the secrets of an environment: `own` is what an agent's spec gives, `inherited` what was there before.
 
-    def __init__(self, own: Mapping[str, str], inherited: Mapping[str, str]) -> None:
+    `also` are variables that are known to hold secrets, whatever their names.
+    """
+
+    def __init__(self, own: Mapping[str, str], inherited: Mapping[str, str], also: Collection[str] = ()) -> None:
         self._own = own
+        self._also = also
         self._environment = {**inherited, **own}
         # A value that the spec replaces is a secret all the same.
-        secrets = {**secrets_in(inherited), **secrets_in(own)}
+        secrets = {**secrets_in(inherited, also), **secrets_in(own, also)}
         self._names = {_bytes(text): f"[redacted {name}]".encode() for text, name in secrets.items()}
         self._pattern = _pattern(tuple(sorted(self._names, key=lambda text: (-len(text), text))))
 
@@ -134,7 +138,7 @@ class Redactor:
         return {name: self._shown(name, value) for name, value in sorted(self._environment.items())}
 
     def _shown(self, name: str, value: str) -> str:
-        hidden = is_secret(name) or (name in self._own and not is_plain(name))
+        hidden = is_secret(name) or name in self._also or (name in self._own and not is_plain(name))
         return _HIDDEN if hidden and value else self.text(value)
 
 

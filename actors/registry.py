@@ -103,8 +103,10 @@ class RegistryActor(LoopActor):
         self.back_to(sender).tell(Flushed())
 
     def on_answered(self, answered: Answered, _sender: ActorAddress) -> None:
-        self.asked.pop(answered.request, None)
-        self._tell_link({"answer": {"request": answered.request, "answer": answered.answer, "value": answered.value, "seq": self.seq}})
+        if not answered.more:
+            self.asked.pop(answered.request, None)
+        answer = {"request": answered.request, "answer": answered.answer, "value": answered.value, "seq": self.seq, "more": answered.more}
+        self._tell_link({"answer": answer})
 
     def on_ping_ages(self, ages: PingAges, sender: ActorAddress) -> None:
         self.on_answered(Answered(ages.request, "ok", dict(ages.ages)), sender)

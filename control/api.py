@@ -22,14 +22,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from suptree.actors.errors import InputRefused, NoSuchAgent, RequestTimeout, SuptreeError
+from suptree.actors.errors import NoSuchAgent, RequestTimeout, SuptreeError
 from suptree.actors.exits import ExitClass
 from suptree.actors.output_log import log_path
 from suptree.actors.picture import Row
-from suptree.actors.program_input import INPUT_LIMIT
 from suptree.supervisors.tree_spec import ROOT
 from suptree.supervisors.wire import decode_child
 
+from . import conversation
 from .explanation import deaths_of, explanation
 from .log_files import follow_log, tail, tail_of
 from .status import agent_status, tree_status
@@ -62,6 +62,7 @@ class Api:
             Route("/agents/{id}/forecast", self.forecast),
             Route("/agents/{id}/explanation", self.explanation),
             Route("/agents/{id}/tell", self.tell, methods=["POST"]),
+            Route("/agents/{id}/ask", self.ask, methods=["POST"]),
             Route("/agents/{id}/{operation}", self.operate, methods=["POST"]),
             Route("/shutdown", self.shut_down, methods=["POST"]),
         ]
@@ -120,20 +121,12 @@ class Api:
         return await self._ask(operation, row["id"], arguments)
 
     async def tell(self, request: Request) -> Response:
-        """Tell an agent something: a line for the stdin of its program, or a message for its `handle`; answered when it has been taken."""
-        row = self._row(request)
-        match await request.json():
-            case {"text": str(text)}:
-                pass
-            case _:
-                raise HTTPException(400, 'what is told is a text: {"text": "…"}')
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            raise HTTPException(400, "only text that UTF-8 can encode can be told") from None
-        if size >= INPUT_LIMIT:
-            raise InputRefused(f"{row['id']!r} was not told: what is told must be shorter than {INPUT_LIMIT} bytes, not {size}")
-        return await self._ask("tell", row["id"], {"text": text})
+        """Tell an agent something: a line for the stdin of its program, or a message for its `handle`."""
+        return await conversation.tell(self._link, self._row(request)["id"], request)
+
+    async def ask(self, request: Request) -> Response:
+        """Ask a native agent something."""
+        return await conversation.ask(self._link, self._row(request)["id"], request)
 
     async def forecast(self, request: Request) -> Response:
         """What each supervisor would do if this child ended with `class` and `reason`: innermost first, as far up as the end goes."""

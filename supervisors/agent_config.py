@@ -17,7 +17,7 @@ from .agent_tables import BackoffOrNot, HeartbeatTable, HooksTable, LimitsTable,
 from .agent_values import Argv, ExitCodes, PathText, Text, Variable, has_surrogate
 from .child_spec import ChildSpec, RestartType
 from .config_problems import Problem, Rule, Table, kind_of
-from .supervisor_config import SecondsOrNone
+from .supervisor_config import Seconds, SecondsOrNone
 from .tree_spec import ROOT
 
 RESERVED_IDS = frozenset({ROOT, "top", "registry", "heartbeat"})
@@ -76,6 +76,7 @@ class AgentTable(Table):
     progress: ProgressTable = ProgressTable()
     exit_codes: ExitCodes = {}  # noqa: RUF012 (pydantic copies defaults)
     min_uptime: SecondsOrNone = 1.0
+    checkpoint_interval: Seconds = 1.0
     config: dict[str, Any] = {}  # noqa: RUF012 (pydantic copies defaults)
 
     default_restart: ClassVar = RestartType.PERMANENT
@@ -110,6 +111,11 @@ class AgentTable(Table):
             ("stdin", "type"), lambda table: _is_native(table) and table.given("stdin"), "a native_llm has no stdin, but its own handle()"
         ),
         Rule(("factory", "type"), lambda table: _is_program(table) and table.given("factory"), "a process_wrapper has no factory"),
+        Rule(
+            ("checkpoint_interval", "type"),
+            lambda table: _is_program(table) and table.given("checkpoint_interval"),
+            "a process_wrapper has no checkpoints",
+        ),
         Rule(
             ("config", "type"),
             lambda table: _is_program(table) and table.given("config"),
@@ -223,6 +229,7 @@ class AgentTable(Table):
             progress=self.progress.spec(),
             exit_codes={int(code): exit_class for code, exit_class in self.exit_codes.items()},
             min_uptime=self.min_uptime,
+            checkpoint_interval=self.checkpoint_interval,
             config=self.config,
         )
         return ChildSpec(

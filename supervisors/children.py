@@ -54,7 +54,9 @@ def kind(start: Any) -> str:
 
 def redactor_of(spec: ChildSpec) -> Redactor:
     """What hides the secrets of a child in all that is said of it."""
-    return Redactor(spec.start.env if isinstance(spec.start, AgentSpec) else {}, os.environ)
+    if isinstance(spec.start, AgentSpec):
+        return Redactor(spec.start.env, os.environ, spec.start.secret_variables)
+    return Redactor({}, os.environ)
 
 
 def description(spec: ChildSpec, redactor: Redactor) -> dict[str, Any]:
