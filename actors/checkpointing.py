@@ -34,6 +34,7 @@ class Checkpointing:
         self._wanted = asyncio.Event()
         self._next: asyncio.Future[None] | None = None
         self._last_fault: str | None = None
+        self._writing: asyncio.Future[None] | None = None
         self.offered = callable(getattr(agent, "checkpoint", None)) and callable(getattr(agent, "restore", None))
         """Whether the agent wants this at all."""
 
@@ -100,7 +101,14 @@ class Checkpointing:
             state = self._agent.checkpoint()
             if inspect.isawaitable(state):
                 state = await state
-            self._store.save(state)
+            text = self._store.text_of(state)
+            if text is None:
+                return None
+            if self._writing is not None and not self._writing.done():
+                return "the disk has not taken the last checkpoint yet"
+            # The one thing that no loop can wait for; an agent that is killed over it loses no more than this checkpoint.
+            self._writing = asyncio.get_running_loop().run_in_executor(None, self._store.write, text)
+            await asyncio.shield(self._writing)
         except CheckpointRefused as refusal:
             return f"a checkpoint was refused: {refusal}"
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)

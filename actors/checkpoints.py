@@ -31,16 +31,20 @@ class Checkpoints:
         self._incarnation = incarnation
         self._written: str | None = None
 
-    def save(self, state: Any) -> None:
-        """Write a checkpoint, unless nothing has changed since the last. Raises CheckpointRefused, and keeps the last."""
+    def text_of(self, state: Any) -> str | None:
+        """What is to be written of a state; None when nothing has changed since the last. Raises CheckpointRefused."""
         try:
             text = json.dumps(state, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise CheckpointRefused(f"it is not what JSON can express: {error}") from None
         if text == self._written:
-            return
+            return None
         if len(text) > CHECKPOINT_LIMIT:
             raise CheckpointRefused(f"it has {len(text)} bytes, more than {CHECKPOINT_LIMIT}")
+        return text
+
+    def write(self, text: str) -> None:
+        """Replace the last checkpoint; blocks for as long as the disk does. Raises CheckpointRefused, and keeps the last."""
         head = json.dumps({**self._made_by, "incarnation": self._incarnation, "at": datetime.now(UTC).isoformat(timespec="milliseconds")})
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

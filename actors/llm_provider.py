@@ -137,6 +137,9 @@ class Model:
         if self.provider == "anthropic":
             limits.append(_ANTHROPIC_OUTPUT_TOKENS)
         options: dict[str, Any] = {"max_tokens": min(limits)} if limits else {}
+        if limits and self.provider is None:
+            # any-llm sends OpenAI's new name for it alone, and not every endpoint knows that.
+            options["extra_body"] = {"max_tokens": min(limits)}
         if self._config.temperature is not None:
             options["temperature"] = self._config.temperature
         return options
@@ -166,9 +169,11 @@ class Model:
         return Failed(f"the model could not be asked: {said}")
 
     def _said(self, error: Any) -> str:
+        who = self.provider or "the endpoint"
+        if error.status_code is None:
+            return f"no usable answer of {who} ({type(error.original_exception or error).__name__})"
         code = next((code for code in (error.code, error.error_type) if isinstance(code, str) and _CODE.fullmatch(code)), None)
-        status = "no connection" if error.status_code is None else f"status {error.status_code}"
-        return f"{self.provider or 'the endpoint'} answered with {status}" + (f" ({code})" if code else "")
+        return f"{who} answered with status {error.status_code}" + (f" ({code})" if code else "")
 
 
 _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)

@@ -218,6 +218,21 @@ def test_a_checkpoint_that_cannot_be_taken_is_told_and_the_one_before_is_kept() 
         assert 1 == log_path(str(live.launcher.paths.state), "a").read_text().count("RuntimeError: no more")
 
 
+def test_a_disk_that_does_not_answer_blocks_nobody() -> None:
+    with tree("Counter", "checkpoint_interval = 0.1") as live:
+        live.wait_until_all_run()
+        assert 1 == count(live)
+        # Whoever opens it for writing waits for a reader.
+        os.mkfifo(folder(live) / "a.new.json")
+        assert [2, 3, 4] == [count(live) for _ in range(3)]
+        wait_for_line(live, "[suptree] checkpoint() took longer than 1 s; the checkpoint before is kept")
+        wait_for_line(live, "[suptree] the disk has not taken the last checkpoint yet; the checkpoint before is kept")
+        # It has lived through more than dead_after.
+        time.sleep(1.5)
+        assert (5, 1) == (count(live), live.agent("a")["incarnation"])
+        assert {"count": 1} == kept(live)["state"]
+
+
 def test_it_is_deleted_with_its_agent_and_by_a_fresh_start() -> None:
     with tree("Counter") as live:
         live.wait_until_all_run()
