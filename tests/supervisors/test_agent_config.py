@@ -166,3 +166,20 @@ def test_a_native_agent_gets_no_time_for_the_signals_that_it_is_not_sent() -> No
     config = {"factory": "a.b:C", "stop": {"cancel": 1, "sigint": 10, "sigterm": 20}}
 
     assert 1 + SECONDS_BEYOND_THE_LADDER == agent_child_from_config("a", "native_llm", config, "/").shutdown
+
+
+def test_only_a_native_agent_has_checkpoints_and_their_interval_is_a_time() -> None:
+    native = agent_child_from_config("a", "native_llm", {"factory": "a.b:C", "checkpoint_interval": 5}, "/")
+
+    assert 5 == native.start.checkpoint_interval
+    assert {"checkpoint_interval": "must be above 0, not 0"} == dict(
+        problems("a", "native_llm", {"factory": "a.b:C", "checkpoint_interval": 0})
+    )
+    assert {"checkpoint_interval": "a process_wrapper has no checkpoints"} == dict(
+        problems("a", "process_wrapper", {"command": "sh", "checkpoint_interval": 5})
+    )
+
+
+@pytest.mark.parametrize(("config", "secret"), [({}, ()), ({"api_key_env": "HOUSE"}, ("HOUSE",)), ({"api_key_env": 5}, ())])
+def test_the_variable_that_holds_the_key_of_an_agent_is_a_secret(config: Mapping[str, Any], secret: tuple[str, ...]) -> None:
+    assert secret == agent_child_from_config("a", "native_llm", {"factory": "a.b:C", "config": config}, "/").start.secret_variables
