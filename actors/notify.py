@@ -1,6 +1,5 @@
 """The sd_notify protocol: what a datagram says, and how to send one (sd_notify(3))."""
 
-import contextlib
 import socket
 import struct
 from dataclasses import dataclass
