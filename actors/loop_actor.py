@@ -230,7 +230,8 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         gc.freeze()
         # multiprocessing has given the child a stdin of its own.
         stdin = {sys.stdin.fileno()} if sys.stdin is not None and not sys.stdin.closed else set()
-        keep = {0, 1, 2, *stdin, *self._myRef.transport.childResetFileNumList()}
+        transport = self._myRef.transport
+        keep = {0, 1, 2, *stdin, *transport.childResetFileNumList(), *transport.inherited}
         for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (names, not paths)
             if int(name) not in keep:
                 try:

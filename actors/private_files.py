@@ -30,12 +30,12 @@ def make_shared(folder: Path) -> None:
     folder.chmod(0o711)
 
 
-def tighten(folder: Path) -> None:
-    """Take from everything of ours below a folder what others were allowed."""
+def tighten(folder: Path, *, but: Path | None = None) -> None:
+    """Take from everything of ours below a folder, but from one file, what others were allowed."""
     for above, folders, files in os.walk(folder):
         for names, allowed in ((folders, 0o700), (files, 0o600)):
             for path in (Path(above, name) for name in names):
                 found = path.lstat()
                 mode = found.st_mode
-                if mode & 0o777 & ~allowed and not stat.S_ISLNK(mode) and found.st_uid == os.geteuid():
+                if path != but and mode & 0o777 & ~allowed and not stat.S_ISLNK(mode) and found.st_uid == os.geteuid():
                     path.chmod(mode & allowed)

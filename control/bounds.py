@@ -75,6 +75,11 @@ class Bounds:
                 await self._app(scope, receive, begin)
         except ClientDisconnect:
             pass
+        except asyncio.CancelledError:
+            # Nobody else cancels: the launcher is about to end.
+            if started:
+                raise
+            await _failure(503, "NotRunning", "the tree has just ended")(scope, receive, send)
         except TimeoutError:
             if not started:
                 await _failure(504, "RequestTimeout", f"no answer within {ANSWER_LIMIT:g} s")(scope, receive, send)

@@ -24,6 +24,12 @@ def running_trees() -> list[TreePaths]:
     return [paths for paths in known_trees() if answers(paths)]
 
 
+def known_tree(name: str | None) -> TreePaths:
+    """The tree of that name, which may be down; without a name the only one that runs. Raises what `find_tree` raises."""
+    known = {paths.name: paths for paths in known_trees()}
+    return known[name] if name in known else find_tree(name)
+
+
 def find_tree(name: str | None) -> TreePaths:
     """The tree of that name (or of `$SUPTREE_TREE`); without a name the only one that runs. Raises NotRunning, SuptreeError."""
     name = name or os.environ.get(TREE_VARIABLE)

@@ -32,13 +32,15 @@ from suptree.supervisors.top import TOP, TopSupervisor
 from suptree.supervisors.tree_spec import ROOT, SupervisorSpec, TreeSpec
 
 from . import leftovers
-from .actor_system import start_actor_system
+from .actor_system import TreeSystem, start_actor_system
 from .handed_over import HandedOver
 from .launcher_orders import Orders
 from .link import Link
 from .listeners import Listener, Peer, listen_on_address, listen_on_path, parse_address
 from .paths import TreePaths
 from .refusals import Refusals, Why
+from .refused_frames import told
+from .tree_key import key_path
 
 log = structlog.get_logger()
 
@@ -88,6 +90,7 @@ class Launcher:
         self._pid = os.getpid()
         self.link = Link()
         self.refusals = Refusals(orders.run_id, self._record)
+        self.system: TreeSystem
         self.groups = Groups()
         self.pids: dict[str, int] = {}
 
@@ -104,7 +107,8 @@ class Launcher:
         self._umask = os.umask(0o077)
         self.paths.make()
         with self._lock():
-            tighten(self.paths.state)
+            # A key that others may have read is none any more, and is refused.
+            tighten(self.paths.state, but=key_path(self.paths.state))
             try:
                 if self.orders.listen is not None:
                     # Said before anything runs. Not kept: the actors would inherit it, and it would outlive this process in them.
@@ -160,13 +164,14 @@ class Launcher:
     def _start_system(self) -> ActorSystem:
         paths = self.paths
         gc.freeze()
-        system = start_actor_system(paths.state)
+        self.system = start_actor_system(paths.state)
+        system = self.system.thespian
         reap_zombies(())
         (admin,) = own_children()
-        others = children_of(admin)
+        (logger,) = others = children_of(admin)
         top = system.createActor(TopSupervisor)
         (top_pid,) = (pid for pid in children_of(admin) if pid not in others)
-        self.pids = {"launcher": os.getpid(), "admin": admin, "top": top_pid}
+        self.pids = {"launcher": os.getpid(), "admin": admin, "logger": logger, "top": top_pid}
         try:
             tree = self._tree()
         except SuptreeError:
@@ -185,6 +190,7 @@ class Launcher:
             nofile=self._nofile,
         )
         system.tell(top, Begin(TOP, 1, 0, tree, context, Services()))
+        self.system.stop_listening()
         return system
 
     async def _serve(self, system: ActorSystem, listener: Listener) -> int:
@@ -194,6 +200,7 @@ class Launcher:
         listener.admits, listener.on_stranger = self._is_registry, lambda: count(Why.STRANGER)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.ask_to_stop)
+        loop.add_reader(self.system.refused_frames, self._hear_of_refused_frames)
         server = await self.link.serve(listener)
         ended = [asyncio.create_task(process_ended(self.pids[name]), name=name) for name in ("admin", "top")]
         api = await serve_api(self)
@@ -217,6 +224,15 @@ class Launcher:
         await api.stop()
         server.close()
         return EXIT_ASKED if self.stop_asked and not admin_died else EXIT_GAVE_UP
+
+    def _hear_of_refused_frames(self) -> None:
+        for pid, refused in told(self.system.refused_frames):
+            self.refusals.add(f"actor {self._name_of(pid)}", refused)
+
+    def _name_of(self, pid: int) -> str:
+        """The id of whoever has that process as its actor, else what Thespian uses it for."""
+        known = {row["actor_pid"]: str(row["id"]) for row in self.link.picture.rows.values()}
+        return known.get(pid) or next((name for name, other in self.pids.items() if other == pid), "unknown")
 
     def _is_registry(self, peer: Peer) -> bool:
         """Whether a peer is a child of the top supervisor: whoever else spoke on the link would take the tree out of our hands."""

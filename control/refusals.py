@@ -2,12 +2,12 @@
 
 import asyncio
 import itertools
-import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine, Mapping
 from enum import StrEnum
 from typing import Any
+
+from suptree.actors.happening import happening
 
 TELL_EVERY = 5.0
 """Seconds. Whoever floods us must not flood the journal."""
@@ -22,6 +22,12 @@ class Why(StrEnum):
     HOST = "host"
     ORIGIN = "origin"
     CONTENT_TYPE = "content_type"
+    UNSEALED = "unsealed"
+    """Between actors: it did not begin as our processes do."""
+    FORGED = "forged"
+    """Between actors: not sealed with the key of this tree, or changed on the way, or said before."""
+    LATE = "late"
+    """Between machines: it was on its way for too long."""
     MALFORMED = "malformed"
     """Not HTTP."""
     TOO_LARGE = "too_large"
@@ -32,7 +38,7 @@ class Why(StrEnum):
 
 
 class Refusals:
-    """Counts by door (`control`, `tcp`, `link`) and reason; `record` writes an event into the journal."""
+    """Counts by door (`control`, `tcp`, `link`, `actor ID`) and reason; `record` writes an event into the journal."""
 
     def __init__(self, run_id: str, record: Callable[[dict[str, Any]], Coroutine[Any, Any, None]]) -> None:
         self._source = f"launcher {run_id}"
@@ -51,24 +57,19 @@ class Refusals:
         """What counts for one door; call it in the event loop."""
 
         def count(why: Why) -> None:
-            self._counts.setdefault(door, Counter())[why.value] += 1
-            if self._due is None:
-                self._due = asyncio.get_running_loop().call_later(TELL_EVERY, self._tell)
+            self.add(door, {why.value: 1})
 
         return count
 
+    def add(self, door: str, refused: Mapping[str, int]) -> None:
+        """Take in what somebody else has counted, by reason; call it in the event loop."""
+        self._counts.setdefault(door, Counter()).update(refused)
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(TELL_EVERY, self._tell)
+
     def _tell(self) -> None:
         self._due = None
-        event = {
-            "event": "tree_refused",
-            "id": None,
-            "supervisor": None,
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "monotonic": time.monotonic(),
-            "source": self._source,
-            "serial": next(self._serials),
-            "refused": self.counts,
-        }
+        event = happening("tree_refused", None, None, source=self._source, serial=next(self._serials), refused=self.counts)
         recording = asyncio.ensure_future(self._record(event))
         self._recording.add(recording)
         recording.add_done_callback(self._recording.discard)

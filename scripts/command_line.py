@@ -2,7 +2,7 @@
 
 import click
 
-from . import agent_commands, demo, doctor, explain, token_command, tree_commands, view_commands
+from . import agent_commands, demo, doctor, explain, key_command, token_command, tree_commands, view_commands
 from .errors import Group
 
 
@@ -27,6 +27,7 @@ for command in (
     explain.explain,
     doctor.doctor,
     token_command.token,
+    key_command.key,
     agent_commands.start,
     agent_commands.stop,
     agent_commands.restart,

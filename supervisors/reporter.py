@@ -1,11 +1,10 @@
 """What a supervisor tells the registry: every event, in order, and everything again when the registry is new."""
 
-import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
+from suptree.actors.happening import happening
 from suptree.actors.messages import Happened, Snapshot
 from suptree.actors.picture import Picture, Row
 
@@ -33,17 +32,9 @@ class Reporter:
     def tell(self, event: str, child: str | None = None, incarnation: int | None = None, **fields: Any) -> None:
         """Report one event, of this supervisor or of one of its children."""
         self._serial += 1
-        told = {
-            "event": event,
-            "id": child,
-            "supervisor": self._supervisor,
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "monotonic": time.monotonic(),
-            "source": self._source,
-            "serial": self._serial,
-            **({} if incarnation is None else {"incarnation": incarnation}),
-            **fields,
-        }
+        told = happening(event, child, self._supervisor, source=self._source, serial=self._serial, **fields)
+        if incarnation is not None:
+            told["incarnation"] = incarnation
         self._picture.apply(told)
         self._recent.append({key: value for key, value in told.items() if key != "evidence"})
         if "evidence" in fields:

@@ -99,7 +99,8 @@ limits = { memory_max = "512M" }
 # type = "native_llm"
 # factory = "suptree.actors.llm_agent:LLMAgent"
 # role = "You answer in one sentence."
-# model = "claude-sonnet-4.6"     # its key is in ANTHROPIC_API_KEY
+# model = "claude-sonnet-4.6"
+# env_inherit = ["ANTHROPIC_API_KEY"]   # its key, from the environment that suptree is started in; or env_from = "keys.env"
 # park = true                     # a rate limit waits until it is over
 # config = { max_tokens = 100_000 }
 '''

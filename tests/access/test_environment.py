@@ -87,7 +87,7 @@ env_inherit = ["PLANTED_*"]
     assert "shutdown" == found["post_exit"]["SUPTREE_EXIT_CLASS"]
     assert {"plain": set(), "program": named} == given
     # Neither the launcher nor any actor was ever given them, nor holds them for others to take.
-    assert (9, dict.fromkeys(ours, set())) == (len(ours), leaked)  # noqa: RUF024
+    assert (10, dict.fromkeys(ours, set())) == (len(ours), leaked)  # noqa: RUF024
     assert set(held) == {0}
 
 

@@ -20,7 +20,7 @@ def ask_and_pause():
 
 os.getppid = ask_and_pause
 become_subreaper()
-start_actor_system(Path(sys.argv[1])).shutdown()
+start_actor_system(Path(sys.argv[1])).thespian.shutdown()
 """
 
 

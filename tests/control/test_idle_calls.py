@@ -37,7 +37,7 @@ from suptree.control.actor_system import start_actor_system
 from worker import Worker
 
 become_subreaper()
-system = start_actor_system(Path(sys.argv[1]))
+system = start_actor_system(Path(sys.argv[1])).thespian
 try:
     worker = system.createActor(Worker)
     system.tell(worker, "begin")

@@ -36,7 +36,7 @@ class Served:
         self.refused: list[Why] = []
         self.followers = Followers()
         self._bodies = Bodies()
-        self.let_go = asyncio.Event()
+        self.begun, self.let_go = asyncio.Event(), asyncio.Event()
         self.waiting = 0
 
     @contextlib.asynccontextmanager
@@ -65,6 +65,7 @@ class Served:
         return PlainTextResponse("quick")
 
     async def _slow(self, _request: Request) -> Response:
+        self.begun.set()
         await self.let_go.wait()
         return PlainTextResponse("slow")
 
@@ -408,3 +409,18 @@ def test_what_is_no_http_is_answered_once_and_counted(serve: Callable[..., None]
         assert (True, 1, [Why.MALFORMED]) == (heard.startswith(b"HTTP/1.1 400 "), heard.count(b"HTTP/1.1"), served.refused)
 
     serve(test)
+
+
+def test_whoever_waits_when_the_launcher_ends_hears_that_it_has(serve: Callable[..., None]) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+
+        async def test(served: Served) -> None:
+            client.connect(str(served.path))
+            client.sendall(GET % b"slow")
+            await served.begun.wait()
+
+        serve(test)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'{"error":"NotRunning","message":"the tree has just ended"}' in answer

@@ -106,6 +106,18 @@ def _chosen_request_seeds() -> list[bytes]:
     return request_seeds()
 
 
+def _frames() -> OneInput:
+    from .frame_driver import one_input  # noqa: PLC0415
+
+    return one_input
+
+
+def _frame_seeds() -> list[bytes]:
+    from .frame_driver import seeds  # noqa: PLC0415
+
+    return seeds()
+
+
 _HTTP = ("suptree.control", "suptree.supervisors.wire", "uvicorn.protocols", "h11", "starlette", "sse_starlette")
 
 TARGETS = {
@@ -116,6 +128,15 @@ TARGETS = {
         words=(
             b"READY=1", b"WATCHDOG=1", b"WATCHDOG=trigger", b"STOPPING=1", b"STATUS=", b"waiting", b"WATCHDOG_USEC=",
             b"EXTEND_TIMEOUT_USEC=", b"BARRIER=1", b"MAINPID=", b"\0", b"\n", b"18446744073709551615", b"18446744073709551616",
+        ),
+    ),
+    "frames": Target(
+        make=_frames,
+        instrumented=("suptree.control.seal", "suptree.control.encrypted_seal", "suptree.control.sealed_socket"),
+        seeds=_frame_seeds,
+        words=(
+            b"suptree seal 1 \n", b"suptree seal 2 \n", b"suptree seal 3 \n", b"18>", b"99999999999>", b"\0\0\0\x10", b"\xff\xff\xff\xff",
+            b"\x04\0\0\x10",
         ),
     ),
     "tree_file": Target(

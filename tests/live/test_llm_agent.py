@@ -17,8 +17,10 @@ from .llm_server import LLMServer, llm_server
 
 WITHOUT_LIBRARY = str(Path(__file__).parent / "without_any_llm")
 KEY = "k3y-that-nobody-may-see/+"
+FILED_KEY = "an0ther-key-from-a-file"
 # Its name does not say that it holds a secret; the agent's `api_key_env` does.
 VARIABLE = "HOUSE_OF_MODELS"
+GIVEN = "an agent inherits only what its table names, with env_inherit, env_from or env"
 PROMPT = "words-of-the-conversation"
 # Its library alone takes seconds to import, when the machine is busy.
 WITHIN = 60.0
@@ -255,31 +257,51 @@ def files_with(live: LiveTree, text: str) -> list[Path]:
     return found
 
 
-def test_its_key_is_never_shown(server: LLMServer) -> None:
+def test_its_key_is_never_shown(server: LLMServer, tmp_path: Path) -> None:
     config = {"base_url": f"{server.url}/v1", "api_key_env": VARIABLE}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, KEY)
         patch.setenv("OPENAI_LOG", "debug")
-        with tree(llm("keeper", config), llm("locked", config, "hold = true")) as live:
+        keys = tmp_path / "keys.env"
+        keys.write_text(f"{VARIABLE}={FILED_KEY}\n")
+        keys.chmod(0o600)
+        inherits = f'env_inherit = ["{VARIABLE}", "OPENAI_*"]'
+        agents = (
+            llm("keeper", config, inherits),
+            llm("filed", config, f'env_from = "{keys}"\nenv = {{ OPENAI_LOG = "debug" }}'),
+            llm("locked", config, f"{inherits}\nhold = true"),
+        )
+        with tree(*agents) as live:
             live.wait_until_all_run(WITHIN)
             assert "you said hello" == ask(live, "keeper", "hello")
+            assert "you said hello" == ask(live, "filed", "hello")
             told = failure(live, "locked")
             live.wait_until(lambda status: str(row(status, "locked")["detail"]).startswith("hold"), WITHIN)
             assert f"Bearer {KEY}" == server.of("keeper")[0].headers["authorization"]
+            assert f"Bearer {FILED_KEY}" == server.of("filed")[0].headers["authorization"]
             assert ("permanent", "the API key was refused: the endpoint answered with status 401 (invalid_api_key)") == last_exit(
                 live, "locked"
             )
             live.ask(lambda client: client.stop("keeper"))
-            shown = [live.status(), live.events(), str(told), *(live.ask(lambda c, a=a: c.explanation(a)) for a in ("keeper", "locked"))]  # type: ignore[misc]
-            assert KEY not in json.dumps(shown)
-            assert [] == files_with(live, KEY)
+            live.ask(lambda client: client.stop("filed"))
+            ended = ("keeper", "filed", "locked")
+            shown = [live.status(), live.events(), str(told), *(live.ask(lambda c, a=a: c.explanation(a)) for a in ended)]  # type: ignore[misc]
+            for key in (KEY, FILED_KEY):
+                assert key not in json.dumps(shown)
+                assert [] == files_with(live, key)
 
 
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        (llm("a", {}, model=""), "no API key: set ANTHROPIC_API_KEY, or name the variable that holds it in config.api_key_env"),
-        (llm("a", {"api_key_env": "NO_SUCH"}, model=""), "no API key: the environment has no NO_SUCH, which config.api_key_env names"),
+        (
+            llm("a", {}, model=""),
+            f"no API key: the agent's environment has no ANTHROPIC_API_KEY: {GIVEN}; config.api_key_env names another variable",
+        ),
+        (
+            llm("a", {"api_key_env": "HOUSE_OF_MODELS"}, model=""),
+            f"no API key: the agent's environment has no HOUSE_OF_MODELS, which config.api_key_env names: {GIVEN}",
+        ),
         (
             llm("a", {}, model="house-blend"),
             "model 'house-blend': whose it is cannot be told from its name: give \"provider:model\", or config.base_url",
@@ -295,7 +317,9 @@ def test_its_key_is_never_shown(server: LLMServer) -> None:
     ],
 )
 def test_what_can_never_work_is_permanent_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch, table: str, reason: str) -> None:
-    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    # That whoever starts the tree has a key gives none to an agent.
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv(VARIABLE, KEY)
     with tree(table + "hold = true\n") as live:
         assert ("permanent", reason) == last_exit(live, "a")
         assert [] == [path for path in files_with(live, KEY) if path.name != "tree.toml"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import socket
 import tempfile
@@ -9,11 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from thespian.system.transport.streamBuffer import toSendBuffer
 
 from suptree.actors.notify import NOTIFY_SOCKET
 from suptree.actors.registry import JOURNAL_FILE, LINK_SOCKET
 from suptree.control.tokens import TokenFile
+from suptree.control.tree_key import key_path
 from suptree.testing import LiveTree
 
 NOBODY = 65534
@@ -111,14 +115,15 @@ def test_the_folder_of_the_sockets_is_closed_to_him(tree: LiveTree, name: str) -
     assert "PermissionError" == as_nobody(talk(tree.launcher.paths.runtime / name, STATUS))
 
 
-@pytest.mark.parametrize("name", ["token", JOURNAL_FILE, "launcher.log", "run.json"])
+@pytest.mark.parametrize("name", ["token", "seal.key", JOURNAL_FILE, "launcher.log", "run.json"])
 def test_he_reads_no_file_of_the_tree(tree: LiveTree, name: str) -> None:
     path = tree.launcher.paths.state / name
     assert (True, "PermissionError") == (path.exists(), as_nobody(lambda: path.read_bytes().hex()))
 
 
-def test_he_does_not_read_the_token_where_the_folders_are_open(opened: LiveTree) -> None:
-    assert "PermissionError" == as_nobody(opened.launcher.paths.token_file.read_text)
+def test_he_reads_neither_token_nor_key_where_the_folders_are_open(opened: LiveTree) -> None:
+    paths = opened.launcher.paths
+    assert ["PermissionError"] * 2 == [as_nobody(path.read_bytes) for path in (paths.token_file, key_path(paths.state))]
 
 
 @pytest.mark.parametrize(("door", "name"), [("control", "control.sock"), ("link", LINK_SOCKET)])
@@ -131,6 +136,29 @@ def test_where_the_sockets_are_open_to_him_the_kernel_says_who_he_is(opened: Liv
     assert heard in ("", "ConnectionResetError", "BrokenPipeError")
     assert 1 == strangers[1] - strangers[0]
     assert before["pids"] == after["pids"]
+
+
+class Canary:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, (str(self.path),))
+
+
+def test_no_actor_takes_anything_from_him(tree: LiveTree, tmp_path: Path) -> None:
+    before = tree.status()
+    pids = {*before["pids"].values(), before["agents"][0]["actor_pid"]} - {before["pids"]["launcher"]}
+    listening = [one.laddr for pid in pids for one in psutil.Process(pid).net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+    assert len(pids) == len(listening)
+    frame = toSendBuffer((None, Canary(tmp_path / "canary")), pickle.dumps)
+    for address in listening:
+        assert as_nobody(talk((address.ip, address.port), frame)) in ("", "ConnectionResetError")
+    refused = {f"actor {name}" for name in ("admin", "logger", "top", "registry", "heartbeat", "sleeper")}
+    after = tree.wait_until(lambda s: refused <= s["refused"].keys())
+    assert (before["pids"], []) == (after["pids"], list(tmp_path.iterdir()))
 
 
 def test_on_tcp_he_gets_nothing_without_the_token(tree: LiveTree, port: int) -> None:

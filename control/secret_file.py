@@ -1,0 +1,66 @@
+"""A secret of a tree in a file of its owner alone: a link, or a file that others can read, is none."""
+
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from suptree.actors.errors import SuptreeError
+
+_MOST_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """`mend` says in every refusal what to do about it."""
+
+    path: Path
+    mend: str
+
+    def read(self) -> bytes:
+        """What is in it. Raises SuptreeError when others may know it, or have made it."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                found, content = os.fstat(descriptor), os.read(descriptor, _MOST_BYTES)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise self.refused("cannot be read") from error
+        if not stat.S_ISREG(found.st_mode):
+            raise self.refused("is no regular file")
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise self.refused("can be read by others")
+        return content
+
+    def ensure(self, content: bytes) -> None:
+        """Make it, unless it is there; of several that try at once one does."""
+        if not os.path.lexists(self.path):
+            self._write(content, only_if_missing=True)
+
+    def replace(self, content: bytes) -> None:
+        """Put another secret in its place. Raises SuptreeError when it cannot be written."""
+        self._write(content)
+
+    def refused(self, fault: str) -> SuptreeError:
+        """What to raise when what is in it is no such secret."""
+        return SuptreeError(f"{self.path} {fault}: {self.mend}")
+
+    def _write(self, content: bytes, *, only_if_missing: bool = False) -> None:
+        try:
+            # mkstemp's file is 0600 from its first moment on, and nobody ever sees half a secret.
+            descriptor, draft = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                if only_if_missing:
+                    os.link(draft, self.path)
+                else:
+                    os.replace(draft, self.path)  # noqa: PTH105
+            finally:
+                Path(draft).unlink(missing_ok=True)
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise SuptreeError(f"{self.path} cannot be written: {error.strerror}") from None

@@ -1,0 +1,99 @@
+"""A Thespian system at an address of its own, as a node among several has it: encrypted, and closed to strangers."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from suptree.control.encrypted_seal import EncryptedSeal
+from suptree.control.seal import Seal
+from suptree.control.tree_key import tree_key
+
+from .connections import OTHER_KEY
+from .kernel_sockets import sockets_of
+from .strangers import Target, say, sealed, thespian_frame
+
+ADDRESS = "127.0.0.2"
+ROOT = Path(__file__).parents[2]
+_EVERY_PROTOCOL = 3
+_QUIET = 0.5
+
+
+@contextmanager
+def system(folder: Path, address: str) -> Iterator[list[psutil.Process]]:
+    """Its processes, when its actors have talked."""
+    with (folder / "log").open("w+") as log:
+        command = [sys.executable, "-m", "tests.seal.relay", str(folder), address]
+        running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT, start_new_session=True)
+        process = psutil.Process(running.pid)
+        try:
+            deadline = time.monotonic() + 30
+            while not (said := (folder / "log").read_text()).endswith("\n"):
+                assert time.monotonic() < deadline and running.poll() is None, said
+                time.sleep(0.02)
+            assert json.loads(said)["heard"], said
+            processes = [process, *process.children(recursive=True)]
+            yield processes
+        finally:
+            running.communicate(timeout=30)
+    assert ([], []) == (psutil.wait_procs(processes, timeout=10)[1], process.children() if process.is_running() else [])
+
+
+def targets(processes: list[psutil.Process], folder: Path) -> list[Target]:
+    key = tree_key(folder)
+    listening = [one for one in sockets_of(process.pid for process in processes) if one.listens]
+    return [Target((one.address, one.port), str(one.pid), key, folder / f"canary {one.pid}") for one in listening]
+
+
+def test_a_system_at_an_address_is_heard_there_alone_and_by_its_own_alone(tmp_path: Path) -> None:
+    with system(tmp_path, ADDRESS) as processes:
+        attacked = targets(processes, tmp_path)
+        # The admin, the logger, and two actors.
+        assert [ADDRESS] * 4 == [target.address[0] for target in attacked]
+        for target in attacked:
+            thespian_frame(target)
+            sealed(target, EncryptedSeal(OTHER_KEY))
+            # The tree's own key, but the seal that does not hide.
+            sealed(target, Seal(target.key))
+            assert not target.canary.exists()
+        for target in attacked:
+            said = sealed(target, EncryptedSeal(target.key), again=1)
+            deadline = time.monotonic() + 5
+            while not target.canary.exists():
+                assert time.monotonic() < deadline, "what was sealed with the right key had no effect"
+                time.sleep(0.01)
+            target.canary.rmdir()
+            say(target, said)
+            assert not target.canary.exists()
+
+
+@contextmanager
+def listener_in() -> Iterator[socket.socket]:
+    """A socket that hears everything that goes over loopback."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERY_PROTOCOL)) as tap:
+        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024 * 1024)
+        tap.bind(("lo", 0))
+        tap.settimeout(_QUIET)
+        yield tap
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root hears what goes over an interface")
+@pytest.mark.parametrize(("address", "readable"), [(ADDRESS, False), ("127.0.0.1", True)])
+def test_whoever_listens_in_reads_nothing_beyond_loopback(tmp_path: Path, address: str, readable: bool) -> None:
+    with listener_in() as tap:
+        with system(tmp_path, address):
+            pass
+        heard = bytearray()
+        deadline = time.monotonic() + 10
+        with suppress(TimeoutError):
+            while time.monotonic() < deadline:
+                heard += tap.recv(65536)
+    assert (True, readable) == (b"suptree seal" in heard, b"my secret" in heard)
