@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -314,7 +315,7 @@ def test_the_control_api_tells_every_fault_of_a_question_at_once(live: LiveTree)
 
 def test_the_command_line_asks(live: LiveTree) -> None:
     def suptree(*arguments: str) -> tuple[int, str, str]:
-        home = {"SUPTREE_HOME": str(live.home), "PATH": "/usr/bin:/bin"}
+        home = {**os.environ, "SUPTREE_HOME": str(live.home)}
         done = subprocess.run([SUPTREE, *arguments], env=home, capture_output=True, text=True, timeout=60, check=False)
         return done.returncode, done.stdout, done.stderr
 

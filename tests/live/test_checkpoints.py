@@ -245,7 +245,7 @@ def test_it_is_deleted_with_its_agent_and_by_a_fresh_start() -> None:
         assert 1 == count(live)
         done = subprocess.run(
             [SUPTREE, "restart", "a", "--fresh"],
-            env={"SUPTREE_HOME": str(live.home)},
+            env={**os.environ, "SUPTREE_HOME": str(live.home)},
             capture_output=True,
             text=True,
             timeout=60,

@@ -150,9 +150,9 @@ def test_idle_and_slow_connections_keep_nobody_out(tree: LiveTree, doors: dict[s
                     return
 
     with contextlib.ExitStack() as stack:
-        for number in range(220):
+        for number in range(320):
             connection = stack.enter_context(connected(doors[door]))
-            if number >= 200:
+            if number >= 300:
                 threading.Thread(target=trickle, args=(connection,)).start()
         begun = time.monotonic()
         assert 2 == len(tree.status()["agents"])
