@@ -19,7 +19,7 @@ from .evidence import Evidence, SweptLog, bounded_environment, last_lines, short
 from .exits import Exit, ExitClass
 from .linux import set_name
 from .loop_actor import LoopActor
-from .messages import Begin, Condemned, Ended, Notified, Stalled, Started, Stop, Tell, Told, Unkillable
+from .messages import Ask, Begin, Condemned, Ended, Notified, Stalled, Started, Stop, Tell, Told, Unask, Unkillable
 from .notify import Notification, Pinger
 from .output_log import OutputLog, log_path
 from .progress import Progress
@@ -29,7 +29,14 @@ from .sweep import sweep
 class AgentActor(LoopActor):
     """Runs one incarnation of one agent, then exits; `run` and `stop` are the kind's own."""
 
-    handlers: ClassVar[dict[type, str]] = {Begin: "on_begin", Stop: "on_stop", Tell: "on_tell", Notified: "on_notified"}
+    handlers: ClassVar[dict[type, str]] = {
+        Begin: "on_begin",
+        Stop: "on_stop",
+        Tell: "on_tell",
+        Ask: "on_ask",
+        Unask: "on_unask",
+        Notified: "on_notified",
+    }
 
     spec: AgentSpec
     owns_program: ClassVar[bool]
@@ -46,7 +53,8 @@ class AgentActor(LoopActor):
         self.progress = Progress(self.spec.progress, self._stalled, partial(self.condemned, ExitClass.HUNG))
         self.is_ready = asyncio.Event()
         """Set when it has started, or, where that is asked for, has said `READY=1`."""
-        self.begin_pings(self.spec.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
+        self.pinger = Pinger(begin.context.runtime_dir)
+        self.begin_pings(self.spec.heartbeat.interval, self.pinger.ping)
         self.spawn(self.run())
 
     def on_stop(self, stop: Stop, _sender: ActorAddress) -> None:
@@ -54,13 +62,31 @@ class AgentActor(LoopActor):
             self.stop()
 
     def on_tell(self, tell: Tell, _sender: ActorAddress) -> None:
+        if self._takes(tell, self.tell, tell.text):
+            self.answer(tell.request)
+
+    def on_ask(self, ask: Ask, _sender: ActorAddress) -> None:
+        self._takes(ask, self.ask, ask)
+
+    def on_unask(self, unask: Unask, _sender: ActorAddress) -> None:
+        if not self.ended:
+            self.unask(unask.request)
+
+    def _takes(self, said: Tell, take: Callable[[Any], None], what: Any) -> bool:
+        """Whether the agent took what somebody said; who said it hears why not."""
         refusal = "it has ended" if self.ended else None
         try:
             if not self.ended:
-                self.tell(tell.text)
+                take(what)
         except InputRefused as error:
             refusal = str(error)
-        self.supervisor.tell(Told(tell.id, tell.incarnation, tell.request, refusal))
+        if refusal is not None:
+            self.answer(said.request, "refused", refusal)
+        return refusal is None
+
+    def answer(self, request: str, answer: str = "ok", value: Any = None, more: bool = False) -> None:
+        """Answer whoever said something; with `more` in part."""
+        self.supervisor.tell(Told(self.begin.id, self.begin.incarnation, request, answer, value, more))
 
     def on_notified(self, notified: Notified, _sender: ActorAddress) -> None:
         if notified.incarnation == self.begin.incarnation and not self.ended:
@@ -108,6 +134,13 @@ class AgentActor(LoopActor):
     def tell(self, text: str) -> None:
         """Hand the agent a line from outside, without waiting for it. Raises InputRefused."""
         raise NotImplementedError
+
+    def ask(self, question: Ask) -> None:
+        """Put a question to the agent, to be answered later, and once. Raises InputRefused."""
+        raise NotImplementedError
+
+    def unask(self, request: str) -> None:
+        """Let a question be, and do not answer it."""
 
     def started(self, pid: int | None = None) -> None:
         """Tell the supervisor that the agent is up."""

@@ -18,6 +18,7 @@ _ASSIGNED = re.compile(
         ["']? (?:(?:Bearer|Basic|Token)\s+)? (?P<value>(?!-)[\w+/=.~-]{8,})""",
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 def agent_redactor(spec: AgentSpec, base: Mapping[str, str], *from_files: Mapping[str, str]) -> Redactor:
@@ -26,6 +27,8 @@ def agent_redactor(spec: AgentSpec, base: Mapping[str, str], *from_files: Mappin
     for variables in from_files:
         named += variables.items()
     from_file = from_files[-1] if from_files else {}
+    for variables in (base, spec.inherited, *from_files, spec.env):
+        named += [(name, variables[name]) for name in _named_variables(spec.config) if name in variables]
     return Redactor({**spec.inherited, **from_file, **spec.env}, base, named)
 
 
@@ -36,10 +39,21 @@ def variables_in_file(spec: AgentSpec) -> dict[str, str]:
     return {}
 
 
+def _named_variables(config: Mapping[str, Any]) -> list[str]:
+    """The variables that a configuration says hold secrets, whatever their names: `api_key_env = "HOUSE"`."""
+    return [value for key, value in config.items() if _names_a_variable(key, value)]
+
+
+def _names_a_variable(key: str, value: Any) -> bool:
+    # Some put the key itself there.
+    return key.lower().endswith("_env") and is_secret(key) and isinstance(value, str) and _VARIABLE.fullmatch(value) is not None
+
+
 def _in_configuration(value: Any, name: str = "", *, secret: bool = False) -> Iterator[Named]:
     if isinstance(value, Mapping):
         for key, deeper in value.items():
-            yield from _in_configuration(deeper, str(key), secret=secret or is_secret(str(key)))
+            if secret or not _names_a_variable(str(key), deeper):
+                yield from _in_configuration(deeper, str(key), secret=secret or is_secret(str(key)))
     elif isinstance(value, list | tuple):
         for deeper in value:
             yield from _in_configuration(deeper, name, secret=secret)

@@ -170,7 +170,8 @@ class AgentSpec:
 
     `watchdog` says that the program itself must ping (`WATCHDOG=1`) within `heartbeat.dead_after`, as under systemd's `WatchdogSec=`;
     without it only its actor is watched. `exit_codes` classes exit statuses as this program means them. An exit within `min_uptime`
-    seconds is marked `during_start` (supervisord: `startsecs`). `config` is handed to a native agent's factory unread.
+    seconds is marked `during_start` (supervisord: `startsecs`). A native agent that offers checkpoints is asked for one every
+    `checkpoint_interval` seconds. `config` is handed to a native agent's factory unread.
 
     `inherited` is what of the launching environment its table names (`env_inherit`), `env_from` a file of more, read at each start. `user`
     (`name` or `name:group`), `umask`, `no_new_privs` and `rlimits` confine all its processes; None leaves what suptree was started with.
@@ -203,6 +204,7 @@ class AgentSpec:
     progress: ProgressSpec = ProgressSpec()
     exit_codes: Mapping[int, ExitClass] = field(default_factory=dict)
     min_uptime: float = 1.0
+    checkpoint_interval: float = 1.0
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -217,3 +219,5 @@ class AgentSpec:
         for name, (soft, hard) in self.rlimits.items():
             if name not in RLIMITS or min(soft, hard) < -1 or -1 < hard < soft or hard != -1 == soft:
                 raise SpecError(f"{self.agent_id}: rlimits.{name} must be a known limit, soft not above hard, not {soft}:{hard}")
+        if not self.checkpoint_interval > 0:
+            raise SpecError(f"{self.agent_id}: checkpoint_interval must be above 0 seconds, not {self.checkpoint_interval}")

@@ -55,7 +55,7 @@ BY_CLASS: dict[ExitClass, Cause] = {
     ),
     ExitClass.PERMANENT: Cause(
         "It cannot run as it is configured; another start would fail in the same way.",
-        "its command cannot be executed, or its exit status means so (64, 77, 78, 126, 127, or what its spec says)",
+        "its command cannot be executed, its exit status means so (64, 77, 78, 126, 127, or what its spec says), or it said so itself",
         "Mend the command, its arguments or its settings.",
     ),
     ExitClass.QUOTA: Cause(
@@ -102,6 +102,42 @@ BY_REASON: tuple[tuple[ExitClass | None, re.Pattern[str], Cause], ...] = tuple(
                 "It reported itself as hung, and was stopped for that.",
                 "it said WATCHDOG=trigger (sd_notify)",
                 "See what it did last in its output: the program itself found that it does not get on.",
+            ),
+        ),
+        (
+            ExitClass.HUNG,
+            "^no answer of the model",
+            Cause(
+                "The model that it asked kept silent for too long.",
+                "no answer came within the timeout of its config",
+                "See whether the provider has trouble; if its answers may take so long, give it a longer config.timeout.",
+            ),
+        ),
+        (
+            ExitClass.BUDGET,
+            "max_tokens",
+            Cause(
+                "It has used up its tokens.",
+                "those that its provider counted were compared with max_tokens of its config",
+                "See what it used them for, or raise config.max_tokens; each incarnation has so many.",
+            ),
+        ),
+        (
+            ExitClass.PERMANENT,
+            "API key",
+            Cause(
+                "It has no API key, or one that its provider refuses.",
+                "the environment does not hold one, or the provider answered so (401, 403)",
+                "Set the variable that the reason names in env, or in the environment of suptree; config.api_key_env can name another.",
+            ),
+        ),
+        (
+            ExitClass.PERMANENT,
+            r"^(config\.|model |provider |LLMAgent )",
+            Cause(
+                "Its model cannot be reached as it is configured.",
+                "it said so itself, before it asked or when it was told by the provider",
+                "Correct what the reason names: model, config, or the installation.",
             ),
         ),
         (

@@ -1,12 +1,62 @@
-"""Every error that suptree raises, in one place."""
+"""Every error that suptree raises, in one place, and what a native agent raises to end."""
+
+import math
+from typing import ClassVar
+
+from .exits import ExitClass
 
 
 class SuptreeError(Exception):
     """The base of all errors of this library; its text is one line that says what to do."""
 
 
-class Shutdown(Exception):
-    """Raise it in a native agent's `run()`: the agent ends with OTP's reason `shutdown`, which is no crash."""
+class AgentEnds(Exception):
+    """Raise one of these in a native agent's `run()`, `handle()`, `ask()` or factory: it ends, and its exit is of this class.
+
+    The text becomes the reason of the exit, which is written down and shown: no prompts, no secrets.
+    """
+
+    exit_class: ClassVar[ExitClass] = ExitClass.FAILED
+    retry_after: float | None = None
+
+
+class Shutdown(AgentEnds):
+    """It has done what it was to do: OTP's reason `shutdown`, which is no crash."""
+
+    exit_class = ExitClass.SHUTDOWN
+
+
+class QuotaExceeded(AgentEnds):
+    """It ran into a quota or a rate limit; with `park = true` it waits `retry_after` seconds, and that costs no restart."""
+
+    exit_class = ExitClass.QUOTA
+
+    def __init__(self, reason: str = "quota exceeded", retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        if retry_after is not None and math.isfinite(retry_after) and retry_after >= 0:
+            self.retry_after = float(retry_after)
+
+
+class BudgetExceeded(AgentEnds):
+    """It has used up what it may use."""
+
+    exit_class = ExitClass.BUDGET
+
+
+class Hung(AgentEnds):
+    """What it waits for does not answer."""
+
+    exit_class = ExitClass.HUNG
+
+
+class Failed(AgentEnds):
+    """It cannot go on, for a reason that a restart may mend."""
+
+
+class CannotRun(AgentEnds):
+    """It cannot run as it is configured: a restart would fail in the same way."""
+
+    exit_class = ExitClass.PERMANENT
 
 
 class SpecError(SuptreeError, ValueError):
@@ -54,6 +104,18 @@ class StartFailed(SuptreeError):
 
 class InputRefused(SuptreeError):
     """An agent does not take what it was told; the text says why."""
+
+
+class AskFailed(SuptreeError):
+    """An agent was asked, and there is no reply: its own error, or it ended meanwhile; the text says what happened.
+
+    `exit_class` is the class of its end when it ended over this very question; `retry_after` is in seconds, where a quota said so.
+    """
+
+    def __init__(self, message: str, exit_class: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.exit_class = exit_class
+        self.retry_after = retry_after
 
 
 class RequestTimeout(SuptreeError, TimeoutError):

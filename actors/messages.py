@@ -89,13 +89,36 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The agent was told; or was not, because of `refusal`."""
+class Ask(Tell):
+    """Somebody has a question to the agent, and wants its reply; with `stream` in parts, as they come."""
+
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unask:
+    """Nobody waits for the reply any more."""
 
     id: str
     incarnation: int
     request: str
-    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of a Tell or an Ask.
+
+    `answer` is `ok` (the value is the reply, if one was wanted whole, or how many parts it had), `refused` (not taken; the value says why),
+    or `failed` (it was taken, but there is no reply; the value has `message`, `class` and `retry_after`). With `more` it is not over:
+    the value has the `number` of a part, from 1, and the `part`.
+    """
+
+    id: str
+    incarnation: int
+    request: str
+    answer: str = "ok"
+    value: Any = None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,8 +310,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of a Request: an OTP answer (`ok`, `not_found`, …) and a value."""
+    """What came of a Request: an OTP answer (`ok`, `not_found`, …) and a value; with `more` a part of it, and more follows."""
 
     request: str
     answer: str
     value: Any = None
+    more: bool = False

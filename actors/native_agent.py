@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import importlib
 import inspect
-import io
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,34 +14,39 @@ from typing import Any, ClassVar
 import structlog
 
 from .agent_actor import AgentActor
+from .checkpointing import Checkpointing
+from .checkpoints import Checkpoints
 from .confinement import CannotConfine
-from .errors import InputRefused, Shutdown
+from .errors import AgentEnds, CannotRun, InputRefused
+from .evidence import shortened
 from .exit_classes import classify
 from .exits import Exit, ExitClass
 from .limits import Limits
-from .line_splitter import LineSplitter
-from .output_log import OutputLog
+from .messages import Ask
+from .native_output import log_stream
+from .questions import Questions
 from .raw_output import RawOutput
 from .redaction import redact_logging
+from .status_report import report_statuses
 
 _OWN_STDOUT = Path("/proc/self/fd/1")
-
-
-class CannotCreate(Exception):
-    """The factory could not be found or did not make an agent; the text says why."""
+_NOT_STARTED = "it has not started yet"
+_CANCELLED = "its run() was cancelled"
+_RECORDED = (ExitClass.BUDGET, ExitClass.HUNG)
+"""What others find about an agent that runs, and that it may find itself."""
 
 
 def find_factory(name: str) -> Any:
-    """The object behind `package.module:attribute`; raises CannotCreate."""
+    """The object behind `package.module:attribute`; raises CannotRun."""
     module_name, _, attribute = name.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
     except ModuleNotFoundError as error:
-        raise CannotCreate(f"factory {name!r}: there is no module {error.name!r} on the path") from None
+        raise CannotRun(f"factory {name!r}: there is no module {error.name!r} on the path") from None
     except AttributeError:
-        raise CannotCreate(f"factory {name!r}: module {module_name!r} has no {attribute!r}") from None
+        raise CannotRun(f"factory {name!r}: module {module_name!r} has no {attribute!r}") from None
     return found
 
 
@@ -57,41 +60,59 @@ class NativeAgent(AgentActor):
     _raw_output: list[RawOutput]
     # A Stop may come before `run` has begun.
     _stop_requested = False
-    _main: asyncio.Task[Any] | None = None
+    _main: asyncio.Task[Exit] | None = None
+    _agent: Any = None
+    _questions: Questions | None = None
 
     async def run(self) -> None:
         """The whole life of the agent."""
-        self._handle_failure: Exit | None = None
         self._stopping = asyncio.Event()
+        self._must_end: asyncio.Future[Exit] = self.loop.create_future()
         self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET))
         self._redirect_output()
         try:
             self._confine()
-            self._agent = await self._create()
-        except (CannotCreate, CannotConfine) as refusal:
+            self._agent = await self._create_and_restore()
+        except CannotConfine as refusal:
             await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True))
             return
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
-            await self.finish(self._failure(error, during_start=True))
+            await self.finish(self._exit_of(error, during_start=True))
             return
         if self._agent is None:
             await self.finish(Exit(ExitClass.NORMAL, "its factory made no agent"), ignored=True)
             return
         # Its memory is that of this process, which the kernel cannot be told to limit apart from us.
         self._limits.begin(os.getpid(), kernel_limits_memory=False)
+        self._questions = Questions(
+            self._agent, answer=self.answer, explain=self._ask_raised, fatal=self._end_over, settled=self._checkpointing.settled
+        )
         self.started()
         self._main = self.loop.create_task(self._work())
-        watching = self.spawn(self._watch_health())
+        watching = [self.spawn(self._watch_health()), self.spawn(self._checkpointing.run())]
         if self._stop_requested:
             self.spawn(self._shut_down())
-        how = await self._main
-        watching.cancel()
+        await asyncio.wait([self._main, self._must_end], return_when=asyncio.FIRST_COMPLETED)
+        if self._must_end.done():
+            how = self._must_end.result()
+        else:
+            how = Exit(ExitClass.FAILED, _CANCELLED) if self._main.cancelled() else self._main.result()
+        # What cannot be cancelled is ended with the process.
+        self._main.cancel()
+        for task in watching:
+            task.cancel()
         self.progress.end()
         self._limits.end()
-        how = self._handle_failure or how
         if self._stop_requested:
             await self._shutdown_done
             how = Exit(ExitClass.SHUTDOWN, "stop requested")
+        elif how.exit_class is not ExitClass.FAILED:
+            # It has not crashed: what it holds is sound.
+            await self._checkpointing.take()
+            if how.exit_class in _RECORDED:
+                # As whatever else is found about it while it runs: the supervisor records it first.
+                self.condemned(how.exit_class, self.redactor.text(how.reason))
+        self._questions.end(f"it ended meanwhile: {self.redactor.text(how.told)}")
         # What it wrote without a newline at the end is kept too.
         sys.stdout.close()
         sys.stderr.close()
@@ -104,18 +125,16 @@ class NativeAgent(AgentActor):
             result = work() if work is not None else self._stopping.wait()
             if inspect.isawaitable(result):
                 await result
-        except Shutdown as shutdown:
-            return Exit(ExitClass.SHUTDOWN, str(shutdown) or "shutdown")
-        except SystemExit as leaving:
-            if isinstance(leaving.code, int | None):
-                exit_class, reason = classify(leaving.code or 0)
-                return Exit(exit_class, f"sys.exit: {reason}")
-            return self._failure(leaving)
         except asyncio.CancelledError:
-            return Exit(ExitClass.FAILED, "its run() was cancelled")
+            return Exit(ExitClass.FAILED, _CANCELLED)
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
-            return self._failure(error)
+            return self._exit_of(error)
         return Exit(ExitClass.NORMAL, "run() returned")
+
+    def _end_over(self, error: BaseException) -> None:
+        """Something that it raised outside of its `run()` ends it."""
+        if not self._must_end.done():
+            self._must_end.set_result(self._exit_of(error))
 
     async def _watch_health(self) -> None:
         """Ask it again and again whether it is well, from the moment when it is ready; at the first no it is condemned."""
@@ -142,7 +161,9 @@ class NativeAgent(AgentActor):
             if inspect.isawaitable(well):
                 well = await well
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
-            return f"health_check() raised {self._failure(error).reason}"
+            with contextlib.suppress(Exception):
+                traceback.print_exception(error)
+            return f"health_check() raised {_in_a_line(error)}"
         return "health_check() returned False" if well is False else None
 
     def stop(self) -> None:
@@ -169,9 +190,9 @@ class NativeAgent(AgentActor):
 
     def tell(self, text: str) -> None:
         """Run its `handle(text)`; an error in that ends the agent, as one in its `run()` does."""
-        handle = getattr(getattr(self, "_agent", None), "handle", None)
+        handle = getattr(self._agent, "handle", None)
         if handle is None:
-            raise InputRefused("it has no handle() that could be told")
+            raise InputRefused(_NOT_STARTED if self._questions is None else "it has no handle() that could be told")
         self.spawn(self._handle(handle, text))
 
     async def _handle(self, handle: Any, text: str) -> None:
@@ -180,9 +201,36 @@ class NativeAgent(AgentActor):
             if inspect.isawaitable(result):
                 await result
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
-            self._handle_failure = self._failure(error)
-            if self._main is not None:
-                self._main.cancel()
+            self._end_over(error)
+        else:
+            self._checkpointing.soon()
+
+    def ask(self, question: Ask) -> None:
+        """Have it answered by its `ask(prompt)`; an error in that is the answer. Raises InputRefused."""
+        if self._questions is None:
+            raise InputRefused(_NOT_STARTED)
+        self._questions.take(question)
+
+    def unask(self, request: str) -> None:
+        """Cancel what would answer it."""
+        if self._questions is not None:
+            self._questions.take_back(request)
+
+    async def _create_and_restore(self) -> Any:
+        """The agent, with the state of its last checkpoint where there is one."""
+        store = Checkpoints(self.begin.context.state_dir, self.begin.id, self.begin.incarnation, self.spec.factory)
+        while True:
+            agent = await self._create()
+            self._checkpointing = Checkpointing(
+                agent,
+                store,
+                interval=self.spec.checkpoint_interval,
+                limit=self.spec.heartbeat.dead_after,
+                explain=self._told_error,
+                say=self._note,
+            )
+            if agent is None or await self._checkpointing.restore():
+                return agent
 
     def _confine(self) -> None:
         """This process is the agent's own from here on. Raises CannotConfine."""
@@ -199,7 +247,14 @@ class NativeAgent(AgentActor):
         factory = find_factory(spec.factory)
         create = getattr(factory, "create", factory)
         agent = create(self.begin.id, spec.name or self.begin.id, spec.role, spec.model, dict(spec.config))
-        return await agent if inspect.isawaitable(agent) else agent
+        if inspect.isawaitable(agent):
+            agent = await agent
+        if agent is not None:
+            try:
+                report_statuses(agent, self.pinger.say)
+            except TypeError:
+                self._note("what it says with update_heartbeat() is not shown: nothing can be put on it")
+        return agent
 
     async def _shut_down(self) -> None:
         shutdown = getattr(self._agent, "shutdown", None)
@@ -207,23 +262,48 @@ class NativeAgent(AgentActor):
         try:
             async with asyncio.timeout(self.spec.stop.cancel):
                 if shutdown is not None:
-                    await shutdown()
+                    done = shutdown()
+                    if inspect.isawaitable(done):
+                        await done
+                await self._checkpointing.take()
         except TimeoutError:
-            print(f"[suptree] shutdown() took longer than {self.spec.stop.cancel} s", file=sys.stderr)  # noqa: T201  (its own output)
+            print(f"[suptree] its shutdown took longer than {self.spec.stop.cancel} s", file=sys.stderr)  # noqa: T201  (its own output)
         except BaseException:  # noqa: BLE001  (the agent ends all the same)
             traceback.print_exc()
         self._stopping.set()
         self._main.cancel()
         self._shutdown_done.set_result(None)
 
-    def _failure(self, error: BaseException, *, during_start: bool = False) -> Exit:
+    def _exit_of(self, error: BaseException, *, during_start: bool = False) -> Exit:
+        """How an error of its own ends it."""
+        if isinstance(error, AgentEnds):
+            reason = _in_a_line(error)
+            if error.exit_class is ExitClass.SHUTDOWN:
+                return Exit(error.exit_class, reason)
+            self._note(reason)
+            return Exit(error.exit_class, reason, reason, error.retry_after, during_start)
+        if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+            exit_class, reason = classify(error.code or 0)
+            return Exit(exit_class, f"sys.exit: {reason}", during_start=during_start)
         # Both run the error's own code, which may fail as well.
         with contextlib.suppress(Exception):
             traceback.print_exception(error)
-        line = type(error).__name__
-        with contextlib.suppress(Exception):
-            line = f"{line}: {error}".splitlines()[0]
+        line = _in_a_line(error)
         return Exit(ExitClass.FAILED, line, last_error=line, during_start=during_start)
+
+    def _told_error(self, error: BaseException) -> str:
+        """An error, for whoever hears of it outside."""
+        return shortened(self.redactor.text(_in_a_line(error)))
+
+    def _ask_raised(self, error: BaseException) -> str:
+        """What whoever asked is told; its log says where it was raised, and not what it says: that may be of the conversation."""
+        if not isinstance(error, AgentEnds):
+            self._note("".join([f"its ask() raised {type(error).__name__}\n", *traceback.format_tb(error.__traceback__)]).rstrip())
+        return self._told_error(error)
+
+    def _note(self, text: str) -> None:
+        """A line of ours in its error output."""
+        self.output.write("err", f"[suptree] {text}".encode(errors="backslashreplace"))
 
     def _redirect_output(self) -> None:
         """Its prints go to its own log, line by line; what C code and child processes write goes to the same file as it is."""
@@ -236,36 +316,16 @@ class NativeAgent(AgentActor):
         self.every(self.spec.heartbeat.interval, self._look_at_raw_output)
         redact_logging(self.redactor)
         sys.stdout, sys.stderr = (
-            _log_stream(self.output, "out", self._limits.count_output),
-            _log_stream(self.output, "err", self._limits.count_output),
+            log_stream(self.output, "out", self._limits.count_output),
+            log_stream(self.output, "err", self._limits.count_output),
         )
 
 
-def _log_stream(log: OutputLog, stream: str, count: Callable[[int], None]) -> io.TextIOWrapper:
-    """A text stream, as `sys.stdout` is one, that keeps what is written to it in an agent's log."""
-    return io.TextIOWrapper(_LogWriter(log, stream, count), encoding="utf-8", errors="backslashreplace", write_through=True)
-
-
-class _LogWriter(io.BufferedIOBase):
-    name = "agent log"
-
-    def __init__(self, log: OutputLog, stream: str, count: Callable[[int], None]) -> None:
-        self._count = count
-        self._descriptor = {"out": 1, "err": 2}[stream]
-        self._splitter = LineSplitter(log, stream)
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def write(self, data: Any) -> int:
-        self._count(len(data))
-        self._splitter.feed(bytes(data))
-        return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._splitter.close()
-        super().close()
+def _in_a_line(error: BaseException) -> str:
+    """An error in a line: an AgentEnds in its own words, or else that of its class; any other with its type."""
+    says_itself = isinstance(error, AgentEnds)
+    line = error.exit_class.value if isinstance(error, AgentEnds) else type(error).__name__
+    # It runs the error's own code, which may fail as well.
+    with contextlib.suppress(Exception):
+        line = (str(error) if says_itself else f"{line}: {error}").splitlines()[0]
+    return line

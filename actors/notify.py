@@ -1,6 +1,5 @@
 """The sd_notify protocol: what a datagram says, and how to send one (sd_notify(3))."""
 
-import contextlib
 import socket
 import struct
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ NOTIFY_SOCKET = "notify.sock"
 DATAGRAM_LIMIT = 4096
 
 
+_STATUS_WIDTH = 1000
 _MOST_MICROSECONDS = 2**64 - 1
 _SEND_TIMEOUT = struct.pack("ll", 0, 20_000)
 """20 ms, as the kernel wants it (struct timeval)."""
@@ -94,22 +94,36 @@ def shared_socket(shared_dir: str, user_id: int) -> Path:
 
 
 class Pinger:
-    """Sends `WATCHDOG=1` to the heartbeat actor; blocks for a moment at most, and a datagram that finds nobody is lost."""
+    """Tells the heartbeat actor what an actor says of itself; blocks for a moment at most, and a ping that finds nobody is lost."""
 
     def __init__(self, runtime_dir: str) -> None:
         self._path = str(Path(runtime_dir) / NOTIFY_SOCKET)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         # The kernel may queue as few as ten datagrams for the heartbeat actor. To try again later would cost far more than this wait.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
+        self._unsaid: bytes | None = None
 
     def ping(self) -> None:
-        """One sign of life from this process."""
+        """One sign of life from this process; and its last status, if that could not be said when it was new."""
+        self._send(b"WATCHDOG=1")
+        if self._unsaid is not None and self._send(self._unsaid):
+            self._unsaid = None
+
+    def say(self, status: str) -> None:
+        """Say a `STATUS=`: one line, cut where it is too long."""
+        said = b"STATUS=" + status.encode(errors="replace")[:_STATUS_WIDTH].decode(errors="ignore").encode()
+        self._unsaid = None if self._send(said) else said
+
+    def _send(self, datagram: bytes) -> bool:
         try:
-            self._socket.send(b"WATCHDOG=1")
+            self._socket.send(datagram)
         except BlockingIOError:
-            pass
+            return False
         except OSError:
             # The first, or one to a heartbeat actor that has died: there may be another.
-            with contextlib.suppress(OSError):
+            try:
                 self._socket.connect(self._path)
-                self._socket.send(b"WATCHDOG=1")
+                self._socket.send(datagram)
+            except OSError:
+                return False
+        return True

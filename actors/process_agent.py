@@ -23,7 +23,7 @@ from .hooks import HookFailed, Hooks
 from .limits import Limits
 from .line_splitter import LineSplitter
 from .linux import own_children
-from .messages import Hears, RunsAs
+from .messages import Ask, Hears, RunsAs
 from .notify import Notification
 from .probes import ProbeFailed, probe_until_unhealthy
 from .program import CannotExecute, execute
@@ -150,6 +150,10 @@ class ProcessAgent(AgentActor):
         if self._input is None:
             raise InputRefused("it has not started yet")
         self._input.tell(text.encode())
+
+    def ask(self, _question: Ask) -> None:
+        """A program cannot be asked. Raises InputRefused."""
+        raise InputRefused("it is a program, and only a native agent can be asked: see tell")
 
     async def _drain(self, descriptor: int, stream: str) -> Drain:
         return await Drain.reading(descriptor, LineSplitter(self.output, stream, self._hear), self._limits.count_output)

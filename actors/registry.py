@@ -33,6 +33,7 @@ from .messages import (
     Stop,
 )
 from .picture import Picture, is_alive
+from .questions import failure
 
 log = structlog.get_logger()
 
@@ -71,7 +72,8 @@ class RegistryActor(LoopActor):
             self.deaths.remember(event)
         self.addresses: dict[str, Outbox] = {}
         self.heartbeat: Outbox | None = None
-        self.asked: dict[str, str] = {}
+        self.asked: dict[str, tuple[str, str]] = {}
+        """Each request that waits for its answer: the supervisor that was asked, and the operation."""
         self.early: dict[str, list[dict[str, Any]]] = {}
         self.link: asyncio.StreamWriter | None = None
         self.seq = max((event["seq"] for event in self.journal.events(last=1)), default=0)
@@ -105,8 +107,10 @@ class RegistryActor(LoopActor):
         self.back_to(sender).tell(Flushed())
 
     def on_answered(self, answered: Answered, _sender: ActorAddress) -> None:
-        self.asked.pop(answered.request, None)
-        self._tell_link({"answer": {"request": answered.request, "answer": answered.answer, "value": answered.value, "seq": self.seq}})
+        if not answered.more:
+            self.asked.pop(answered.request, None)
+        answer = {"request": answered.request, "answer": answered.answer, "value": answered.value, "seq": self.seq, "more": answered.more}
+        self._tell_link({"answer": answer})
 
     def on_ping_ages(self, ages: PingAges, sender: ActorAddress) -> None:
         self.on_answered(Answered(ages.request, "ok", dict(ages.ages)), sender)
@@ -135,8 +139,10 @@ class RegistryActor(LoopActor):
                     self.deaths.ended_below(below, event)
             self.addresses.pop(event["id"], None)
             self.forget_sender(actor_pid or 0)
-            for request in [request for request, supervisor in self.asked.items() if supervisor == event["id"]]:
-                self.on_answered(Answered(request, "refused", f"supervisor {event['id']} ended meanwhile"), self.myAddress)
+            why = f"supervisor {event['id']} ended meanwhile"
+            for request, operation in [(request, op) for request, (supervisor, op) in self.asked.items() if supervisor == event["id"]]:
+                down = ("failed", failure(why)) if operation == "ask" else ("refused", why)
+                self.on_answered(Answered(request, *down), self.myAddress)
         self.seq = seq
         self._tell_link({"event": {"seq": seq, **told}})
 
@@ -184,7 +190,7 @@ class RegistryActor(LoopActor):
             # A registry that is new has yet to hear from that supervisor.
             self.early.setdefault(owner, []).append(asked)
             return
-        self.asked[request] = owner
+        self.asked[request] = (owner, operation)
         supervisor.tell(Request(request, operation, target, asked.get("arguments", {})))
 
     def _tell_link(self, line: dict[str, Any]) -> None:

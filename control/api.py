@@ -20,17 +20,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from suptree.actors.errors import InputRefused, NoSuchAgent, RequestTimeout, SuptreeError
+from suptree.actors.errors import NoSuchAgent, RequestTimeout, SuptreeError
 from suptree.actors.exits import ExitClass
 from suptree.actors.output_log import log_path
 from suptree.actors.picture import Row
-from suptree.actors.program_input import INPUT_LIMIT
 from suptree.supervisors.agent_config import RESERVED_IDS, fault_of_id
 from suptree.supervisors.child_spec import ChildSpec
 from suptree.supervisors.tree_spec import ROOT, SupervisorSpec
 from suptree.supervisors.wire import decode_child
 
 from .bounds import Followers
+from .conversation import Conversation
 from .explanation import deaths_of, explanation
 from .log_files import follow_log, tail, tail_of
 from .request_input import BODY_LIMIT, Bodies, boolean, expect, only, text, whole_number
@@ -39,16 +39,23 @@ from .status import agent_status, tree_status
 if TYPE_CHECKING:
     from .launcher import Launcher
 
-_OPERATIONS = ("start", "stop", "restart", "delete", "terminate_child", "restart_child", "which_children", "count_children")
-_GRACEFUL = ("stop", "terminate_child")
+_OPERATIONS: dict[str, dict[str, type]] = {
+    "start": {"fresh": bool},
+    "stop": {"graceful": bool},
+    "restart": {"fresh": bool},
+    "delete": {"keep_checkpoint": bool},
+    "terminate_child": {"graceful": bool},
+    "restart_child": {},
+    "which_children": {},
+    "count_children": {},
+}
+"""Each with the arguments that it may be given."""
 _ASK_LIMIT = 120.0
 _PINGS_LIMIT = 0.5
 _EXPLAIN_LIMIT = 10.0
 _MOST_LINES = 1_000_000
 _MOST_EVENTS = 2**53
 _REASON_LENGTH = 1000
-# A character that JSON escapes takes six bytes.
-_TELL_LIMIT = 6 * INPUT_LIMIT + 1024
 
 
 class Api:
@@ -59,6 +66,7 @@ class Api:
         self._link = launcher.link
         self._bodies = Bodies()
         self._followers = Followers()
+        self._conversation = Conversation(self._link, self._bodies)
 
     def routes(self) -> list[Route]:
         """Every path of the API."""
@@ -72,6 +80,7 @@ class Api:
             Route("/agents/{id}/forecast", self.forecast),
             Route("/agents/{id}/explanation", self.explanation),
             Route("/agents/{id}/tell", self.tell, methods=["POST"]),
+            Route("/agents/{id}/ask", self.ask, methods=["POST"]),
             Route("/agents/{id}/{operation}", self.operate, methods=["POST"]),
             Route("/shutdown", self.shut_down, methods=["POST"]),
         ]
@@ -141,21 +150,18 @@ class Api:
             raise HTTPException(404, f"no such operation: {operation} (there are {', '.join(_OPERATIONS)})")
         only(request)
         row = self._row(request)
-        permitted = {"graceful": bool} if operation in _GRACEFUL else {}
-        arguments = expect(await self._bodies.read(request), f"the arguments of {operation}", **permitted)
+        arguments = expect(await self._bodies.read(request), f"the arguments of {operation}", **_OPERATIONS[operation])
         return await self._ask(operation, row["id"], arguments)
 
     async def tell(self, request: Request) -> Response:
         """Tell an agent something: a line for the stdin of its program, or a message for its `handle`; answered when it has been taken."""
         only(request)
-        row = self._row(request)
-        told = expect(await self._bodies.read(request, _TELL_LIMIT), 'what is told is a text: {"text": "…"}', text=str).get("text")
-        if told is None:
-            raise HTTPException(400, 'what is told is a text: {"text": "…"}')
-        size = len(told.encode())
-        if size >= INPUT_LIMIT:
-            raise InputRefused(f"{row['id']!r} was not told: what is told must be shorter than {INPUT_LIMIT} bytes, not {size}")
-        return await self._ask("tell", row["id"], {"text": told})
+        return await self._conversation.tell(self._row(request)["id"], request)
+
+    async def ask(self, request: Request) -> Response:
+        """Ask a native agent something; answered with its reply, or with what became of it."""
+        only(request)
+        return await self._conversation.ask(self._row(request)["id"], request)
 
     async def forecast(self, request: Request) -> Response:
         """What each supervisor would do if this child ended with `class` and `reason`: innermost first, as far up as the end goes."""

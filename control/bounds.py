@@ -6,7 +6,8 @@ from typing import Any
 
 import structlog
 from sse_starlette import EventSourceResponse
-from starlette.requests import ClientDisconnect
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,11 +16,16 @@ from .refusals import Why
 log = structlog.get_logger()
 
 MOST_REQUESTS = 100
+MOST_WAITING = 100
+"""Requests that wait for as long as they say, for an agent; they are not among the others."""
 MOST_FOLLOWERS = 64
 ANSWER_LIMIT = 140.0
 """Seconds until an answer begins; longer than any command may take."""
 TOO_LARGE = 413
 _PING_EVERY = 15
+_WAIT = "wait"
+# Whoever waits knows better than we what to say when the time is over.
+_SLACK = 10.0
 
 
 class Bounds:
@@ -29,6 +35,7 @@ class Bounds:
         self._app = app
         self._refused = refused
         self._running = 0
+        self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -48,6 +55,20 @@ class Bounds:
                     self._refused(Why.TOO_LARGE)
             await send(message)
 
+        waits = False
+
+        def wait(seconds: float) -> bool:
+            nonlocal waits
+            if self._waiting >= MOST_WAITING:
+                self._refused(Why.CROWDED)
+                return False
+            waits = True
+            self._running -= 1
+            self._waiting += 1
+            limit.reschedule(asyncio.get_running_loop().time() + seconds + _SLACK)
+            return True
+
+        scope.setdefault("state", {})[_WAIT] = wait
         self._running += 1
         try:
             async with asyncio.timeout(ANSWER_LIMIT) as limit:
@@ -71,7 +92,16 @@ class Bounds:
             else:
                 await _failure(500, "InternalError", "the launcher failed at this request: see its log")(scope, receive, send)
         finally:
-            self._running -= 1
+            if waits:
+                self._waiting -= 1
+            else:
+                self._running -= 1
+
+
+def may_wait(request: Request, seconds: float) -> None:
+    """From here on a request waits for an agent, for so long. Raises HTTPException when too many do."""
+    if not request.scope["state"][_WAIT](seconds):
+        raise HTTPException(503, f"{MOST_WAITING} wait for agents already; try again when one has its answer")
 
 
 class Followers:

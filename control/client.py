@@ -1,5 +1,6 @@
 """A client of one tree's control API, with typed errors."""
 
+import contextlib
 import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -12,6 +13,7 @@ from suptree.actors import errors
 from suptree.actors.errors import (
     AlreadyPresent,
     AlreadyRunning,
+    AskFailed,
     InputRefused,
     NoSuchAgent,
     NotRunning,
@@ -24,9 +26,12 @@ from suptree.supervisors.child_spec import ChildSpec
 from suptree.supervisors.tree_spec import ROOT
 from suptree.supervisors.wire import encode_child
 
+from .time_limits import ASK_LIMIT, LONGEST, TELL_LIMIT
+
 _CONNECT_LIMIT = 5.0
 _ANSWER_LIMIT = 130.0
 _READ_LIMIT = 15.0
+_SLACK = 10.0
 
 
 class Client:
@@ -93,27 +98,54 @@ class Client:
         """
         return dict(await self._call("POST", _path(target, operation), arguments))
 
-    async def start(self, agent_id: str) -> int:
-        """Start an agent that is stopped; return the number of the event by which it ran. Raises AlreadyRunning, StartFailed."""
-        return _done(await self.request("start", agent_id), agent_id)
+    async def start(self, agent_id: str, *, fresh: bool = False) -> int:
+        """Start an agent that is stopped; return the number of the event by which it ran. Raises AlreadyRunning, StartFailed.
+
+        `fresh` deletes its last checkpoint first.
+        """
+        return _done(await self.request("start", agent_id, {"fresh": fresh}), agent_id)
 
     async def stop(self, agent_id: str, *, graceful: bool = True) -> int:
         """Stop an agent, or a supervisor and all below; `graceful=False` begins at SIGKILL. Return the number of the last event of it."""
         return _done(await self.request("stop", agent_id, {"graceful": graceful}), agent_id)
 
-    async def restart(self, agent_id: str) -> int:
-        """Stop an agent if it runs, and start it. Raises StartFailed."""
-        return _done(await self.request("restart", agent_id), agent_id)
+    async def restart(self, agent_id: str, *, fresh: bool = False) -> int:
+        """Stop an agent if it runs, and start it; `fresh` deletes its last checkpoint in between. Raises StartFailed."""
+        return _done(await self.request("restart", agent_id, {"fresh": fresh}), agent_id)
 
-    async def tell(self, agent_id: str, text: str) -> None:
-        """Write a line to the piped stdin of an agent, or hand it to the `handle` of a native one. Raises InputRefused if it takes none."""
-        try:
-            answer = await self.request("tell", agent_id, {"text": text})
-        except (UnicodeEncodeError, TypeError):
-            raise InputRefused(f"{agent_id!r} was not told: only text that UTF-8 can encode can be told") from None
-        if answer["answer"] == "refused":
-            raise InputRefused(f"{agent_id!r} was not told: {answer['value']}")
-        _done(answer, agent_id)
+    async def tell(self, agent_id: str, text: str, *, timeout: float = TELL_LIMIT) -> None:  # noqa: ASYNC109  (the agent's, not ours)
+        """Write a line to the piped stdin of an agent, or hand it to the `handle` of a native one; it has `timeout` seconds to take it.
+
+        Raises InputRefused if it takes none.
+        """
+        body = _text(agent_id, "told", text=text, timeout=timeout)
+        _done(_taken(dict(await self._call("POST", _path(agent_id, "tell"), body, timeout + _SLACK)), agent_id, "told"), agent_id)
+
+    async def ask(self, agent_id: str, prompt: str, *, timeout: float = ASK_LIMIT) -> Any:  # noqa: ASYNC109  (the agent's, not ours)
+        """The reply of a native agent, which has `timeout` seconds for it; then its `ask` is cancelled, and this raises RequestTimeout.
+
+        Raises InputRefused if it was not asked, and AskFailed if there is no reply: the text says whether it failed or ended.
+        """
+        body = _text(agent_id, "asked", prompt=prompt, timeout=timeout)
+        return _reply(dict(await self._call("POST", _path(agent_id, "ask"), body, timeout + _SLACK)), agent_id)
+
+    async def ask_stream(
+        self,
+        agent_id: str,
+        prompt: str,
+        *,
+        timeout: float = ASK_LIMIT,  # noqa: ASYNC109  (the agent's, not ours)
+    ) -> AsyncGenerator[Any, None]:
+        """The reply in parts, as they come; it ends, or raises as `ask` does. Whoever stops reading takes the question back."""
+        body = _text(agent_id, "asked", prompt=prompt, timeout=timeout, stream=True)
+        stream = self._stream(_path(agent_id, "ask"), "POST", body)
+        async with contextlib.aclosing(stream):
+            async for said in stream:
+                if "part" not in said:
+                    _reply(said, agent_id)
+                    return
+                yield said["part"]
+        raise AskFailed(f"{agent_id!r}: the tree ended before its reply did")
 
     async def forecast(self, agent_id: str, exit_class: str = "crash", reason: str | None = None) -> list[dict[str, Any]]:
         """What each supervisor would do if this child ended so: a step a supervisor, innermost first, as far up as the end goes.
@@ -128,9 +160,9 @@ class Client:
         """Why it died and how it stands: `now` (`status`, `text`, `do`) and `deaths`, newest first, with all their evidence."""
         return dict(await self._call("GET", _path(agent_id, "explanation")))
 
-    async def delete(self, agent_id: str) -> int:
-        """Forget an agent that is stopped."""
-        return _done(await self.request("delete", agent_id), agent_id)
+    async def delete(self, agent_id: str, *, keep_checkpoint: bool = False) -> int:
+        """Forget an agent that is stopped, and its last checkpoint."""
+        return _done(await self.request("delete", agent_id, {"keep_checkpoint": keep_checkpoint}), agent_id)
 
     async def start_new(self, spec: ChildSpec, supervisor: str = ROOT) -> int:
         """Add an agent under a supervisor and start it. Raises AlreadyRunning, StartFailed, NoSuchAgent (no such supervisor)."""
@@ -165,8 +197,8 @@ class Client:
         async for line in self._stream(f"/agents/{agent_id}/logs?lines={lines}&follow=true"):
             yield line
 
-    async def _call(self, method: str, path: str, body: Any = None) -> Any:
-        limit = _READ_LIMIT if method == "GET" else _ANSWER_LIMIT
+    async def _call(self, method: str, path: str, body: Any = None, limit: float | None = None) -> Any:
+        limit = limit or (_READ_LIMIT if method == "GET" else _ANSWER_LIMIT)
         try:
             response = await self._http.request(method, path, json=body, timeout=httpx.Timeout(limit, connect=_CONNECT_LIMIT))
         except httpx.TimeoutException as error:
@@ -176,9 +208,9 @@ class Client:
         _raise_for(response.status_code, response.content)
         return response.json()
 
-    async def _stream(self, path: str) -> AsyncGenerator[Any, None]:
+    async def _stream(self, path: str, method: str = "GET", body: Any = None) -> AsyncGenerator[Any, None]:
         try:
-            async with self._http.stream("GET", path, timeout=httpx.Timeout(None, connect=_CONNECT_LIMIT)) as response:
+            async with self._http.stream(method, path, json=body, timeout=httpx.Timeout(None, connect=_CONNECT_LIMIT)) as response:
                 if response.status_code != httpx.codes.OK:
                     _raise_for(response.status_code, await response.aread())
                 async for line in response.aiter_lines():
@@ -213,8 +245,41 @@ def _raise_for(status: int, content: bytes) -> None:
         name, message = said["error"], said["message"]
     except (ValueError, KeyError):
         name, message = "", f"the launcher answered {status}"
+    raise _error(name, message)
+
+
+def _error(name: str, message: str) -> SuptreeError:
     kind = getattr(errors, name, SuptreeError)
-    raise kind(message) if isinstance(kind, type) and issubclass(kind, SuptreeError) else SuptreeError(message)
+    return kind(message) if isinstance(kind, type) and issubclass(kind, SuptreeError) else SuptreeError(message)
+
+
+def _text(agent_id: str, what: str, *, timeout: float, **body: Any) -> dict[str, Any]:
+    """The body of a request that says something, if it can be said."""
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 < timeout <= LONGEST:
+        raise InputRefused(f"timeout must be a number of seconds above 0, and at most {LONGEST:g}, not {timeout!r}")
+    for text in body.values():
+        try:
+            _ = text is True or text.encode()
+        except (UnicodeEncodeError, AttributeError):
+            raise InputRefused(f"{agent_id!r} was not {what}: only text that UTF-8 can encode can be {what}") from None
+    return {**body, "timeout": timeout}
+
+
+def _taken(answer: dict[str, Any], agent_id: str, what: str) -> dict[str, Any]:
+    if answer["answer"] == "refused":
+        raise InputRefused(f"{agent_id!r} was not {what}: {answer['value']}")
+    return answer
+
+
+def _reply(said: dict[str, Any], agent_id: str) -> Any:
+    """The value of the answer to a question; the error that fits when it is none."""
+    if "error" in said:
+        raise _error(said["error"], said["message"])
+    if _taken(said, agent_id, "asked")["answer"] == "failed":
+        why = said["value"]
+        raise AskFailed(f"{agent_id!r} did not answer: {why['message']}", why["class"], why["retry_after"])
+    _done(said, agent_id)
+    return said["value"]
 
 
 def _done(answer: dict[str, Any], agent_id: str) -> int:

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .refusals import Why
 
-MOST_CONNECTIONS = 128
+MOST_CONNECTIONS = 228
 REQUEST_LIMIT = 10.0
 """Seconds from the first byte of a request, or from the connection, to its last byte."""
 UNREAD_LIMIT = 60.0

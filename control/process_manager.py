@@ -8,8 +8,8 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,18 +19,19 @@ import structlog
 from suptree.actors import AgentProcess, AgentStatus, AgentType
 from suptree.actors.errors import AlreadyPresent, NotRunning, SuptreeError
 from suptree.actors.exits import ExitClass
-from suptree.actors.picture import Picture, Row, is_alive
+from suptree.actors.picture import Row, is_alive
 from suptree.supervisors.agent_config import agent_child_from_config
 from suptree.supervisors.tree_spec import ROOT
 from suptree.supervisors.wire import encode_child
 
 from .client import Client
+from .mirror import Mirror
 from .spawn import LauncherProcess, spawn_launcher
+from .time_limits import ASK_LIMIT, TELL_LIMIT
 
 log = structlog.get_logger()
 
 _NAME = "embedded"
-_CATCH_UP = 10.0
 
 
 class ProcessManager:
@@ -44,7 +45,7 @@ class ProcessManager:
     def __init__(self, state_dir: str | os.PathLike[str] | None = None) -> None:
         self._state_dir = None if state_dir is None else Path(state_dir).absolute()
         self._launcher: LauncherProcess | None = None
-        self._mirror: _Mirror | None = None
+        self._mirror: Mirror | None = None
         self._past: dict[str, Row] = {}
         self._configs: dict[str, dict[str, Any]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -75,7 +76,8 @@ class ProcessManager:
             try:
                 seq = await mirror.client.start_new(spec, supervisor)
             except AlreadyPresent:
-                await mirror.client.delete(agent_id)
+                # The agent is replaced, not given up: what it has kept is for the next one.
+                await mirror.client.delete(agent_id, keep_checkpoint=True)
                 seq = await mirror.client.start_new(spec, supervisor)
             await mirror.catch_up(seq)
         except (SuptreeError, OSError) as refusal:
@@ -114,19 +116,42 @@ class ProcessManager:
             return False
         return True
 
-    async def tell(self, agent_id: str, line: str) -> bool:
+    async def tell(self, agent_id: str, line: str, timeout: float = TELL_LIMIT) -> bool:  # noqa: ASYNC109  (the agent's, not ours)
         """Write a line to the stdin of an agent that has one (`stdin`: `"pipe"` or `"pty"`), or hand it to the `handle` of a native agent.
 
-        False, with a warning logged, when it does not run, has no stdin, or does not read and 1 MiB waits for it already.
+        False, with a warning logged, when it does not run, has no stdin, does not read and 1 MiB waits for it already, or has not taken it
+        within `timeout` seconds.
         """
         try:
             async with self._alone():
                 mirror = await self._connected()
-            await mirror.client.tell(agent_id, line)
+            await mirror.client.tell(agent_id, line, timeout=timeout)
         except SuptreeError as refusal:
             _warn("agent_not_told", agent_id, refusal)
             return False
         return True
+
+    async def ask(self, agent_id: str, prompt: str, timeout: float = ASK_LIMIT) -> Any:  # noqa: ASYNC109  (the agent's, not ours)
+        """What the `ask` of a native agent answers within `timeout` seconds; then it is cancelled, and this raises RequestTimeout.
+
+        Raises InputRefused when it was not asked (it does not run, has no `ask`), and AskFailed when it failed or ended: the text says why.
+        """
+        async with self._alone():
+            mirror = await self._connected()
+        return await mirror.client.ask(agent_id, prompt, timeout=timeout)
+
+    async def ask_stream(
+        self,
+        agent_id: str,
+        prompt: str,
+        timeout: float = ASK_LIMIT,  # noqa: ASYNC109  (the agent's, not ours)
+    ) -> AsyncGenerator[Any, None]:
+        """The same reply in parts, as they come; whoever stops reading takes the question back."""
+        async with self._alone():
+            mirror = await self._connected()
+        async with contextlib.aclosing(mirror.client.ask_stream(agent_id, prompt, timeout=timeout)) as parts:
+            async for part in parts:
+                yield part
 
     async def shutdown_all(self) -> None:
         """Stop every agent in reverse order, end the tree, and return when nothing of it is left. The manager can be used again."""
@@ -206,12 +231,12 @@ class ProcessManager:
             self._loop, self._lock = loop, asyncio.Lock()
         return self._lock
 
-    async def _connected(self, *, launch: bool = False) -> "_Mirror":
+    async def _connected(self, *, launch: bool = False) -> Mirror:
         """The mirror of the tree in the running event loop. Raises NotRunning when there is no tree and none is to be launched."""
         if self._launcher is not None and self._launcher.process.poll() is None:
             if self._mirror is None or not self._mirror.follows:
                 with contextlib.suppress(NotRunning):
-                    self._mirror = await _Mirror.of(self._launcher)
+                    self._mirror = await Mirror.of(self._launcher)
             if self._mirror is not None and self._mirror.follows:
                 return self._mirror
         if self._launcher is not None:
@@ -221,7 +246,7 @@ class ProcessManager:
             raise NotRunning("no tree runs: start an agent first")
         return await self._launch()
 
-    async def _launch(self) -> "_Mirror":
+    async def _launch(self) -> Mirror:
         await asyncio.to_thread(_warm_up)
         base = self._state_dir
         if base is None:
@@ -233,7 +258,7 @@ class ProcessManager:
         except BaseException:
             self._remove_scratch()
             raise
-        self._mirror = await _Mirror.of(self._launcher)
+        self._mirror = await Mirror.of(self._launcher)
         return self._mirror
 
     def _ask_to_end(self) -> None:
@@ -290,73 +315,6 @@ class ProcessManager:
             if launcher is not None:
                 shutil.rmtree(launcher.paths.runtime, ignore_errors=True)
             self._scratch = None
-
-
-class _Mirror:
-    """A tree as one event loop sees it: a client, the picture that its events add up to, and the task that adds them."""
-
-    def __init__(self, client: Client, first: dict[str, Any]) -> None:
-        self.client = client
-        self.picture = Picture(first["rows"])
-        self.last_word = (ExitClass.CRASH, "the tree's launcher died")
-        self._seq = first["seq"]
-        self._heard = asyncio.Condition()
-        self._loop = asyncio.get_running_loop()
-        self._follower = asyncio.create_task(self._follow())
-
-    @classmethod
-    async def of(cls, launcher: LauncherProcess) -> Self:
-        """A new mirror, which knows all that has happened. Raises NotRunning when the launcher does not listen."""
-        client = Client(launcher.paths.control_socket)
-        try:
-            return cls(client, await client.picture())
-        except BaseException:
-            await client.close()
-            raise
-
-    @property
-    def follows(self) -> bool:
-        """Whether events arrive, and in the event loop that asks: the tasks of one that has ended have ended with it."""
-        return self._loop is asyncio.get_running_loop() and not self._follower.done()
-
-    async def catch_up(self, seq: int) -> None:
-        """Wait until what was answered is also in the picture. Raises NotRunning when the tree ended first."""
-        heard = asyncio.create_task(self._hear(seq))
-        try:
-            await asyncio.wait({heard, self._follower}, timeout=_CATCH_UP, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            heard.cancel()
-        if self._seq < seq and self._follower.done():
-            raise NotRunning("the tree has ended")
-        if self._seq < seq:
-            log.warning("events_are_late", awaited=seq, heard=self._seq)
-
-    async def ended(self) -> None:
-        """Wait until the last event of a tree that has ended is in the picture."""
-        if self._loop is asyncio.get_running_loop():
-            await asyncio.wait({self._follower})
-
-    def end_all(self) -> None:
-        """Enter an end for every agent whose own is not known, and never will be."""
-        exit_class, reason = self.last_word
-        ended = {"event": "agent_exited", "at": datetime.now(UTC).isoformat(), "exit": {"class": exit_class.value, "reason": reason}}
-        for row in self.picture.of_kind("agent"):
-            if is_alive(row):
-                self.picture.apply({**ended, "id": row["id"], "incarnation": row["incarnation"]})
-
-    async def _follow(self) -> None:
-        async with self.client:
-            with contextlib.suppress(SuptreeError):
-                async for event in self.client.events(self._seq):
-                    self.picture.apply(event)
-                    async with self._heard:
-                        self._seq = event["seq"]
-                        self._heard.notify_all()
-        self.end_all()
-
-    async def _hear(self, seq: int) -> None:
-        async with self._heard:
-            await self._heard.wait_for(lambda: self._seq >= seq)
 
 
 def _warm_up() -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+
+from .time_limits import LONGEST
 
 BODY_LIMIT = 1024 * 1024
 ROOM_FOR_BODIES = 16 * 1024 * 1024
@@ -15,6 +17,10 @@ MOST_DEPTH = 32
 _MOST_DIGITS = 18
 _PARSED_IN_A_THREAD = 64 * 1024
 _BOOLEANS = {"true": True, "false": False}
+
+
+class Seconds(float):
+    """The kind of a key that holds a time limit."""
 
 
 class Bodies:
@@ -120,12 +126,13 @@ def _check(value: Any, depth: int = 0) -> None:
             _check(below, depth + 1)
 
 
-def expect(body: Any, what: str, **kinds: type) -> dict[str, Any]:
-    """A body that is an object with no keys but these, each of its kind. Raises HTTPException, which says `what` it must be."""
+def expect(body: Any, what: str, needed: Collection[str] = (), /, **kinds: type) -> dict[str, Any]:
+    """A body that is an object with no keys but these, `needed` ones among them, each of its kind. HTTPException says `what` it must be."""
     faults = []
     if isinstance(body, dict):
         faults += [f"unknown key {key[:64]!r}" for key in body if key not in kinds]
-        faults += [f"{key} must be {_NAMES[kind]}" for key, kind in kinds.items() if key in body and type(body[key]) is not kind]
+        faults += [f"{key} is missing" for key in needed if key not in body]
+        faults += [f"{key} must be {_NAMES[kind]}" for key, kind in kinds.items() if key in body and not _is(body[key], kind)]
     else:
         faults.append("it must be an object")
     if faults:
@@ -133,7 +140,18 @@ def expect(body: Any, what: str, **kinds: type) -> dict[str, Any]:
     return dict(body)
 
 
-_NAMES: Mapping[type, str] = {str: "a text", bool: "true or false", dict: "an object"}
+_NAMES: Mapping[type, str] = {
+    str: "a text",
+    bool: "true or false",
+    dict: "an object",
+    Seconds: f"a number of seconds above 0, and at most {LONGEST:g}",
+}
+
+
+def _is(value: Any, kind: type) -> bool:
+    if kind is Seconds:
+        return type(value) in (int, float) and 0 < value <= LONGEST
+    return type(value) is kind
 
 
 def whole_number(request: Request, name: str, default: int, most: int) -> int:

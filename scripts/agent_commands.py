@@ -1,11 +1,14 @@
-"""Commands about one agent (or one supervisor with all below): start, stop, restart, kill, tell, logs."""
+"""Commands about one agent (or one supervisor with all below): start, stop, restart, kill, tell, ask, logs."""
 
 import contextlib
+import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import click
 
 from suptree.control.client import Client
+from suptree.control.time_limits import ASK_LIMIT, LONGEST, TELL_LIMIT
 
 from .common import json_option, print_json, tree_option, with_client
 
@@ -23,13 +26,22 @@ def _act(tree_name: str | None, agent_id: str, act: Callable[[Client], Awaitable
         click.echo(f"{agent_id}: {agent['status']} (incarnation {agent['incarnation']}{pid})")
 
 
+def _timeout_option(what: str, default: float) -> Callable[..., Any]:
+    kind = click.FloatRange(0, LONGEST, min_open=True)
+    return click.option("--timeout", metavar="S", type=kind, default=default, show_default=True, help=f"How many seconds it has to {what}.")
+
+
+_fresh_option = click.option("--fresh", is_flag=True, help="Delete its last checkpoint first.")
+
+
 @click.command()
 @click.argument("agent_id", metavar="ID")
+@_fresh_option
 @tree_option
 @json_option
-def start(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
+def start(agent_id: str, tree_name: str | None, *, fresh: bool, as_json: bool) -> None:
     """Start what is stopped, crashed or held; returns when it runs."""
-    _act(tree_name, agent_id, lambda client: client.start(agent_id), as_json=as_json)
+    _act(tree_name, agent_id, lambda client: client.start(agent_id, fresh=fresh), as_json=as_json)
 
 
 @click.command()
@@ -43,11 +55,12 @@ def stop(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("agent_id", metavar="ID")
+@_fresh_option
 @tree_option
 @json_option
-def restart(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
+def restart(agent_id: str, tree_name: str | None, *, fresh: bool, as_json: bool) -> None:
     """Stop it if it runs, and start it; returns when it runs."""
-    _act(tree_name, agent_id, lambda client: client.restart(agent_id), as_json=as_json)
+    _act(tree_name, agent_id, lambda client: client.restart(agent_id, fresh=fresh), as_json=as_json)
 
 
 @click.command()
@@ -62,10 +75,38 @@ def kill(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
 @click.command()
 @click.argument("agent_id", metavar="ID")
 @click.argument("line")
+@_timeout_option("take it", TELL_LIMIT)
 @tree_option
-def tell(agent_id: str, line: str, tree_name: str | None) -> None:
+def tell(agent_id: str, line: str, timeout: float, tree_name: str | None) -> None:
     """Write a line to its stdin, where that is a pipe or a terminal; a native agent's handle() gets it."""
-    with_client(tree_name, lambda client: client.tell(agent_id, line))
+    with_client(tree_name, lambda client: client.tell(agent_id, line, timeout=timeout))
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@click.argument("prompt")
+@_timeout_option("answer", ASK_LIMIT)
+@tree_option
+@json_option
+def ask(agent_id: str, prompt: str, timeout: float, tree_name: str | None, *, as_json: bool) -> None:
+    """Ask a native agent something, and print its reply as it comes."""
+    with_client(tree_name, lambda client: _print_reply(client, agent_id, prompt, timeout, as_json=as_json))
+
+
+async def _print_reply(client: Client, agent_id: str, prompt: str, limit: float, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": agent_id, "reply": await client.ask(agent_id, prompt, timeout=limit)})
+        return
+    last = "\n"
+    try:
+        async with contextlib.aclosing(client.ask_stream(agent_id, prompt, timeout=limit)) as parts:
+            async for part in parts:
+                last = part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
+                click.echo(last, nl=False)
+    finally:
+        # An error begins on a line of its own too.
+        if not last.endswith("\n"):
+            click.echo()
 
 
 @click.command()

@@ -33,6 +33,7 @@ for command in (
     agent_commands.restart,
     agent_commands.kill,
     agent_commands.tell,
+    agent_commands.ask,
     agent_commands.logs,
 ):
     main.add_command(command)

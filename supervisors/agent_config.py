@@ -21,7 +21,7 @@ from .agent_tables import BackoffOrNot, HeartbeatTable, HooksTable, LimitsTable,
 from .agent_values import Argv, ExitCodes, PathText, Text, Umask, User, Variable, VariablePattern, has_surrogate
 from .child_spec import ChildSpec, RestartType
 from .config_problems import Problem, Rule, Table, kind_of
-from .supervisor_config import SecondsOrNone
+from .supervisor_config import Seconds, SecondsOrNone
 from .tree_spec import ROOT
 
 RESERVED_IDS = frozenset({ROOT, "top", "registry", "heartbeat"})
@@ -86,6 +86,7 @@ class AgentTable(Table):
     progress: ProgressTable = ProgressTable()
     exit_codes: ExitCodes = {}  # noqa: RUF012 (pydantic copies defaults)
     min_uptime: SecondsOrNone = 1.0
+    checkpoint_interval: Seconds = 1.0
     config: dict[str, Any] = {}  # noqa: RUF012 (pydantic copies defaults)
 
     default_restart: ClassVar = RestartType.PERMANENT
@@ -125,6 +126,11 @@ class AgentTable(Table):
             "a native_llm runs as the user of its tree: give it a tree of that user's, or make it a process_wrapper",
         ),
         Rule(("factory", "type"), lambda table: _is_program(table) and table.given("factory"), "a process_wrapper has no factory"),
+        Rule(
+            ("checkpoint_interval", "type"),
+            lambda table: _is_program(table) and table.given("checkpoint_interval"),
+            "a process_wrapper has no checkpoints",
+        ),
         Rule(
             ("config", "type"),
             lambda table: _is_program(table) and table.given("config"),
@@ -256,6 +262,7 @@ class AgentTable(Table):
             progress=self.progress.spec(),
             exit_codes={int(code): exit_class for code, exit_class in self.exit_codes.items()},
             min_uptime=self.min_uptime,
+            checkpoint_interval=self.checkpoint_interval,
             config=self.config,
         )
         return ChildSpec(

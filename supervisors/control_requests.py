@@ -1,22 +1,29 @@
 """Commands from outside, as a supervisor actor carries them out: each is answered once, with what happened."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from suptree.actors.agent_spec import AgentSpec
+from suptree.actors.checkpoints import Checkpoints
 from suptree.actors.exits import Exit, ExitClass
-from suptree.actors.messages import Answered, Request, Tell
+from suptree.actors.messages import Answered, Ask, Request, Tell, Told, Unask
+from suptree.actors.questions import failure
 
 from . import commands as c
 from . import events as e
 from .child_spec import ChildSpec
 from .dry_run import Forecast, forecast
+from .tree_spec import SupervisorSpec
 from .wire import decode_child
 
 if TYPE_CHECKING:
     from .supervisor_actor import SupervisorActor
 
 _ANSWERS_KEPT = 100
+_REPLY_KEPT = 10_000
+LOST = "a part of its reply was lost on the way: ask again"
 
 
 def _as_json(told: Forecast) -> dict[str, Any]:
@@ -28,6 +35,15 @@ def _as_json(told: Forecast) -> dict[str, Any]:
         "actions": [{"verb": action.verb.value, "id": action.id, "delay": action.delay} for action in told.actions],
         "exit": None if last is None else {"class": last.exit_class.value, "reason": last.reason},
     }
+
+
+def _agents_of(start: Any) -> Iterator[str]:
+    """The ids of the agents that a spec would start."""
+    if isinstance(start, AgentSpec):
+        yield start.agent_id
+    elif isinstance(start, SupervisorSpec):
+        for child in start.children:
+            yield from _agents_of(child.start)
 
 
 class Requests:
@@ -62,25 +78,28 @@ class Requests:
             # The spec of a temporary child is deleted when it ends: it is down, as was asked.
             reply = c.Reply(reply.request, c.Answer.OK)
         if request.operation == "restart" and "stopped" not in request.arguments and reply.answer in (c.Answer.OK, c.Answer.NOT_FOUND):
-            again = Request(request.request, "restart", request.target, {"stopped": True})
+            again = Request(request.request, "restart", request.target, {**request.arguments, "stopped": True})
             self._asked[request.request] = again
             self._start(again)
             return
         if request.operation == "restart" and reply.answer in (c.Answer.RUNNING, c.Answer.ALREADY_STARTED, c.Answer.RESTARTING):
             # Somebody else has started it meanwhile.
             reply = c.Reply(reply.request, c.Answer.OK)
+        if request.operation == "delete" and reply.answer is c.Answer.OK:
+            self._forget_checkpoints(request)
+        value = reply.value
+        if request.operation == "which_children":
+            value = [asdict(child) | {"state": child.state.value} for child in value]
         for joined in self._restarting.pop(request.target, []) if request.operation == "restart" else []:
-            self._finish(joined, reply)
-        self._finish(request, reply)
+            self._finish(joined, reply.answer.value, value)
+        self._finish(request, reply.answer.value, value)
 
-    def _finish(self, request: Request, reply: c.Reply) -> None:
+    def _finish(self, request: Request, answer: str, value: Any = None) -> None:
         del self._asked[request.request]
-        value = (
-            [asdict(child) | {"state": child.state.value} for child in reply.value]
-            if request.operation == "which_children"
-            else reply.value
-        )
-        answered = self._answered[request.request] = Answered(request.request, reply.answer.value, value)
+        answered = Answered(request.request, answer, value)
+        # The registry may die with it: then it is asked for again. A long reply is not kept for that.
+        is_long = request.operation == "ask" and answer == "ok" and len(str(value)) > _REPLY_KEPT
+        self._answered[request.request] = Answered(request.request, "failed", failure(LOST)) if is_long else answered
         if len(self._answered) > _ANSWERS_KEPT:
             del self._answered[next(iter(self._answered))]
         self._supervisor.tell_registry(answered)
@@ -88,6 +107,8 @@ class Requests:
     def _start(self, request: Request) -> None:
         core = self._supervisor.core
         spec = self._known.get(request.target)
+        if request.arguments.get("fresh"):
+            self._forget_checkpoints(request)
         if core is None or spec is None or core.knows(request.target):
             self._supervisor.tell_core(e.RestartChildRequested(request.request, request.target))
         else:
@@ -114,6 +135,14 @@ class Requests:
         else:
             self._restarting[request.target] = []
             self._stop(request)
+
+    def _forget_checkpoints(self, request: Request) -> None:
+        """Delete what is kept of the state of an agent, or of all below a supervisor, that does not run."""
+        spec = self._known.get(request.target)
+        if spec is None or request.arguments.get("keep_checkpoint") or request.target in self._supervisor.children:
+            return
+        for agent_id in _agents_of(spec.start):
+            Checkpoints(self._supervisor.begin.context.state_dir, agent_id).forget()
 
     def _restart_child(self, request: Request) -> None:
         self._supervisor.tell_core(e.RestartChildRequested(request.request, request.target))
@@ -142,25 +171,47 @@ class Requests:
             self.answer(c.Reply(request.request, c.Answer.OK, _as_json(told)))
 
     def _tell(self, request: Request) -> None:
+        self._say(request, Tell)
+
+    def _ask(self, request: Request) -> None:
+        self._say(request, Ask)
+
+    def _say(self, request: Request, kind: type[Tell]) -> None:
         child = self._supervisor.children.get(request.target)
         if child is None:
-            self.told(request.request, "it is not running")
+            self._finish(request, "refused", "it is not running")
         elif child.kind != "agent":
-            self.told(request.request, f"it is a {child.kind}, not an agent")
+            self._finish(request, "refused", f"it is a {child.kind}, not an agent")
         elif child.stopping:
-            self.told(request.request, "it is being stopped")
+            self._finish(request, "refused", "it is being stopped")
         else:
-            child.channel.tell(Tell(child.id, child.incarnation, request.request, request.arguments["text"]))
+            child.channel.tell(kind(child.id, child.incarnation, request.request, **request.arguments))
 
-    def told(self, request: str, refusal: str | None) -> None:
-        """Answer whoever wanted an agent to be told something."""
-        if request in self._asked:
-            self.answer(c.Reply(request, c.Answer.OK if refusal is None else c.Answer.REFUSED, refusal))
+    def _unask(self, request: Request) -> None:
+        asked = self._asked.get(request.arguments["request"])
+        child = self._supervisor.children.get(request.target)
+        if asked is not None:
+            if child is not None:
+                child.channel.tell(Unask(child.id, child.incarnation, asked.request))
+            self._finish(asked, "failed", failure("nobody waited for the reply any more"))
+        self._finish(request, "ok")
 
-    def child_is_gone(self, child_id: str) -> None:
-        """Nothing that it was still to be told will be answered."""
-        for request in [asked.request for asked in self._asked.values() if (asked.operation, asked.target) == ("tell", child_id)]:
-            self.told(request, "it ended meanwhile")
+    def told(self, told: Told) -> None:
+        """Answer whoever said something to an agent, or wanted its reply; in part, if more follows."""
+        if (request := self._asked.get(told.request)) is None:
+            return
+        if told.more:
+            self._supervisor.tell_registry(Answered(told.request, told.answer, told.value, more=True))
+        else:
+            self._finish(request, told.answer, told.value)
+
+    def child_is_gone(self, child_id: str, how: str) -> None:
+        """Nothing that it was still to be told, or to answer, will be answered."""
+        for request in [asked for asked in self._asked.values() if asked.target == child_id]:
+            if request.operation == "tell":
+                self._finish(request, "refused", "it ended meanwhile")
+            elif request.operation == "ask":
+                self._finish(request, "failed", failure(f"it ended meanwhile{how}"))
 
     def _shutdown(self, request: Request) -> None:
         self.answer(c.Reply(request.request, c.Answer.OK))

@@ -96,7 +96,7 @@ class SupervisorActor(SignsOfLife):
         self.use_services(services)
 
     def on_told(self, told: Told, _sender: ActorAddress) -> None:
-        self.requests.told(told.request, told.refusal)
+        self.requests.told(told)
 
     def on_quota_hit(self, hit: QuotaHit, _sender: ActorAddress) -> None:
         self.tell_core(e.QuotaGroupParked(hit.quota_group, hit.retry_after))
@@ -246,7 +246,8 @@ class SupervisorActor(SignsOfLife):
     def child_is_gone(self, child: LivingChild) -> None:
         """Whoever asked something of it hears that it is gone."""
         super().child_is_gone(child)
-        self.requests.child_is_gone(child.id)
+        how = child.cause or (child.last_word and child.last_word.exit)
+        self.requests.child_is_gone(child.id, f": {child.redactor.text(how.told)}" if how else "")
 
     def child_ended(self, child: LivingChild, how: Exit, *, ignored: bool) -> None:
         """Let the core decide what comes next."""

@@ -91,4 +91,16 @@ limits = { memory_max = "512M" }
 # factory = "newsroom.agents:Planner"
 # role = "planner"
 # config = { temperature = 0.2 }  # handed to the factory
+# checkpoint_interval = 1         # seconds; for one that offers checkpoint() and restore()
+
+# One that talks to a model, with pip install "suptree[llm]"; suptree ask assistant "Why is the sky blue?"
+#
+# [agents.assistant]
+# type = "native_llm"
+# factory = "suptree.actors.llm_agent:LLMAgent"
+# role = "You answer in one sentence."
+# model = "claude-sonnet-4.6"
+# env_inherit = ["ANTHROPIC_API_KEY"]   # its key, from the environment that suptree is started in; or env_from = "keys.env"
+# park = true                     # a rate limit waits until it is over
+# config = { max_tokens = 100_000 }
 '''

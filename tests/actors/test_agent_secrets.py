@@ -66,6 +66,18 @@ def test_what_only_resembles_one_is_left(fields: dict[str, Any]) -> None:
     assert text == shown(text, **fields)
 
 
+@pytest.mark.parametrize("where", ["env", "inherited", "from_file"])
+def test_the_variable_that_a_configuration_names_holds_a_secret_whatever_its_name(where: str) -> None:
+    given: dict[str, Any] = {where: {"HOUSE": SECRET, "STREET": "long-street-name"} if where == "inherited" else {"HOUSE": SECRET}}
+    text = f"api_key_env is HOUSE: {SECRET} in long-street-name"
+    assert "api_key_env is HOUSE: [redacted HOUSE] in long-street-name" == shown(text, config={"api_key_env": "HOUSE"}, **given)
+
+
+@pytest.mark.parametrize("config", [{"api_key_env": SECRET}, {"api_key_env": [SECRET]}, {"secret": {"api_key_env": "NO_VARIABLE_2"}}])
+def test_a_key_that_stands_where_the_name_of_its_variable_should_is_a_secret(config: dict[str, Any]) -> None:
+    assert "[redacted api_key_env]" == shown("NO_VARIABLE_2" if "secret" in config else SECRET, config=config)
+
+
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("piece", ["a", "-a", "--key ", "token", "a=", "token: ", " ", "://a:b", "'\""])
 def test_a_very_long_argument_is_looked_through_in_no_time(piece: str) -> None:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from suptree.control import bounds, http_protocol, request_input
 from suptree.control.api import application
-from suptree.control.bounds import Bounds, Followers
+from suptree.control.bounds import Bounds, Followers, may_wait
 from suptree.control.door import UNIX_HOSTS, Door
 from suptree.control.http_protocol import Crowd
 from suptree.control.listeners import listen_on_path
@@ -37,6 +37,7 @@ class Served:
         self.followers = Followers()
         self._bodies = Bodies()
         self.begun, self.let_go = asyncio.Event(), asyncio.Event()
+        self.waiting = 0
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncIterator["Served"]:
@@ -44,6 +45,7 @@ class Served:
         routes = [
             Route("/quick", self._quick),
             Route("/slow", self._slow),
+            Route("/wait", self._wait),
             Route("/fails", self._fails),
             Route("/large", self._large),
             Route("/medium", self._medium),
@@ -66,6 +68,11 @@ class Served:
         self.begun.set()
         await self.let_go.wait()
         return PlainTextResponse("slow")
+
+    async def _wait(self, request: Request) -> Response:
+        may_wait(request, float(request.url.query))
+        self.waiting += 1
+        return await self._slow(request)
 
     async def _fails(self, _request: Request) -> Response:
         raise ValueError("hunter2")
@@ -207,7 +214,7 @@ def test_who_does_not_read_is_cut_off(serve: Callable[..., None], path: bytes, m
             await until(lambda: served.refused and not served.followers.count)
             heard = 0
             with contextlib.suppress(ConnectionError):
-                while data := peer.recv(1_000_000):
+                while data := await asyncio.get_running_loop().sock_recv(peer, 1_000_000):
                     heard += len(data)
         assert ([Why.TOO_SLOW], True) == (served.refused, heard < 2_000_000)
 
@@ -281,6 +288,35 @@ def test_too_many_requests_are_refused_in_words(serve: Callable[..., None], monk
         refused = await ask(served, GET % b"quick")
         served.let_go.set()
         assert (503, [Why.CROWDED], [(200, b"slow")] * 2) == (refused[0], served.refused, await asyncio.gather(*running))
+        assert (200, b"quick") == await ask(served, GET % b"quick")
+
+    serve(test)
+
+
+def test_who_waits_for_an_agent_takes_no_room_of_others_and_may_wait_as_long_as_that_has(
+    serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "ANSWER_LIMIT", LIMIT)
+    monkeypatch.setattr(bounds, "MOST_REQUESTS", 1)
+    monkeypatch.setattr(bounds, "MOST_WAITING", 2)
+    monkeypatch.setattr(bounds, "_SLACK", 0.0)
+
+    async def test(served: Served) -> None:
+        waiting = []
+        for count in (1, 2):
+            waiting.append(asyncio.ensure_future(ask(served, GET % b"wait?30")))
+            await until(lambda count=count: served.waiting == count)  # type: ignore[misc]
+        refused = await ask(served, GET % b"wait?30")
+        expected = {"error": "HTTPException", "message": "2 wait for agents already; try again when one has its answer"}
+        assert (503, expected, [Why.CROWDED]) == (refused[0], json.loads(refused[1]), served.refused)
+        assert (200, b"quick") == await ask(served, GET % b"quick")
+        await asyncio.sleep(2 * LIMIT)
+        served.let_go.set()
+        assert [(200, b"slow")] * 2 == await asyncio.gather(*waiting)
+        # Their room is free again.
+        served.let_go.clear()
+        status, body = await ask(served, GET % b"wait?0.6")
+        assert (504, "RequestTimeout") == (status, json.loads(body)["error"])
         assert (200, b"quick") == await ask(served, GET % b"quick")
 
     serve(test)

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -30,8 +31,9 @@ _METHODS = ("GET", "POST", "HEAD", "DELETE", "OPTIONS")
 _MOST_PATHS = 200
 _MOST_JSON = 240
 _PATHS = (
-    "/status", "/picture", "/events", "/agents", "/agents/a", "/agents/a/logs", "/agents/a/forecast", "/agents/a/explanation",
-    "/agents/a/tell", "/agents/a/stop", "/agents/a/start", "/agents/b/restart", "/agents/root/which_children", "/shutdown", "/",
+    "/status", "/picture", "/events", "/agents", "/agents/a", "/agents/a/logs", "/agents/a/forecast",
+    "/agents/a/explanation", "/agents/a/tell", "/agents/a/ask", "/agents/a/stop", "/agents/a/start", "/agents/b/restart",
+    "/agents/root/which_children", "/shutdown", "/",
 )  # fmt: skip
 _PARAMETERS = ("after", "follow", "lines", "previous", "class", "reason", "other")
 _VALUES = ("0", "1", "-1", "1e9", "true", "false", "crash", "99999999999999999999", "NaN", "", "%00", "%ff", "a" * 2000)
@@ -44,7 +46,15 @@ class Fault(Exception):
 class _AnswersAtOnce(Link):
     """A link whose registry is always there, and carries nothing out."""
 
-    async def ask(self, operation: str, target: str, arguments: dict[str, Any] | None = None, *, limit: float) -> dict[str, Any]:  # noqa: ARG002  (as a link does)
+    async def ask(
+        self,
+        operation: str,
+        target: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        limit: float,  # noqa: ARG002  (the same)
+        hear: Callable[[Any], None] | None = None,
+    ) -> dict[str, Any]:
         """An answer as a supervisor gives it."""
         sent = json.loads(json.dumps({"operation": operation, "target": target, "arguments": arguments or {}}).encode())
         value: Any = None
@@ -53,6 +63,9 @@ class _AnswersAtOnce(Link):
             ExitClass(sent["arguments"]["class"])
         if operation == "start_child":
             decode_child(sent["arguments"]["spec"])
+        if operation == "ask" and sent["arguments"]["stream"] and hear is not None:
+            hear({"number": 1, "part": "a reply"})
+            value = 1
         if operation == "ping_ages":
             value = {"a": 0.1}
         await asyncio.sleep(0)

@@ -150,9 +150,9 @@ def test_idle_and_slow_connections_keep_nobody_out(tree: LiveTree, doors: dict[s
                     return
 
     with contextlib.ExitStack() as stack:
-        for number in range(220):
+        for number in range(320):
             connection = stack.enter_context(connected(doors[door]))
-            if number >= 200:
+            if number >= 300:
                 threading.Thread(target=trickle, args=(connection,)).start()
         begun = time.monotonic()
         assert 2 == len(tree.status()["agents"])
@@ -357,6 +357,17 @@ def test_what_cannot_be_asked_is_refused_in_json(doors: dict[str, Address], requ
         ("/agents/sleeper/tell", {"text": 1}, BAD),
         ("/agents/sleeper/tell", {"text": "x" * 2_000_000}, CONFLICT),
         ("/agents/sleeper/tell", {"text": "\x01" * 2_000_000}, 413),
+        ("/agents/sleeper/ask", {}, BAD),
+        ("/agents/sleeper/ask", {"prompt": 1}, BAD),
+        ("/agents/sleeper/ask", {"prompt": "x", "timeout": "1"}, BAD),
+        ("/agents/sleeper/ask", {"prompt": "x", "timeout": 0}, BAD),
+        ("/agents/sleeper/ask", {"prompt": "x", "more": 1}, BAD),
+        ("/agents/sleeper/ask", {"prompt": "x" * 2_000_000}, CONFLICT),
+        ("/agents/sleeper/ask", {"prompt": "\x01" * 2_000_000}, 413),
+        ("/agents/nobody/ask", {"prompt": "x"}, NOT_FOUND),
+        ("/agents/sleeper/start", {"graceful": True}, BAD),
+        ("/agents/sleeper/start", {"fresh": 1}, BAD),
+        ("/agents/sleeper/delete", {"keep_checkpoint": "no"}, BAD),
         ("/agents/sleeper/stop", {"graceful": "x" * 2_000_000}, 413),
         ("/shutdown", {"now": True}, BAD),
     ],

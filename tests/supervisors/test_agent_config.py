@@ -264,3 +264,15 @@ def test_a_native_agent_is_confined_but_has_no_user_of_its_own() -> None:
 def test_a_command_that_is_a_shell_line_is_told_without_its_secrets() -> None:
     ((_, what),) = problems("a", "process_wrapper", {"command": "run --api-key hidden-1 --token=hidden-2  -v"})
     assert 'is one program, not a shell line, and no file "run --api-key [redacted] --token=[redacted] -v" exists' in what
+
+
+def test_only_a_native_agent_has_checkpoints_and_their_interval_is_a_time() -> None:
+    native = agent_child_from_config("a", "native_llm", {"factory": "a.b:C", "checkpoint_interval": 5}, "/")
+
+    assert 5 == native.start.checkpoint_interval
+    assert {"checkpoint_interval": "must be above 0, not 0"} == dict(
+        problems("a", "native_llm", {"factory": "a.b:C", "checkpoint_interval": 0})
+    )
+    assert {"checkpoint_interval": "a process_wrapper has no checkpoints"} == dict(
+        problems("a", "process_wrapper", {"command": "sh", "checkpoint_interval": 5})
+    )

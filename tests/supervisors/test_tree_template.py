@@ -15,11 +15,11 @@ def test_the_template_is_a_good_tree_file_as_it_is(tmp_path: Path) -> None:
 def test_the_template_is_good_with_all_that_is_commented_out_too(tmp_path: Path) -> None:
     head, *examples = TREE_TEMPLATE.split("\n# [agents.")
     text = "\n".join([head, *("[agents." + example.replace("\n# ", "\n") for example in examples)])
-    text = "\n".join(line for line in text.splitlines() if not line.startswith(("A native_llm is", "One that reads", "#")))
+    text = "\n".join(line for line in text.splitlines() if not line.startswith(("A native_llm is", "One that", "#")))
 
     tree = parse_tree(text, "fleet.toml", tmp_path)
 
-    assert {"server", "shell", "planner"} < {child.id for _, child in tree.root.walk()}
+    assert {"server", "shell", "planner", "assistant"} < {child.id for _, child in tree.root.walk()}
 
 
 def test_the_template_needs_only_programs_that_every_machine_has(tmp_path: Path) -> None:

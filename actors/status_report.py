@@ -1,0 +1,43 @@
+"""What a native agent says of itself through `update_heartbeat(status)`, told the way a program tells `STATUS=`."""
+
+import json
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+
+def report_statuses(agent: Any, say: Callable[[str], None]) -> None:
+    """From now on whatever the agent's `update_heartbeat` is called with is said too; one that has none gets one.
+
+    Raises TypeError when the agent lets nothing be put on it: it is then as it was.
+    """
+    own = getattr(agent, "update_heartbeat", None)
+
+    def update_heartbeat(status: Any = "", *args: Any, **kwargs: Any) -> Any:
+        say(as_text(status))
+        return _nothing() if own is None else own(status, *args, **kwargs)
+
+    try:
+        agent.update_heartbeat = update_heartbeat
+    except (AttributeError, TypeError):
+        # An object with slots: the process is its own, so its class may be changed.
+        def of_class(_self: Any, *args: Any, **kwargs: Any) -> Any:
+            return update_heartbeat(*args, **kwargs)
+
+        type.__setattr__(type(agent), "update_heartbeat", of_class)
+
+
+async def _nothing() -> None:
+    pass
+
+
+def as_text(status: Any) -> str:
+    """A status as one line of text, whatever it is."""
+    if isinstance(status, Enum):
+        status = status.value
+    if not isinstance(status, str):
+        try:
+            status = json.dumps(status, ensure_ascii=False, default=str)
+        except (TypeError, ValueError, RecursionError):
+            status = repr(status)
+    return " ".join(status.split())

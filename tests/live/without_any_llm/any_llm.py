@@ -1,0 +1,3 @@
+"""Found before the library, as if that were not installed."""
+
+raise ModuleNotFoundError("No module named 'any_llm'", name="any_llm")
