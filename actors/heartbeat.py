@@ -16,7 +16,7 @@ from .exits import Exit, ExitClass
 from .linux import set_name
 from .liveness import Key, Liveness
 from .loop_actor import LoopActor
-from .messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Watch
+from .messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Unwatched, Watch
 from .notify import NOTIFY_SOCKET, Notification, shared_socket
 from .notify_socket import NotifySocket
 from .private_files import make_shared
@@ -88,9 +88,13 @@ class HeartbeatActor(LoopActor):
         self._set_timer()
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
+        # What it said before it ended counts.
+        for opened in self._sockets.values():
+            self._listen(opened)
         key = (unwatch.id, unwatch.incarnation)
         self.liveness.unwatch(key)
-        self.watchers.pop(key, None)
+        if watcher := self.watchers.pop(key, None):
+            watcher.tell(Unwatched(*key))
 
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
         self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))

@@ -216,6 +216,14 @@ class Unwatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwatched:
+    """All that this incarnation has said before its end has been told."""
+
+    id: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Silent:
     """No ping of this incarnation has come for `age` seconds; `source` is `actor` or `program`."""
 

@@ -73,6 +73,9 @@ class ChildOwner(LoopActor):
     def child_is_gone(self, child: LivingChild) -> None:
         """A hook: its actor is dead; what that left behind is being looked for."""
 
+    async def hear_out(self, child: LivingChild) -> None:
+        """A hook: before it is judged how it ended."""
+
     def child_ended(self, child: LivingChild, how: Exit, *, ignored: bool) -> None:
         """A hook: it is buried."""
 
@@ -96,6 +99,7 @@ class ChildOwner(LoopActor):
         groups.kill()
         await sweep(others, partial(self._stuck, child), swept.note)
         groups.remove()
+        await self.hear_out(child)
         how = self._how_it_ended(child, code)
         del self.children[child.id]
         ignored = child.last_word is not None and child.last_word.ignored and child.cause is None

@@ -89,6 +89,10 @@ class LivingChild:
     process: multiprocessing.process.BaseProcess
     pidfd: int
     redactor: Redactor
+    gone: bool = False
+    """Its actor is dead."""
+    heard_out: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when all has come that the heartbeat actor heard of it."""
     begun: bool = False
     """Its actor said that it runs; `started` also waits for `READY=1` where that is asked for."""
     started: bool = False
@@ -128,6 +132,12 @@ class LivingChild:
             self.own_watchdog = said.watchdog
         if said.extend is not None:
             self.extended_until = now + said.extend
+
+    @property
+    def notifies(self) -> bool:
+        """Whether its program is meant to speak sd_notify, or has."""
+        spec = self.spec.start
+        return isinstance(spec, AgentSpec) and (spec.watchdog or spec.ready is Ready.NOTIFY or self.announced_stop or self.waits)
 
     @property
     def stop_time(self) -> float:

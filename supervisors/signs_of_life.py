@@ -1,5 +1,7 @@
 """What a supervisor hears of the life of its children, from themselves and from the heartbeat actor, and whom it condemns for it."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -8,10 +10,26 @@ from thespian.actors import ActorAddress
 from suptree.actors.agent_spec import AgentSpec
 from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit, ExitClass
-from suptree.actors.messages import Condemned, Hears, Notified, Refused, RunsAs, Silent, Stalled, Started, Suspect, Unwatch, Watch
+from suptree.actors.messages import (
+    Condemned,
+    Hears,
+    Notified,
+    Refused,
+    RunsAs,
+    Silent,
+    Stalled,
+    Started,
+    Suspect,
+    Unwatch,
+    Unwatched,
+    Watch,
+)
 
 from .child_owner import ChildOwner
 from .children import LivingChild
+
+# The heartbeat actor may itself be dead.
+_HEARD_OUT_WITHIN = 0.5
 
 
 class SignsOfLife(ChildOwner):
@@ -28,6 +46,7 @@ class SignsOfLife(ChildOwner):
         RunsAs: "on_runs_as",
         Hears: "on_hears",
         Refused: "on_refused",
+        Unwatched: "on_unwatched",
     }
 
     heartbeat: Outbox | None = None
@@ -78,7 +97,11 @@ class SignsOfLife(ChildOwner):
         if said.stopping and child.started and not child.stopping and child.deadline is None:
             # It has as long as a stop on request may take.
             self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation, why="it said STOPPING=1")
+            if child.gone:
+                return
             self._set_deadline(child, child.stop_time, self._announced_stop_timed_out)
+        if child.gone:
+            return
         if child.watchdog != watchdog:
             self.watch(child)
         child.channel.tell(notified)
@@ -122,9 +145,21 @@ class SignsOfLife(ChildOwner):
     def child_is_gone(self, child: LivingChild) -> None:
         """Nothing more is expected of it."""
         super().child_is_gone(child)
+        child.gone = True
         self.forget_deadline(child)
         if child.kind == "agent":
             self._send_to_heartbeat(Unwatch(child.id, child.incarnation))
+
+    async def hear_out(self, child: LivingChild) -> None:
+        """What its program said last may still be on its way, by another one than the news of its end."""
+        if child.notifies and self.heartbeat is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_HEARD_OUT_WITHIN):
+                    await child.heard_out.wait()
+
+    def on_unwatched(self, unwatched: Unwatched, _sender: ActorAddress) -> None:
+        if child := self.living(unwatched):
+            child.heard_out.set()
 
     def watch(self, child: LivingChild) -> None:
         """Tell the heartbeat actor what to expect of it now."""
