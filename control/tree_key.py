@@ -35,4 +35,4 @@ def fingerprint(key: bytes) -> str:
 
 
 def _file(state_dir: Path) -> SecretFile:
-    return SecretFile(key_path(state_dir), "make another key with `suptree key --rotate`")
+    return SecretFile(key_path(state_dir), f"make another key with `suptree key --rotate --tree {state_dir.name}`")

@@ -58,7 +58,7 @@ BROKEN = {
     ),
     "the key is known": (
         "(Path(sys.argv[2]) / 'seal.key').write_bytes(bytes(32)); (Path(sys.argv[2]) / 'seal.key').chmod(0o644)",
-        "seal.key can be read by others: make another key with `suptree key --rotate`",
+        "seal.key can be read by others: make another key with `suptree key --rotate --tree unsealed`",
     ),
 }
 

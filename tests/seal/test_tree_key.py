@@ -73,7 +73,7 @@ def test_a_key_that_others_may_know_or_have_made_is_refused(tmp_path: Path, faul
     spoil(key_path(tmp_path))
     with pytest.raises(SuptreeError) as refused:
         tree_key(tmp_path)
-    assert f"{key_path(tmp_path)} {words}: make another key with `suptree key --rotate`" == str(refused.value)
+    assert f"{key_path(tmp_path)} {words}: make another key with `suptree key --rotate --tree {tmp_path.name}`" == str(refused.value)
 
 
 def test_a_key_that_cannot_be_written_is_told(tmp_path: Path) -> None:
