@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from suptree.actors.errors import NotRunning
+from suptree.actors.errors import NotRunning, SuptreeError
 from suptree.actors.exits import ExitClass
 from suptree.control.explanation import deaths_of, explanation_after_the_run, screen
 from suptree.control.find import TREE_VARIABLE
@@ -26,7 +26,10 @@ class _IdGroup(click.Group):
 
 @click.group(cls=_IdGroup, subcommand_metavar="ID | crash ID [REASON]")
 def explain() -> None:
-    """Say why ID died, what was decided, and what can be done; or what would happen if it crashed."""
+    """Say why ID died, what was decided, and what can be done; or what would happen if it crashed.
+
+    Both take --tree NAME and --json. Of a tree that has ended, its deaths can still be explained.
+    """
 
 
 @explain.command(hidden=True)
@@ -49,11 +52,16 @@ def death(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
 
 
 def _after_the_run(tree_name: str | None, agent_id: str) -> dict[str, Any] | None:
-    """What the trees that do not run have kept of its deaths; None when that is nothing, or when it could be several."""
+    """What the tree that does not run has kept of its deaths; None when none has any. Raises SuptreeError when several have."""
     name = tree_name or os.environ.get(TREE_VARIABLE)
     trees = [paths for paths in known_trees() if name in (None, paths.name)]
     found = [(paths.name, deaths) for paths in trees if (deaths := deaths_of(paths.state, agent_id))]
-    return explanation_after_the_run(found[0][0], agent_id, found[0][1]) if len(found) == 1 else None
+    if len(found) > 1:
+        names = ", ".join(tree for tree, _ in found)
+        raise SuptreeError(f"several trees, none of which runs, have kept deaths of {agent_id!r}: {names}; say which with --tree NAME")
+    if not found and name is not None and trees:
+        raise NotRunning(f"tree {name!r} does not run, and has kept no death of {agent_id!r}: `{trees[0].launcher_log}` tells how it ended")
+    return explanation_after_the_run(found[0][0], agent_id, found[0][1]) if found else None
 
 
 @explain.command()

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -326,6 +327,16 @@ max_restarts = 3
         )
         done = explain(tree, "nobody")
         assert (3, "suptree: no tree runs: start one with `suptree up FILE`\n") == (done.returncode, done.stderr)
+        done = explain(tree, "nobody", "--tree", "quiet")
+        assert 3 == done.returncode
+        assert done.stderr.startswith("suptree: tree 'quiet' does not run, and has kept no death of 'nobody': ")
+        # Another tree in which there was an agent of that name.
+        shutil.copytree(tree.home / "trees" / "quiet", tree.home / "trees" / "silent")
+        done = explain(tree, "a")
+        assert (1, "suptree: several trees, none of which runs, have kept deaths of 'a': quiet, silent; say which with --tree NAME\n") == (
+            done.returncode,
+            done.stderr,
+        )
 
 
 def test_so_many_deaths_leave_only_the_last_post_mortems() -> None:
