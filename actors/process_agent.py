@@ -190,7 +190,8 @@ class ProcessAgent(AgentActor):
         rungs = [
             Rung("pre_stop", lambda: self._run_hook("pre_stop", {}), 0.0 if self.spec.hooks.pre_stop else None),
             Rung("stdin closed", self._close_input, (stop.cancel or None) if self._input is not None else None),
-            Rung("SIGINT", lambda: self._signal_group(signal.SIGINT), stop.sigint or None),
+            # Each with SIGCONT, as systemd does it: one that is stopped hears nothing else.
+            Rung("SIGINT", lambda: self._signal_group(signal.SIGINT, signal.SIGCONT), stop.sigint or None),
             Rung("SIGTERM", lambda: self._signal_group(signal.SIGTERM, signal.SIGCONT), stop.sigterm or None),
             Rung("SIGKILL", self._kill_all, 0.0),
         ]
