@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
@@ -13,10 +14,23 @@ _PR_SET_NO_NEW_PRIVS = 38
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _prctl(option: int, argument: int | ctypes.c_char_p) -> None:
-    if _libc.prctl(option, argument, 0, 0, 0) != 0:
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _Itimerspec(ctypes.Structure):
+    _fields_ = (("interval", _Timespec), ("value", _Timespec))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+    return result
+
+
+def _prctl(option: int, argument: int | ctypes.c_char_p) -> None:
+    _checked(_libc.prctl(option, argument, 0, 0, 0))
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
@@ -53,6 +67,19 @@ def no_new_privileges() -> None:
 def set_name(name: str) -> None:
     """The name that `ps -o comm`, `top` and `pstree` show for this process; 15 bytes of it."""
     _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
+
+
+def create_timer() -> int:
+    """A timer, as a descriptor that is readable when it has expired (timerfd_create(2), which Python offers from 3.13 on)."""
+    return _checked(_libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC))
+
+
+def set_timer(descriptor: int, seconds: float | None) -> None:
+    """Let it expire once, in so many seconds, or never (None); whatever it was set to before is forgotten, and that it has expired too."""
+    # The kernel understands 0 as never.
+    nanoseconds = 0 if seconds is None else max(1, int(seconds * 1e9))
+    value = _Itimerspec(value=_Timespec(*divmod(nanoseconds, 1_000_000_000)))
+    _checked(_libc.timerfd_settime(descriptor, 0, ctypes.byref(value), None))
 
 
 def children_of(pid: int) -> list[int]:

@@ -7,9 +7,7 @@ import multiprocessing.process
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
 from typing import Any, ClassVar, NoReturn
 
 import structlog
@@ -54,7 +52,6 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         if os.getppid() != self.parent_pid:
             os._exit(0)
         self._loop: SteppedLoop | None = None
-        self._next_wakeup: float | None = None
         self._tasks: set[Any] = set()
         self._inboxes: dict[ChannelId, Inbox] = {}
         self._outboxes: dict[int, Outbox] = {}
@@ -81,7 +78,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
                 self._receive(message, sender)
             else:
                 self._dispatch(message, sender)
-            self._rest(loop.step())
+            loop.step()
             self._idle = True
             if self._interval_due:
                 self._interval_passed()
@@ -195,15 +192,6 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
                 return
         if not isinstance(message, ActorSystemMessage):
             log.warning("message_unexpected", actor=type(self).__name__, message=type(message).__name__)
-
-    def _rest(self, sleep_for: float | None) -> None:
-        if sleep_for is None:
-            return
-        due = time.monotonic() + sleep_for
-        # Wake-ups cannot be cancelled: ask for another only when none comes in time.
-        if self._next_wakeup is None or self._next_wakeup <= time.monotonic() or due < self._next_wakeup:
-            self._next_wakeup = due
-            self.wakeupAfter(timedelta(seconds=sleep_for))
 
     def _set_up(self) -> SteppedLoop:
         self._close_inherited()

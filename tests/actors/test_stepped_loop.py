@@ -1,4 +1,4 @@
-"""The loop that an actor steps: whatever it has not done when a step ends makes its descriptor readable, or has a time."""
+"""The loop that an actor steps: whatever it has not done when a step ends makes its descriptor readable, now or when it is due."""
 
 import select
 import time
@@ -41,16 +41,47 @@ def test_a_step_that_is_interrupted_asks_to_be_continued(loop: SteppedLoop) -> N
     assert steps > 1
 
 
-def test_a_step_of_an_idle_loop_says_when_the_next_timer_is_due(loop: SteppedLoop) -> None:
+def test_an_idle_loop_is_readable_when_its_next_timer_is_due_and_not_before(loop: SteppedLoop) -> None:
+    fired: list[float] = []
+    due = time.monotonic() + 0.1
+    loop.call_at(due, lambda: fired.append(time.monotonic()))
     loop.call_later(50, print)
-    slept = loop.step()
-    assert slept is not None
-    assert 49 < slept <= 50
+    loop.step()
+    assert not fired
+    assert select.select([loop], [], [], 10)[0]
+    loop.step()
+    assert fired[0] >= due
     assert not is_readable(loop)
 
 
-def test_without_timers_there_is_only_the_descriptor_to_wait_for(loop: SteppedLoop) -> None:
-    assert loop.step() is None
+def test_a_timer_that_is_cancelled_wakes_nobody(loop: SteppedLoop) -> None:
+    timer = loop.call_later(0.05, print)
+    loop.step()
+    loop.call_soon_threadsafe(timer.cancel)
+    loop.step()
+    assert not select.select([loop], [], [], 0.1)[0]
+
+
+def test_without_timers_only_events_make_it_readable(loop: SteppedLoop) -> None:
+    loop.step()
+    assert not is_readable(loop)
+    loop.call_soon_threadsafe(lambda: None)
+    assert is_readable(loop)
+
+
+def test_a_step_that_somebody_ends_early_is_continued(loop: SteppedLoop) -> None:
+    done: list[str] = []
+
+    def first() -> None:
+        loop.call_soon(done.append, "second")
+        loop.stop()
+
+    loop.call_soon(first)
+    loop.step()
+    assert not done
+    assert is_readable(loop)
+    loop.step()
+    assert done == ["second"]
 
 
 def test_a_step_that_never_comes_to_an_end_is_interrupted(loop: SteppedLoop) -> None:
