@@ -27,11 +27,10 @@ class Group(click.Group):
 
     def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
         """Read the command line; Ctrl-C ends that as it ends what follows."""
-        command = next(iter(args), None)
         try:
             return super().make_context(info_name, args, parent, **extra)
         except KeyboardInterrupt:
-            sys.exit(interrupted(command))
+            sys.exit(interrupted())
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn an error of ours into its line and its exit status."""
@@ -41,7 +40,7 @@ class Group(click.Group):
             click.echo(f"suptree: {error}" if not isinstance(error, ConfigError) else str(error), err=True)
             ctx.exit(next(status for kind, status in _STATUS if isinstance(error, kind)))
         except KeyboardInterrupt:
-            ctx.exit(interrupted(ctx.invoked_subcommand))
+            ctx.exit(interrupted())
         except OSError as error:
             _discard_output()
             if error.errno != errno.EPIPE:

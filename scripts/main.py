@@ -16,16 +16,17 @@ def main() -> None:
 
         command_line()
     except KeyboardInterrupt:
-        sys.exit(interrupted(next(iter(sys.argv[1:]), None)))
+        sys.exit(interrupted())
 
 
-def interrupted(command: str | None) -> int:
+def interrupted() -> int:
     """Say that Ctrl-C came when nothing ran; return the exit status: 0 for what would have run until Ctrl-C, else a shell's 130."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
+    command, *arguments = sys.argv[1:] or [""]
     if command not in ("demo", "up"):
         return 130
     print(f"{command}: interrupted, 0 processes left")
-    return 0
+    return 130 if {"-d", "--detach"} & {*arguments} else 0
 
 
 def _open_closed_streams() -> None:

@@ -116,6 +116,16 @@ def test_after_ctrl_c_the_same_tree_can_go_up_at_once(folder: Path) -> None:
         assert (0, "slow: 0 processes left\n") == (command.returncode, said)
 
 
+def test_ctrl_c_before_a_tree_runs_in_the_background_is_no_success(folder: Path) -> None:
+    file = folder / "slow.toml"
+    file.write_text(SLOW)
+    with begin("up", str(file), "-d") as command:
+        wait_until(lambda: any(folder.glob("run/suptree/*/control.sock")), command)
+        command.send_signal(signal.SIGINT)
+        said = command.communicate(timeout=LIMIT)[0]
+    assert (130, "up: interrupted, 0 processes left\n") == (command.returncode, said)
+
+
 def test_what_takes_the_tree_down_while_it_goes_up_is_told(folder: Path) -> None:
     file = folder / "slow.toml"
     file.write_text(SLOW)
