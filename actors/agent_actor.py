@@ -100,8 +100,8 @@ class AgentActor(LoopActor):
             self.progress.hear(waits=said.waits)
 
     def begin_pings(self, interval: float, ping: Callable[[], None]) -> None:
-        """Ping now and then every `interval` seconds, for as long as the loop goes on."""
-        self.every(interval, ping)
+        """Ping now and then every `interval` seconds, for as long as it goes on."""
+        raise NotImplementedError
 
     def _prepare(self) -> None:
         """Find out what it runs with: before anything of it is written down, so that its secrets are known."""

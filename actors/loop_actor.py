@@ -41,6 +41,8 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
     """
 
     handlers: ClassVar[dict[type, str]] = {}
+    runs_foreign_code: ClassVar[bool] = False
+    """Whether code that is not ours shares the loop."""
     supervisor: Outbox
 
     def __init__(self) -> None:
@@ -95,8 +97,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         def done(finished: Any) -> None:
             self._tasks.discard(finished)
             if not finished.cancelled() and finished.exception() is not None:
-                log.error("actor_task_failed", actor=type(self).__name__, exc_info=finished.exception())
-                self.fail()
+                self.fail(finished.exception())
 
         task.add_done_callback(done)
         return task
@@ -129,10 +130,16 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self.supervisor.tell(last_word)
         self.loop.call_later(_LAST_WORD_LIMIT, os._exit, EXIT_UNEXPECTED)
 
-    def fail(self) -> NoReturn:
-        """End at once: the supervisor sees it through the pidfd and ends what we leave behind."""
-        log.exception("actor_failed", actor=type(self).__name__, pid=os.getpid())
+    def fail(self, error: BaseException | None = None) -> NoReturn:
+        """End at once, over an error or the one being handled: the supervisor sees it through the pidfd and ends what we leave behind."""
+        log.error("actor_failed", actor=type(self).__name__, pid=os.getpid(), exc_info=error or True)
         os._exit(EXIT_UNEXPECTED)
+
+    def _loop_complains(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Where a callback of ours raises, asyncio would go on without it: without a timer that sets itself again, for one."""
+        if "handle" in context and not self.runs_foreign_code:
+            self.fail(context.get("exception"))
+        loop.default_exception_handler(context)
 
     def parent_died(self) -> None:
         """The parent is gone, and with it our reason to live: end everything below us, then us."""
@@ -148,8 +155,11 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         os._exit(0)
 
     def every(self, interval: float, call: Callable[[], None]) -> None:
-        """Call something now and then every `interval` seconds, for as long as the actor lives."""
-        call()
+        """Call something now and then every `interval` seconds, for as long as the actor lives; an error in it ends the actor."""
+        try:
+            call()
+        except BaseException:  # noqa: BLE001  (the loop would go on, and never call it again)
+            self.fail()
         self.loop.call_later(interval, self.every, interval, call)
 
     def every_idle(self, interval: float, call: Callable[[], None]) -> None:
@@ -202,6 +212,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
             signal.signal(number, lambda _number, _frame: None)
         become_subreaper()
         loop = SteppedLoop()
+        loop.set_exception_handler(self._loop_complains)
         try:
             self._parent_pidfd = os.pidfd_open(self.parent_pid)
         except ProcessLookupError:

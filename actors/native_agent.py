@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -57,12 +58,22 @@ class NativeAgent(AgentActor):
     """
 
     owns_program: ClassVar[bool] = False
-    _raw_output: list[RawOutput]
+    runs_foreign_code: ClassVar[bool] = True
+    _raw_output: tuple[RawOutput, ...] = ()
     # A Stop may come before `run` has begun.
     _stop_requested = False
     _main: asyncio.Task[Exit] | None = None
     _agent: Any = None
     _questions: Questions | None = None
+
+    def begin_pings(self, interval: float, ping: Callable[[], None]) -> None:
+        """Ping by the loop, which it shares with the agent; what has been written past us is looked at then too."""
+
+        def ping_and_look() -> None:
+            ping()
+            self._look_at_raw_output()
+
+        self.every(interval, ping_and_look)
 
     async def run(self) -> None:
         """The whole life of the agent."""
@@ -182,9 +193,9 @@ class NativeAgent(AgentActor):
         self._look_at_raw_output()
 
     def _look_at_raw_output(self) -> None:
-        if not self._raw_output[-1].reads(1):
+        if self._raw_output and not self._raw_output[-1].reads(1):
             # The log has rotated; child processes that were started before go on writing to the old file.
-            self._raw_output = [self._raw_output[-1], RawOutput(_OWN_STDOUT, self.redactor, 0)]
+            self._raw_output = (self._raw_output[-1], RawOutput(_OWN_STDOUT, self.redactor, 0))
         for raw in self._raw_output:
             raw.look()
 
@@ -312,8 +323,7 @@ class NativeAgent(AgentActor):
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))
         for descriptor in (1, 2):
             self.output.redirect(descriptor)
-        self._raw_output = [RawOutput(_OWN_STDOUT, self.redactor, os.fstat(1).st_size)]
-        self.every(self.spec.heartbeat.interval, self._look_at_raw_output)
+        self._raw_output = (RawOutput(_OWN_STDOUT, self.redactor, os.fstat(1).st_size),)
         redact_logging(self.redactor)
         sys.stdout, sys.stderr = (
             log_stream(self.output, "out", self._limits.count_output),

@@ -1,0 +1,125 @@
+"""The loop of an actor, in a real actor system."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+TIMERS = """
+import random
+from suptree.actors.loop_actor import LoopActor
+
+CHAINS, TICKS = 5, 5000
+
+
+class Worker(LoopActor):
+    handlers = {str: "on_begin"}
+
+    def on_begin(self, what, sender):
+        self.left = TICKS
+        for _ in range(CHAINS):
+            self.tick(sender)
+
+    def tick(self, sender):
+        self.left -= 1
+        if self.left == 0:
+            self.send(sender, "all fired")
+        elif self.left > 0:
+            self.loop.call_later(random.uniform(0, 0.004), self.tick, sender)
+"""
+
+USE_TIMERS = """
+import sys
+from pathlib import Path
+from suptree.actors.linux import become_subreaper
+from suptree.control.actor_system import start_actor_system
+from worker import Worker
+
+become_subreaper()
+system = start_actor_system(Path(sys.argv[1])).thespian
+try:
+    for worker in [system.createActor(Worker) for _ in range(4)]:
+        system.tell(worker, "begin")
+    for _ in range(4):
+        print(system.listen(20))
+finally:
+    system.shutdown()
+"""
+
+
+ERRORS = """
+import os
+from suptree.actors.loop_actor import LoopActor
+
+
+class Worker(LoopActor):
+    handlers = {str: "on_do"}
+
+    def on_do(self, what, sender):
+        if what == "callback":
+            self.loop.call_soon(self.fails)
+        elif what == "every":
+            self.every(60, self.fails)
+        elif what == "task":
+            self.spawn(self.fails_later())
+        elif what == "reader":
+            self.ends = os.pipe()
+            os.close(self.ends[1])
+            self.loop.add_reader(self.ends[0], self.fails)
+        else:
+            self.send(sender, os.getpid())
+
+    def fails(self):
+        raise ValueError("on purpose")
+
+    async def fails_later(self):
+        self.fails()
+
+
+class Host(Worker):
+    runs_foreign_code = True
+"""
+
+USE_ERRORS = """
+import os, select, sys
+from pathlib import Path
+import structlog
+from suptree.actors.linux import become_subreaper
+from suptree.control.actor_system import start_actor_system
+from worker import Host, Worker
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+become_subreaper()
+system = start_actor_system(Path(sys.argv[1])).thespian
+try:
+    for what in ("callback", "every", "task", "reader"):
+        worker = system.createActor(Worker)
+        pidfd = os.pidfd_open(system.ask(worker, "say your pid", 20))
+        system.tell(worker, what)
+        print(what, "ends it:", bool(select.select([pidfd], [], [], 20)[0]))
+    host = system.createActor(Host)
+    pid = system.ask(host, "say your pid", 20)
+    system.tell(host, "callback")
+    print("foreign code does not:", system.ask(host, "say your pid", 20) == pid)
+finally:
+    system.shutdown()
+"""
+
+
+def run(folder: Path, actor: str, use: str) -> list[str]:
+    """What a program says that uses an actor."""
+    (folder / "worker.py").write_text(actor)
+    (folder / "use.py").write_text(use)
+    with (folder / "said").open("w+") as said:
+        subprocess.run([sys.executable, folder / "use.py", folder], stdout=said, stderr=subprocess.DEVNULL, timeout=100, check=False)
+        said.seek(0)
+        return said.read().splitlines()
+
+
+def test_no_timer_is_lost_when_nothing_else_happens(tmp_path: Path) -> None:
+    """Thespian's own wake-ups are, about once in two thousand of such timers: it takes less than a microsecond for no time at all."""
+    assert ["all fired"] * 4 == run(tmp_path, TIMERS, USE_TIMERS)
+
+
+def test_an_error_in_a_callback_of_ours_ends_the_actor(tmp_path: Path) -> None:
+    endings = [f"{what} ends it: True" for what in ("callback", "every", "task", "reader")]
+    assert [*endings, "foreign code does not: True"] == run(tmp_path, ERRORS, USE_ERRORS)
