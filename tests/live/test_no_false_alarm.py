@@ -10,24 +10,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from suptree.testing import LiveTree
 
+AGENTS = str(Path(__file__).parent / "agents")
 SPREAD = 50
 """Agents below one supervisor."""
 
 
+KINDS = (
+    'type = "process_wrapper"\ncommand = "sleep"\nargs = ["1000000"]',
+    'type = "native_llm"\nfactory = "asked_agents:Asked"',
+)
+
+
 def tree(agents: int) -> str:
+    """As many of either kind."""
     text = '[tree]\nname = "busy"\n'
     for number in range(agents):
         if number % SPREAD == 0:
             text += f"[supervisors.s{number // SPREAD}]\n"
         text += f"""
 [agents.a{number}]
-type = "process_wrapper"
+{KINDS[number % 2]}
 supervisor = "s{number // SPREAD}"
-command = "sleep"
-args = ["1000000"]
 heartbeat = {{ interval = 1, dead_after = 5 }}
 """
     return text
@@ -47,7 +54,7 @@ def all_cores_busy() -> Iterator[None]:
 
 def restarts_when_busy(agents: int, seconds: float, *, stopped: float) -> tuple[int, int]:
     """How many agents were restarted, and how many were suspect, while all cores were busy; the heartbeat actor stands still meanwhile."""
-    with LiveTree(tree(agents)) as running:
+    with LiveTree(tree(agents), sys_path=[AGENTS]) as running:
         before = running.wait_until_all_run(60)
         known = len(running.events())
         with all_cores_busy():
