@@ -5,6 +5,7 @@ import gc
 import multiprocessing
 import multiprocessing.process
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -72,7 +73,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         return self._loop
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch:  # noqa: N802  (Thespian's name)
-        """Handle one message, run the loop until it is idle, and say what to wait for."""
+        """Handle one message, run the loop while there is nothing else to do, and say what to wait for."""
         self._idle = False
         try:
             loop = self.loop
@@ -80,10 +81,9 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
                 self._receive(message, sender)
             else:
                 self._dispatch(message, sender)
-            loop.step()
-            self._idle = True
-            if self._interval_due:
-                self._interval_passed()
+            self._step(loop)
+            while self._wait_for(loop):
+                self._step(loop)
         except BaseException:  # noqa: BLE001  Thespian would run the handler a second time and then go on.
             self.fail()
         # Every return without a watch disarms it.
@@ -177,6 +177,23 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self._interval_due = not self._idle
         if self._idle and self._interval_call is not None:
             self._interval_call()
+
+    def _step(self, loop: SteppedLoop) -> None:
+        self._idle = False
+        loop.step()
+        self._idle = True
+        if self._interval_due:
+            self._interval_passed()
+
+    def _wait_for(self, loop: SteppedLoop) -> bool:
+        """Wait as Thespian would, at a tenth of the cost, where it would do nothing else; whether it was for the loop alone."""
+        descriptors = self._myRef.transport.resting_on()
+        if descriptors is None or self._myRef._receiveQueue:
+            return False
+        poll = select.poll()
+        for descriptor in (loop.fileno(), *descriptors):
+            poll.register(descriptor, select.POLLIN)
+        return [loop.fileno()] == [descriptor for descriptor, _ in poll.poll()]
 
     def _receive(self, numbered: Numbered, sender: ActorAddress) -> None:
         inbox = self._inboxes.setdefault(numbered.channel, Inbox())

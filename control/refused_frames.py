@@ -20,6 +20,11 @@ class RefusedFrames:
         self._untold: Counter[str] = Counter()
         self._not_before = 0.0
 
+    @property
+    def untold(self) -> bool:
+        """Whether there are any."""
+        return bool(self._untold)
+
     def count(self, why: str) -> None:
         """Another one."""
         self._untold[why] += 1

@@ -51,6 +51,22 @@ class SealedTransport(Tcp.TCPTransport):  # type: ignore[misc]  # Thespian is un
         """The descriptors that were made before this process, and are its own all the same."""
         return {self.teller.fileno()}
 
+    def resting_on(self) -> list[int] | None:
+        """The descriptors that Thespian would wait for now, without any limit; None where it has something to do, or a time to keep."""
+        busy = (
+            self._incomingEnvelopes,
+            self._incomingSockets,
+            self._transmitIntents,
+            self._waitingTransmits,
+            self._finished_intents,
+            self._aTB_queuedPendingTransmits,
+            self._activeWakeups,
+            self._pendingWakeups,
+            self._refused.untold,
+            hasattr(self, "_aborting_run"),
+        )
+        return None if any(busy) else [self.socket.fileno(), *(idle.socket.fileno() for idle in self._openSockets.values())]
+
     def external_transport_clone(self) -> "SealedTransport":
         """A transport of its own for one question to the system; Thespian would make an unsealed one."""
         routed = isinstance(self.myAddress.addressDetails, Tcp.RoutedTCPv4ActorAddress)
