@@ -51,6 +51,21 @@ def find_factory(name: str) -> Any:
     return found
 
 
+def _check_takes(name: str, create: Any, told: tuple[Any, ...]) -> None:
+    """Raises CannotRun when a factory cannot be called as the contract says."""
+    if not callable(create):
+        raise CannotRun(f"factory {name!r}: a {type(create).__name__} cannot be called: name a function or class, or what has a create()")
+    # Not everything that is built in says what it takes.
+    with contextlib.suppress(ValueError):
+        signature = inspect.signature(create)
+        try:
+            signature.bind(*told)
+        except TypeError as error:
+            raise CannotRun(
+                f"factory {name!r}: it is called with (agent_id, name, role, model, config), and takes {signature}: {error}"
+            ) from None
+
+
 class NativeAgent(AgentActor):
     """Makes an agent with its factory, runs its `run()`, and ends it with its `shutdown()`.
 
@@ -67,10 +82,12 @@ class NativeAgent(AgentActor):
     _questions: Questions | None = None
 
     def begin_pings(self, interval: float, ping: Callable[[], None]) -> None:
-        """Ping by the loop, which it shares with the agent; what has been written past us is looked at then too."""
+        """Ping by the loop, which it shares with the agent; what else is done now and then is done with it: to be woken is what costs."""
+        self._pinged = asyncio.Event()
 
         def ping_and_look() -> None:
             ping()
+            self._pinged.set()
             self._look_at_raw_output()
 
         self.every(interval, ping_and_look)
@@ -155,7 +172,8 @@ class NativeAgent(AgentActor):
             return
         limit = self.spec.heartbeat.dead_after
         while True:
-            await asyncio.sleep(self.spec.heartbeat.interval)
+            self._pinged.clear()
+            await self._pinged.wait()
             check = self.loop.create_task(self._check_health())
             # Not asyncio.timeout: a user's code may keep the cancellation to itself.
             done, _ = await asyncio.wait([check], timeout=limit)
@@ -257,7 +275,9 @@ class NativeAgent(AgentActor):
         assert spec.factory is not None  # noqa: S101  (the spec refuses to be built without)
         factory = find_factory(spec.factory)
         create = getattr(factory, "create", factory)
-        agent = create(self.begin.id, spec.name or self.begin.id, spec.role, spec.model, dict(spec.config))
+        told = (self.begin.id, spec.name or self.begin.id, spec.role, spec.model, dict(spec.config))
+        _check_takes(spec.factory, create, told)
+        agent = create(*told)
         if inspect.isawaitable(agent):
             agent = await agent
         if agent is not None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import copy
 import math
 import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
@@ -17,7 +19,7 @@ from typing import Any, Self
 import structlog
 
 from suptree.actors import AgentProcess, AgentStatus, AgentType
-from suptree.actors.errors import AlreadyPresent, NotRunning, SuptreeError
+from suptree.actors.errors import AlreadyPresent, NoSuchAgent, NotRunning, SuptreeError
 from suptree.actors.exits import ExitClass
 from suptree.actors.picture import Row, is_alive
 from suptree.supervisors.agent_config import agent_child_from_config
@@ -66,12 +68,14 @@ class ProcessManager:
 
         `config` knows `name`, `role`, `model`, `command`, `args`, `auto_restart` (False: a crash is recorded and nothing restarted),
         `max_restarts` (3: that many restarts of this agent, then it stays `crashed`) and every key of an agent in a tree file.
+        One agent starts after the other, as in OTP: one that takes its time holds up those that come after it.
         """
+        kept = copy.deepcopy(dict(config or {}))
         try:
             async with self._alone():
                 await asyncio.sleep(0)  # Of many starts at once each begins in a turn of the loop of its own.
-                spec = agent_child_from_config(agent_id, agent_type, config or {}, Path.cwd())
-                supervisor = (config or {}).get("supervisor") or ROOT
+                spec = agent_child_from_config(agent_id, agent_type, kept, Path.cwd())
+                supervisor = kept.get("supervisor") or ROOT
                 mirror = await self._connected(launch=True)
             try:
                 seq = await mirror.client.start_new(spec, supervisor)
@@ -83,7 +87,7 @@ class ProcessManager:
         except (SuptreeError, OSError) as refusal:
             _warn("agent_not_started", agent_id, refusal)
             return False
-        self._configs[agent_id] = dict(config or {})
+        self._configs[agent_id] = kept
         self._past.pop(agent_id, None)
         return True
 
@@ -104,13 +108,23 @@ class ProcessManager:
         return True
 
     async def restart_agent(self, agent_id: str) -> bool:
-        """Stop an agent if it runs, and start it with its configuration and restart count; False when there is none, or it cannot start."""
+        """Stop an agent if it runs, and start it with its configuration and restart count; False when there is none, or it cannot start.
+
+        An agent whose supervisor was killed has ended with it and, as OTP's dynamic children, is not started again by itself: this does it.
+        """
         try:
             async with self._alone():
                 mirror = await self._connected()
-            if agent_id not in self._rows():
+            row = self._rows().get(agent_id)
+            if row is None:
                 return False
-            await mirror.catch_up(await mirror.client.restart(agent_id))
+            try:
+                await mirror.catch_up(await mirror.client.restart(agent_id))
+            except NoSuchAgent:
+                # The supervisor that knew it is gone.
+                if agent_id not in self._configs:
+                    raise
+                return await self.start_agent(agent_id, row["type"], self._configs[agent_id])
         except SuptreeError as refusal:
             _warn("agent_not_restarted", agent_id, refusal)
             return False
@@ -201,7 +215,7 @@ class ProcessManager:
 
     async def start_monitor(self, interval: float = 30) -> None:
         """Log the agents that are not healthy every `interval` seconds. Crashes and hangs are mended with or without it."""
-        if not isinstance(interval, int | float) or not 0 < interval < math.inf:
+        if not isinstance(interval, int | float) or isinstance(interval, bool) or not 0 < interval < math.inf:
             raise ValueError(f"interval must be a number of seconds above 0, not {interval!r}")
         await self.stop_monitor()
         self._monitor = asyncio.create_task(self._watch_health(interval))
@@ -220,6 +234,8 @@ class ProcessManager:
             if self._launcher.process.poll() is not None:
                 self._remove_scratch(self._launcher)  # A living launcher does it itself, at its end.
             self._ask_to_end()
+            # Somebody has to take its exit status, or it stays in the process table.
+            threading.Thread(target=self._launcher.process.wait, daemon=True).start()
             self._forget()
 
     # The tree behind it
@@ -301,7 +317,7 @@ class ProcessManager:
             started_at=_time(row["started_at"]),
             stopped_at=None if is_alive(row) else _time(row["stopped_at"]),
             restart_count=row["restarts"],
-            config=dict(self._configs.get(row["id"]) or row["config"]),
+            config=copy.deepcopy(self._configs.get(row["id"]) or row["config"]),
             pid=row["pid"] or row["actor_pid"],
             incarnation=row["incarnation"],
             last_exit=row["last_exit"],

@@ -1,22 +1,44 @@
 """The entry point `suptree`: small, so that Ctrl-C while the rest is loaded has somebody who hears it."""
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 
 def main() -> None:
     """Run the command line."""
     try:
-        # Who started us may have kept a Ctrl-C back until somebody could hear it.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _open_closed_streams()
-        from .command_line import main as command_line  # noqa: PLC0415  (it takes 0.4 s)
+        with _leaving_at_interrupt():
+            from .command_line import main as command_line  # noqa: PLC0415  (it takes 0.4 s)
 
         command_line()
     except KeyboardInterrupt:
         sys.exit(interrupted())
+
+
+@contextlib.contextmanager
+def _leaving_at_interrupt() -> Iterator[None]:
+    """Leave at Ctrl-C: while modules are loaded, Python may drop a KeyboardInterrupt."""
+
+    def leave(*_signal: object) -> None:
+        status = interrupted()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(status)
+
+    # It may be ignored, as for what runs in the background of a script.
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heard:
+        signal.signal(signal.SIGINT, leave)
+    # Who started us may have kept a Ctrl-C back until somebody could hear it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    yield
+    if heard:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def interrupted() -> int:
