@@ -17,7 +17,7 @@ from .linux import set_name
 from .liveness import Key, Liveness
 from .loop_actor import LoopActor
 from .messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Unwatched, Watch
-from .notify import NOTIFY_SOCKET, Notification, shared_socket
+from .notify import Notification, shared_socket
 from .notify_socket import NotifySocket
 from .private_files import make_shared
 
@@ -40,7 +40,12 @@ _TELL_REFUSED_EVERY = 5.0
 
 
 class HeartbeatActor(LoopActor):
-    """One timer, set to the nearest deadline; the kernel says who sent each ping."""
+    """One timer, set to the nearest deadline; the kernel says who sent each ping.
+
+    The socket is its parent's, who forks it: it survives this actor, as do the connections of those who send, and what they say meanwhile.
+    """
+
+    notify_socket: ClassVar[NotifySocket]
 
     handlers: ClassVar[dict[type, str]] = {
         Begin: "on_begin",
@@ -65,7 +70,7 @@ class HeartbeatActor(LoopActor):
         self._queue_length = int(_QUEUE_LENGTH.read_text())
         self._sockets: dict[int | None, NotifySocket] = {}
         """By the user who may send there; None is ourselves."""
-        self._open_socket(None)
+        self._listen_at(None, self.notify_socket)
         self.supervisor.tell(Started(begin.id, begin.incarnation))
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
@@ -99,10 +104,12 @@ class HeartbeatActor(LoopActor):
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
         self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))
 
-    def _open_socket(self, user_id: int | None) -> None:
-        context = self.begin.context
-        path = Path(context.runtime_dir) / NOTIFY_SOCKET if user_id is None else shared_socket(context.shared_dir, user_id)
-        opened = self._sockets[user_id] = NotifySocket(path, user_id)
+    def inherited(self) -> set[int]:
+        """The socket."""
+        return {self.notify_socket.fileno()}
+
+    def _listen_at(self, user_id: int | None, opened: NotifySocket) -> None:
+        self._sockets[user_id] = opened
         self.loop.add_reader(opened.fileno(), self._listen, opened, _LINGER)
 
     def _hear_user(self, user_id: int) -> str | None:
@@ -112,7 +119,7 @@ class HeartbeatActor(LoopActor):
             if user_id not in self._sockets:
                 for folder in (shared.parent, shared):
                     make_shared(folder)
-                self._open_socket(user_id)
+                self._listen_at(user_id, NotifySocket(shared_socket(str(shared), user_id), user_id))
         except OSError as error:
             return f"its notify socket cannot be made in {shared}: {error.strerror}"
         return None
@@ -162,7 +169,9 @@ class HeartbeatActor(LoopActor):
             if said.changes_state:
                 self._pass_on(key, said)
         elif self.parent_pid not in lineage:
-            self._refuse(malformed=False)
+            # A `BARRIER=1` is answered by reading it, and then whoever sent it may be gone before we know whose it was.
+            if said.says_something or Path(f"/proc/{pid}").exists():
+                self._refuse(malformed=False)
         elif said.changes_state:
             # One of ours, and so young that its Watch is still on its way.
             self._early.append((time.monotonic(), lineage, said))

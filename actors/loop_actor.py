@@ -141,6 +141,10 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
             self.fail(context.get("exception"))
         loop.default_exception_handler(context)
 
+    def inherited(self) -> set[int]:
+        """The descriptors that it has of its parent, and uses."""
+        return set()
+
     def parent_died(self) -> None:
         """The parent is gone, and with it our reason to live: end everything below us, then us."""
         self.loop.remove_reader(self._parent_pidfd)
@@ -247,7 +251,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         # multiprocessing has given the child a stdin of its own.
         stdin = {sys.stdin.fileno()} if sys.stdin is not None and not sys.stdin.closed else set()
         transport = self._myRef.transport
-        keep = {0, 1, 2, *stdin, *transport.childResetFileNumList(), *transport.inherited}
+        keep = {0, 1, 2, *stdin, *transport.childResetFileNumList(), *transport.inherited, *self.inherited()}
         for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (names, not paths)
             if int(name) not in keep:
                 try:

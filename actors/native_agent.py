@@ -170,7 +170,9 @@ class NativeAgent(AgentActor):
         self.progress.begin(os.getpid(), lambda: self.output.size)
         if not hasattr(self._agent, "health_check"):
             return
-        limit = self.spec.heartbeat.dead_after
+        # What happens right after a good answer is found out within `dead_after` all the same.
+        heartbeat = self.spec.heartbeat
+        limit = max(heartbeat.dead_after - heartbeat.interval, heartbeat.dead_after / 5)
         while True:
             self._pinged.clear()
             await self._pinged.wait()

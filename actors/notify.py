@@ -37,6 +37,11 @@ class Notification:
         return self is not PING and self not in (PING, _NOTHING)
 
     @property
+    def says_something(self) -> bool:
+        """Whether it says anything that we know."""
+        return self != _NOTHING
+
+    @property
     def waits(self) -> bool:
         """Whether the agent says that it waits, for a person or for something else that it cannot hurry: `STATUS=waiting…`."""
         return self.status is not None and self.status.startswith("waiting")

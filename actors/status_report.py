@@ -1,7 +1,7 @@
 """What a native agent says of itself through `update_heartbeat(status)`, told the way a program tells `STATUS=`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
 
@@ -15,7 +15,7 @@ def report_statuses(agent: Any, say: Callable[[str], None]) -> None:
 
     def update_heartbeat(status: Any = "", *args: Any, **kwargs: Any) -> Any:
         say(as_text(status))
-        return _nothing() if own is None else own(status, *args, **kwargs)
+        return _Nothing() if own is None else own(status, *args, **kwargs)
 
     try:
         agent.update_heartbeat = update_heartbeat
@@ -27,8 +27,11 @@ def report_statuses(agent: Any, say: Callable[[str], None]) -> None:
         type.__setattr__(type(agent), "update_heartbeat", of_class)
 
 
-async def _nothing() -> None:
-    pass
+class _Nothing:
+    """What may be awaited, and need not be."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
 
 
 def as_text(status: Any) -> str:
@@ -38,6 +41,6 @@ def as_text(status: Any) -> str:
     if not isinstance(status, str):
         try:
             status = json.dumps(status, ensure_ascii=False, default=str)
-        except (TypeError, ValueError, RecursionError):
-            status = repr(status)
-    return " ".join(status.split())
+        except Exception:  # noqa: BLE001  (it runs the code of whatever it is)
+            status = f"a {type(status).__name__}"
+    return " ".join("".join(character if character.isprintable() else " " for character in status).split())

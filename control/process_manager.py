@@ -121,8 +121,8 @@ class ProcessManager:
             try:
                 await mirror.catch_up(await mirror.client.restart(agent_id))
             except NoSuchAgent:
-                # The supervisor that knew it is gone.
-                if agent_id not in self._configs:
+                # The supervisor that knew it is gone; what ran in an earlier tree is only remembered.
+                if agent_id not in {row["id"] for row in mirror.picture.of_kind("agent")} & self._configs.keys():
                     raise
                 return await self.start_agent(agent_id, row["type"], self._configs[agent_id])
         except SuptreeError as refusal:

@@ -233,7 +233,7 @@ class AgentTable(Table):
         if self.type is None:
             raise SpecError("type is missing")
         stop = StopSpec(cancel=self.stop.cancel, sigint=self.stop.sigint, sigterm=self.stop.sigterm)
-        pings_if_watched = _is_program(self) and self.ready is Ready.NOTIFY and self.given("heartbeat")
+        pings_if_watched = _is_program(self) and self.ready is Ready.NOTIFY and self.heartbeat.given("dead_after")
         agent = AgentSpec(
             agent_id=agent_id,
             agent_type=self.type,

@@ -3,13 +3,17 @@
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from thespian.actors import ActorAddress
 
 from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit
+from suptree.actors.heartbeat import HeartbeatActor
 from suptree.actors.messages import Begin
+from suptree.actors.notify import NOTIFY_SOCKET
+from suptree.actors.notify_socket import NotifySocket
 from suptree.actors.registry import TOP_SUPERVISOR
 
 from .child_spec import INFINITY, AutoShutdown, ChildSpec, RestartType, SupervisorFlags
@@ -35,6 +39,8 @@ class TopSupervisor(SupervisorActor):
     handlers: ClassVar[dict[type, str]] = {**SupervisorActor.handlers}
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
+        # Every heartbeat actor is forked from here.
+        HeartbeatActor.notify_socket = NotifySocket(Path(begin.context.runtime_dir) / NOTIFY_SOCKET)
         super().on_begin(replace(begin, spec=top_spec(begin.spec)), sender)
 
     def announce(self) -> None:

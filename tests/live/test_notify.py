@@ -14,7 +14,7 @@ import pytest
 
 from suptree.actors.notify import NOTIFY_SOCKET
 from suptree.actors.output_log import log_path
-from suptree.testing import LiveTree
+from suptree.testing import LiveTree, kill
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 NOTIFIES = [sys.executable, "-SE", str(PROGRAMS / "notifies.py")]
@@ -201,3 +201,30 @@ def test_of_a_flood_of_statuses_the_last_one_arrives_and_few_others() -> None:
     with tree(table("chatty", [sys.executable, "-c", program])) as running:
         running.wait_until(lambda s: s["agents"][0]["detail"] == "19999", WITHIN)
         assert len(told(running.events(), "chatty")) < 200
+
+
+def test_programs_that_have_connected_once_are_heard_by_the_next_heartbeat_actor_too() -> None:
+    # As the PyPI package sdnotify does it.
+    script = """
+import os, socket, time
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.connect(os.environ["NOTIFY_SOCKET"])
+number = 0
+while True:
+    try:
+        notify.send(f"READY=1\\nWATCHDOG=1\\nSTATUS=ping {number}".encode())
+    except OSError:
+        pass
+    number += 1
+    time.sleep(0.2)
+"""
+    with tree(table("connected", [sys.executable, "-SEc", script], "watchdog = true\nheartbeat = { dead_after = 3 }")) as running:
+        before = running.wait_until_all_run(WITHIN)
+        kill(before["pids"]["heartbeat"])
+        later = running.wait_until(lambda s: s["pids"].get("heartbeat") not in (None, before["pids"]["heartbeat"]), WITHIN)
+        said = int(later["agents"][0]["detail"].removeprefix("ping "))
+        # Twice its limit.
+        after = running.wait_until(lambda s: int(s["agents"][0]["detail"].removeprefix("ping ")) > said + 30, WITHIN)
+        assert 1 == after["agents"][0]["incarnation"]
+        assert "connected" not in [event["id"] for event in running.events() if event["event"] in ("agent_suspect", "agent_exited")]
+        assert {"strangers": 0, "malformed": 0} == after["refused_notifications"]

@@ -162,6 +162,8 @@ def test_the_restart_count_is_kept_so_that_the_limit_fires() -> None:
         ("process_wrapper", {"comand": "sleep"}, "command"),
         ("native_llm", {"factory": "no_such_module:Agent"}, "no module"),
         ("native_llm", {"factory": "pm_agents:Nobody"}, "has no"),
+        ("native_llm", {"factory": "pm_agents:asyncio"}, "a module cannot be called"),
+        ("native_llm", {"factory": "pm_agents:Steady.run"}, "it is called with (agent_id, name, role, model, config), and takes (self)"),
         ("robot", {}, "robot"),
     ],
 )
@@ -211,6 +213,44 @@ def test_a_program_that_dies_takes_its_tree_along() -> None:
         os.kill(embedding.pid, signal.SIGKILL)
         _gone, alive = psutil.wait_procs(family, timeout=10)
     assert [] == alive
+
+
+def test_configurations_are_copies() -> None:
+    async def program() -> None:
+        async with manager() as pm:
+            config: dict[str, Any] = {"command": "sleep", "args": ["1000000"]}
+            await pm.start_agent("a", "process_wrapper", config)
+            config["args"].append("1")
+            pm.get_all_agents()["a"].config["args"].append("2")
+            assert {"command": "sleep", "args": ["1000000"]} == pm.get_all_agents()["a"].config
+            assert ["1000000", "1"] == config["args"]
+
+    run(program)
+
+
+def test_an_agent_whose_supervisor_was_killed_can_be_restarted() -> None:
+    async def program() -> None:
+        async with manager() as pm:
+            await pm.start_agent("a", "process_wrapper", SLEEP)
+            supervisor = psutil.Process(pm.get_all_agents()["a"].pid).parents()[1]
+            assert "st:root" == supervisor.name()
+            supervisor.kill()
+            await until(lambda: not pm.get_all_agents()["a"].is_alive)
+            assert await pm.restart_agent("a")
+            assert ["a"] == pm.get_running_agents()
+            assert SLEEP == pm.get_all_agents()["a"].config
+
+    run(program)
+
+
+def test_the_launcher_of_a_manager_that_was_reset_is_no_zombie() -> None:
+    async def program() -> None:
+        await get_process_manager().start_agent("a", "process_wrapper", SLEEP)
+        (launcher,) = psutil.Process().children()
+        reset_process_manager()
+        await until(lambda: not launcher.is_running())
+
+    run(program)
 
 
 def test_the_manager_of_the_program_is_one_until_it_is_reset() -> None:
@@ -385,7 +425,7 @@ def test_a_state_directory_that_cannot_be_is_false_with_a_warning(place: str, ca
     assert "agent_not_started" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("interval", [0, -1, float("nan"), float("inf"), "x", None])
+@pytest.mark.parametrize("interval", [0, -1, float("nan"), float("inf"), "x", None, True])
 def test_a_monitor_needs_an_interval_that_can_be_waited_for(interval: Any) -> None:
     async def program() -> None:
         pm = ProcessManager()

@@ -280,6 +280,7 @@ class TestGoodFiles:
             ('ready = "notify"', False),
             ("heartbeat = { dead_after = 3 }", False),
             ('ready = "notify"\nheartbeat = { dead_after = 3 }', True),
+            ('ready = "notify"\nheartbeat = { startup_timeout = 3 }', False),
             ('ready = "notify"\nheartbeat = { dead_after = 3 }\nwatchdog = false', False),
             ("watchdog = true", True),
         ],
