@@ -13,6 +13,8 @@ from .commands import CancelTimer, Command, ExitSupervisor, KillChild, Report, S
 from .core import SupervisorCore
 from .events import ChildExited, ChildStarted, Event, TimerFired
 
+# A supervisor must not be held up by a question, whatever its core is in the middle of.
+_MOST_STEPS = 100_000
 _OBEYED = Exit(ExitClass.SHUTDOWN, "stopped")
 
 
@@ -57,6 +59,7 @@ def forecast(core: SupervisorCore, child_id: str, exit_: Exit, now: float) -> Fo
     """Ask a copy of one core; KeyError if it has no such child, ValueError if that child does not run.
 
     Where the supervisor is in the middle of something, that is taken to end well first. Children are taken to start and stop as ordered.
+    Raises ValueError too when what it is in the middle of comes to no end.
     """
     rehearsal = _Rehearsal(copy.deepcopy(core), now)
     rehearsal.settle()
@@ -93,12 +96,15 @@ class _Rehearsal:
 
     def settle(self) -> None:
         """End what is in progress, off the record."""
-        under_way = (ChildState.STARTING, ChildState.STOPPING)
-        while child := next((c for c in self.core.children() if c.state in under_way), None):
+        for _ in range(_MOST_STEPS):
+            child = next(iter(self.core.awaited()), None)
+            if child is None:
+                return
             starts = child.state is ChildState.STARTING
             self.core.handle(
                 ChildStarted(child.id, child.incarnation) if starts else ChildExited(child.id, child.incarnation, _OBEYED), self._now
             )
+        raise ValueError(f"what its supervisor is in the middle of has not come to an end after {_MOST_STEPS} steps")
 
     def play(self, event: Event) -> None:
         """Everything that follows from the event, waits included."""

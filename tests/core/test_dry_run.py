@@ -10,7 +10,7 @@ from suptree.actors.exits import Exit, ExitClass
 from suptree.supervisors.child_spec import BRUTAL_KILL, Backoff, ChildSpec, OnLimit, RestartType, Strategy
 from suptree.supervisors.commands import Decision, Report
 from suptree.supervisors.dry_run import Action, Verb, escalation, forecast
-from suptree.supervisors.events import ShutdownRequested
+from suptree.supervisors.events import ChildCondemned, ShutdownRequested
 
 from .driver import CRASH, NORMAL, PERMANENT_FAILURE, QUOTA, Driver, specs
 
@@ -35,6 +35,15 @@ def test_asking_changes_nothing() -> None:
 def test_the_decision_and_the_restarts_left_are_foretold() -> None:
     report = forecast(Driver(specs("a"), max_restarts=3).core, "a", CRASH, 0.0).report
     assert (Decision.RESTART, "crash (SIGSEGV)", 2) == (report.decision, report.why, report.restarts_left)
+
+
+def test_an_end_that_waits_for_its_turn_is_taken_in_first() -> None:
+    driver = Driver(specs("abc"), max_restarts=5)
+    driver.auto = False
+    driver.exits("b")
+    driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
+    driver.exits("a")
+    assert ["start c"] == told(driver, "c")
 
 
 def test_a_wait_is_foretold() -> None:

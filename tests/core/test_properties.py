@@ -34,6 +34,7 @@ from suptree.supervisors.commands import (
     StopChild,
 )
 from suptree.supervisors.core import Phase, SupervisorCore
+from suptree.supervisors.dry_run import forecast
 from suptree.supervisors.events import (
     ChildCondemned,
     ChildExited,
@@ -267,6 +268,20 @@ class AnyOrder(RuleBasedStateMachine):
         for request in (WhichChildrenRequested, CountChildrenRequested):
             self.ask(request)
             assert 1 == self.answered[len(self.asked) - 1]
+
+    @rule(child_id=st.sampled_from(IDS), exit_=exits)
+    def what_would_happen_is_asked(self, child_id: str, exit_: Exit) -> None:
+        """It is answered, whatever is going on, and changes nothing."""
+        before = pickle.dumps(self.core)
+        try:
+            told = forecast(self.core, child_id, exit_, self.now)
+        except KeyError:
+            pass
+        except ValueError as refusal:
+            assert f"{child_id} does not run: it is" in str(refusal)
+        else:
+            assert child_id == told.report.id
+        assert pickle.dumps(self.core) == before
 
     @rule(chance=st.integers(0, 9))
     def shutdown_requested(self, chance: int) -> None:
