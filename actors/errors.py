@@ -3,7 +3,7 @@
 import math
 from typing import ClassVar
 
-from .exits import ExitClass
+from .exits import LONGEST_RETRY_AFTER, ExitClass
 
 
 class SuptreeError(Exception):
@@ -33,8 +33,8 @@ class QuotaExceeded(AgentEnds):
 
     def __init__(self, reason: str = "quota exceeded", retry_after: float | None = None) -> None:
         super().__init__(reason)
-        if retry_after is not None and math.isfinite(retry_after) and retry_after >= 0:
-            self.retry_after = float(retry_after)
+        if retry_after is not None and 0 <= retry_after < math.inf:
+            self.retry_after = float(min(retry_after, LONGEST_RETRY_AFTER))
 
 
 class BudgetExceeded(AgentEnds):

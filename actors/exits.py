@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+LONGEST_RETRY_AFTER = 30 * 24 * 3600.0
+"""Seconds; whoever says more is taken to have said this."""
+
 
 class ExitClass(StrEnum):
     """Why an incarnation ended, as far as a restart decision needs to know."""

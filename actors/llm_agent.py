@@ -6,7 +6,7 @@ from typing import Any
 
 from .errors import AgentEnds, BudgetExceeded
 from .llm_config import LLMConfig, read_config
-from .llm_provider import DEFAULT_MODEL, Message, Model, Usage
+from .llm_provider import DEFAULT_MODEL, Message, Model, Usage, estimated_usage
 
 # Far below what a checkpoint may hold.
 _CHARACTERS_KEPT = 200_000
@@ -43,15 +43,22 @@ class LLMAgent:
     async def ask(self, prompt: str) -> str:
         """The model's reply."""
         async with self._one_at_a_time:
-            text, usage = await self._model.complete(self._with(prompt), self._left())
-            await self._take_in(prompt, text, usage)
+            messages = self._with(prompt)
+            try:
+                text, usage = await self._model.complete(messages, self._left())
+            except asyncio.CancelledError:
+                await self._charge(estimated_usage(messages, ""))
+                raise
+            self._remember(prompt, text)
+            await self._charge(usage)
             return text
 
     async def ask_stream(self, prompt: str) -> AsyncGenerator[str, None]:
         """The model's reply in parts, as they come."""
         async with self._one_at_a_time:
-            parts = self._model.stream(self._with(prompt), self._left())
-            text, usage = "", Usage(0, 0)
+            messages = self._with(prompt)
+            parts = self._model.stream(messages, self._left())
+            text, usage = "", None
             try:
                 async for part in parts:
                     if isinstance(part, Usage):
@@ -61,7 +68,11 @@ class LLMAgent:
                         yield part
             finally:
                 await parts.aclose()
-            await self._take_in(prompt, text, usage)
+                # Whoever asked may have stopped reading, or the reply broken off: what came is paid for all the same.
+                if usage is not None:
+                    self._remember(prompt, text)
+                if usage is not None or text:
+                    await self._charge(usage or estimated_usage(messages, text))
 
     async def health_check(self) -> bool:
         """It is well as long as its loop runs; whether its model is, a question shows."""
@@ -100,12 +111,16 @@ class LLMAgent:
     def _used(self) -> int:
         return self._prompt_tokens + self._completion_tokens
 
-    async def _take_in(self, prompt: str, reply: str, usage: Usage) -> None:
+    def _remember(self, prompt: str, reply: str) -> None:
+        # No provider takes a message without text.
+        if reply:
+            self._messages += [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+            self._trim()
+
+    async def _charge(self, usage: Usage) -> None:
         self._requests += 1
         self._prompt_tokens += usage.prompt
         self._completion_tokens += usage.completion
-        self._messages += [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
-        self._trim()
         await self._say_usage()
         most = self._config.max_tokens
         if most is not None and self._used >= most and not self._end.done():

@@ -114,28 +114,37 @@ class Model:
         except ImportError:
             raise CannotRun(f'provider {self.provider!r} needs its library: pip install "any-llm-sdk[{self.provider}]"') from None
 
+    @property
+    def _who(self) -> str:
+        return self.provider or "the endpoint"
+
     async def complete(self, messages: list[Message], most: int | None) -> tuple[str, Usage]:
         """The reply to a conversation, of at most so many tokens."""
         answer = await self._in_time(self._client.acompletion(self.name, messages, **self._options(most)))
-        text = (answer.choices[0].message.content if answer.choices else None) or ""
+        if not answer.choices:
+            raise Failed(f"no usable answer of {self._who} (it has no choices)")
+        text = answer.choices[0].message.content or ""
         return text, _usage(answer.usage, messages, text)
 
     async def stream(self, messages: list[Message], most: int | None) -> AsyncGenerator[str | Usage, None]:
-        """The same in parts; the usage comes last."""
+        """The same in parts; the usage comes last. Raises Failed when it breaks off."""
         options = self._options(most)
         if hasattr(self._client, "client") and type(self._client.client).__name__ == "AsyncOpenAI":
             options["stream_options"] = {"include_usage": True}
         chunks = await self._in_time(self._client.acompletion(self.name, messages, stream=True, **options))
-        text, counted = "", None
+        text, counted, is_whole = "", None, False
         try:
             while (chunk := await self._in_time(_next(chunks))) is not None:
                 counted = chunk.usage or counted
+                is_whole |= any(choice.finish_reason is not None for choice in chunk.choices)
                 if part := (chunk.choices[0].delta.content if chunk.choices else None):
                     text += part
                     yield part
         finally:
             with contextlib.suppress(Exception):
                 await chunks.aclose()
+        if not is_whole and counted is None:
+            raise Failed(f"no usable answer of {self._who} (it broke off{f' after {len(text)} characters' if text else ''})")
         yield _usage(counted, messages, text)
 
     def _options(self, most: int | None) -> dict[str, Any]:
@@ -175,7 +184,7 @@ class Model:
         return Failed(f"the model could not be asked: {said}")
 
     def _said(self, error: Any) -> str:
-        who = self.provider or "the endpoint"
+        who = self._who
         if error.status_code is None:
             return f"no usable answer of {who} ({type(error.original_exception or error).__name__})"
         code = next((code for code in (error.code, error.error_type) if isinstance(code, str) and _CODE.fullmatch(code)), None)
@@ -206,6 +215,11 @@ def _seconds(retry_after: str | None) -> float | None:
 
 def _usage(counted: Any, messages: list[Message], text: str) -> Usage:
     if counted is not None and (counted.prompt_tokens or counted.completion_tokens):
-        return Usage(counted.prompt_tokens or 0, counted.completion_tokens or 0)
+        return Usage(max(0, counted.prompt_tokens or 0), max(0, counted.completion_tokens or 0))
+    return estimated_usage(messages, text)
+
+
+def estimated_usage(messages: list[Message], text: str) -> Usage:
+    """What a conversation and its reply may have used, where nobody counts."""
     prompt = sum(len(message["content"]) for message in messages)
     return Usage(math.ceil(prompt / _CHARACTERS_PER_TOKEN), math.ceil(len(text) / _CHARACTERS_PER_TOKEN))

@@ -100,9 +100,11 @@ class _Handler(BaseHTTPRequestHandler):
         usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS, "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS}
         common = {"id": "c-1", "created": 1, "model": seen.body["model"]}
         if not seen.body.get("stream"):
-            choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+            content = None if seen.body["model"] == "blank" else text
+            choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+            choices = [] if seen.body["model"] == "choiceless" else [choice]
             counted = {} if seen.body["model"] == "countless" else {"usage": usage}
-            self._send(json.dumps({**common, "object": "chat.completion", "choices": [choice], **counted}).encode())
+            self._send(json.dumps({**common, "object": "chat.completion", "choices": choices, **counted}).encode())
             return
         chunks: list[dict[str, Any]] = [
             {"choices": [{"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}]} for word in text.split(" ")
@@ -110,6 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
         chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         if (seen.body.get("stream_options") or {}).get("include_usage"):
             chunks.append({"choices": [], "usage": usage})
+        if seen.body["model"] == "breaks-off":
+            chunks = chunks[:2]
         self._begin_stream()
         for number, chunk in enumerate(chunks):
             if seen.body["model"] == "stops-midway" and number == 1:

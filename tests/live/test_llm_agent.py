@@ -1,5 +1,6 @@
 """`LLMAgent` against a real server on loopback: what it says, and what becomes of it when its provider does not answer as it should."""
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -219,6 +220,36 @@ def test_a_model_that_keeps_silent_is_hung(server: LLMServer) -> None:
             ask_stream(live, "stops-midway", "hello")
         assert "hung" == last_exit(live, "stops-midway")[0]
         wait_for_restart(live, "hangs", "stops-midway")
+
+
+def test_a_reply_that_is_none_is_no_reply(server: LLMServer) -> None:
+    endpoint = {"base_url": f"{server.url}/v1"}
+    with tree(llm("choiceless", endpoint), llm("breaks-off", endpoint), llm("blank", endpoint)) as live:
+        live.wait_until_all_run(WITHIN)
+        failure(live, "choiceless")
+        assert ("failed", "no usable answer of the endpoint (it has no choices)") == last_exit(live, "choiceless")
+        with pytest.raises(AskFailed):
+            ask_stream(live, "breaks-off", "hello")
+        assert ("failed", "no usable answer of the endpoint (it broke off after 7 characters)") == last_exit(live, "breaks-off")
+        # No provider would take back a message without text.
+        assert "" == ask(live, "blank", "hello")
+        assert "" == ask(live, "blank", "again")
+        assert [("user", "again")] == server.of("blank")[1].messages
+
+
+def test_what_nobody_waited_for_is_charged_too(server: LLMServer) -> None:
+    budget = {"base_url": f"{server.url}/v1", "max_tokens": 6}
+
+    async def stop_reading(client: Client) -> None:
+        async with contextlib.aclosing(client.ask_stream("stops-midway", "hello there", timeout=30)) as parts:
+            assert "you" == await anext(parts)
+
+    with tree(llm("stops-midway", budget)) as live:
+        live.wait_until_all_run(WITHIN)
+        live.ask(stop_reading)
+        wait_for_status(live, "stops-midway", "stops-midway: 1 request, 4 tokens (3 prompt, 1 completion)")
+        live.ask(stop_reading)
+        assert ("budget", "it used 8 tokens, and has max_tokens of 6") == last_exit(live, "stops-midway")
 
 
 def test_a_budget_that_is_used_up_is_the_recorded_cause_of_its_end_and_the_reply_is_given(server: LLMServer) -> None:
