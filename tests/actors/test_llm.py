@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from suptree.actors.errors import CannotRun, QuotaExceeded
+from suptree.actors.exit_classes import parse_word
 from suptree.actors.llm_config import LLMConfig, read_config
 from suptree.actors.llm_provider import _seconds, provider_and_name
 
@@ -92,6 +93,9 @@ def test_whose_a_model_is(model: str, config: dict[str, Any], expected: tuple[st
     assert expected == provider_and_name(model, LLMConfig(**config))
 
 
+MONTH = 30 * 86400.0
+
+
 @pytest.mark.parametrize("model", ["house-blend", "omega", "gptx", ":x", "openai:"])
 def test_a_model_that_could_be_anybodys_is_refused(model: str) -> None:
     with pytest.raises(CannotRun, match=r'give "provider:model", or config\.base_url$'):
@@ -107,7 +111,16 @@ def test_a_retry_after_is_seconds_or_a_date() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [(5, 5.0), (0, 0.0), (None, None), (-1, None), (1e17, 2592000.0), (10**400, 2592000.0), (float("inf"), None)]
+    ("given", "kept"),
+    # A month is as good as for ever.
+    [(5, 5.0), (0, 0.0), (None, None), (-1, None), (1e17, MONTH), (10**400, MONTH), (float("inf"), None), (float("nan"), None)],
 )
 def test_a_quota_keeps_a_time_that_can_be(given: float | None, kept: float | None) -> None:
     assert kept == QuotaExceeded("enough", given).retry_after
+
+
+@pytest.mark.parametrize(("said", "kept"), [("30", 30.0), ("1e17", MONTH), ("1" + 400 * "0", MONTH), ("-1", None), ("NaN", None)])
+def test_so_does_what_a_program_says_of_its_own_end(said: str, kept: float | None) -> None:
+    word = parse_word(f'{{"suptree": "quota", "retry_after": {said}}}'.encode())
+    assert word is not None
+    assert kept == word.retry_after
