@@ -110,7 +110,8 @@ class ProcessManager:
     async def restart_agent(self, agent_id: str) -> bool:
         """Stop an agent if it runs, and start it with its configuration and restart count; False when there is none, or it cannot start.
 
-        An agent whose supervisor was killed has ended with it and, as OTP's dynamic children, is not started again by itself: this does it, once that is back.
+        An agent whose supervisor was killed has ended with it and, as OTP's dynamic children, is not started again by itself: this does it,
+        once that is back.
         """
         try:
             async with self._alone():
