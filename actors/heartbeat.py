@@ -17,9 +17,9 @@ from .linux import set_name
 from .liveness import Key, Liveness
 from .loop_actor import LoopActor
 from .messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Unwatched, Watch
-from .notify import Notification, shared_socket
+from .notify import Notification
 from .notify_socket import NotifySocket
-from .private_files import make_shared
+from .notify_sockets import NotifySockets
 
 log = structlog.get_logger()
 
@@ -42,10 +42,10 @@ _TELL_REFUSED_EVERY = 5.0
 class HeartbeatActor(LoopActor):
     """One timer, set to the nearest deadline; the kernel says who sent each ping.
 
-    The socket is its parent's, who forks it: it survives this actor, as do the connections of those who send, and what they say meanwhile.
+    Its sockets are its parent's, who forks it.
     """
 
-    notify_socket: ClassVar[NotifySocket]
+    notify_sockets: ClassVar[NotifySockets]
 
     handlers: ClassVar[dict[type, str]] = {
         Begin: "on_begin",
@@ -68,9 +68,8 @@ class HeartbeatActor(LoopActor):
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = 0.0
         self._queue_length = int(_QUEUE_LENGTH.read_text())
-        self._sockets: dict[int | None, NotifySocket] = {}
-        """By the user who may send there; None is ourselves."""
-        self._listen_at(None, self.notify_socket)
+        for opened in self.notify_sockets.opened.values():
+            self._listen_at(opened)
         self.supervisor.tell(Started(begin.id, begin.incarnation))
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
@@ -94,7 +93,7 @@ class HeartbeatActor(LoopActor):
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
         # What it said before it ended counts.
-        for opened in self._sockets.values():
+        for opened in self.notify_sockets.opened.values():
             self._listen(opened)
         key = (unwatch.id, unwatch.incarnation)
         self.liveness.unwatch(key)
@@ -105,21 +104,18 @@ class HeartbeatActor(LoopActor):
         self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))
 
     def inherited(self) -> set[int]:
-        """The socket."""
-        return {self.notify_socket.fileno()}
+        """The sockets."""
+        return self.notify_sockets.descriptors()
 
-    def _listen_at(self, user_id: int | None, opened: NotifySocket) -> None:
-        self._sockets[user_id] = opened
+    def _listen_at(self, opened: NotifySocket) -> None:
         self.loop.add_reader(opened.fileno(), self._listen, opened, _LINGER)
 
     def _hear_user(self, user_id: int) -> str | None:
-        """Agents of another user cannot reach our socket: each such user has one that is its own. What prevents it, if anything does."""
-        shared = Path(self.begin.context.shared_dir)
+        """Listen to agents of another user too. What prevents it, if anything does."""
+        shared = self.begin.context.shared_dir
         try:
-            if user_id not in self._sockets:
-                for folder in (shared.parent, shared):
-                    make_shared(folder)
-                self._listen_at(user_id, NotifySocket(shared_socket(str(shared), user_id), user_id))
+            if user_id not in self.notify_sockets.opened:
+                self._listen_at(self.notify_sockets.open(shared, user_id))
         except OSError as error:
             return f"its notify socket cannot be made in {shared}: {error.strerror}"
         return None
@@ -217,7 +213,7 @@ class HeartbeatActor(LoopActor):
     def _judge(self) -> None:
         # What was sent while we could not look counts.
         for _ in range(_ROUNDS_BEFORE_A_VERDICT):
-            waits = [opened for opened in self._sockets.values() if not self._listen(opened)]
+            waits = [opened for opened in self.notify_sockets.opened.values() if not self._listen(opened)]
             if not waits:
                 break
         self._timer = None

@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from pathlib import Path
+from typing import Self
 
 from .notify import DATAGRAM_LIMIT, Notification, parse
 
@@ -15,26 +16,32 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024
 
 
 class NotifySocket:
-    """A socket that is this user's alone, or, with `owner`, that user's too."""
+    """A bound socket, which may have been open before; whatever is sent to it comes with the credentials of its sender."""
 
-    def __init__(self, path: Path, owner: int | None = None) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
         self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        before = os.umask(0o177)
-        try:
-            self._socket.bind(str(path))
-        finally:
-            os.umask(before)
-        if owner is not None:
-            os.chown(path, owner, -1)
         self.took_at = time.monotonic()
         """When something was last taken from it."""
         self._arrival = select.poll()
         self._arrival.register(self._socket, select.POLLIN)
+
+    @classmethod
+    def at(cls, path: Path, owner: int | None = None) -> Self:
+        """A new one that is this user's alone, or, with `owner`, that user's too. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        new = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        new.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        new.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        before = os.umask(0o177)
+        try:
+            new.bind(str(path))
+        finally:
+            os.umask(before)
+        if owner is not None:
+            os.chown(path, owner, -1)
+        return cls(new)
 
     def fileno(self) -> int:
         """For whoever waits for datagrams."""

@@ -3,7 +3,6 @@
 import os
 import shutil
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 from thespian.actors import ActorAddress
@@ -12,8 +11,7 @@ from suptree.actors.channel import Outbox
 from suptree.actors.exits import Exit
 from suptree.actors.heartbeat import HeartbeatActor
 from suptree.actors.messages import Begin
-from suptree.actors.notify import NOTIFY_SOCKET
-from suptree.actors.notify_socket import NotifySocket
+from suptree.actors.notify_sockets import NotifySockets
 from suptree.actors.registry import TOP_SUPERVISOR
 
 from .child_spec import INFINITY, AutoShutdown, ChildSpec, RestartType, SupervisorFlags
@@ -40,7 +38,7 @@ class TopSupervisor(SupervisorActor):
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         # Every heartbeat actor is forked from here.
-        HeartbeatActor.notify_socket = NotifySocket(Path(begin.context.runtime_dir) / NOTIFY_SOCKET)
+        HeartbeatActor.notify_sockets = NotifySockets(begin.context.runtime_dir)
         super().on_begin(replace(begin, spec=top_spec(begin.spec)), sender)
 
     def announce(self) -> None:
@@ -62,9 +60,10 @@ class TopSupervisor(SupervisorActor):
         return super().neighbours()[1:]
 
     def child_is_gone(self, child: LivingChild) -> None:
-        """Nobody is to wait for the answer of a service that is dead."""
+        """Nobody is to wait for the answer of a service that is dead; what it had opened is kept for the next one."""
         super().child_is_gone(child)
         if isinstance(child.spec.start, ServiceSpec):
+            HeartbeatActor.notify_sockets.keep()
             self.use_services(replace(self.services, **{child.id: None}))
 
     def child_is_up(self, child: LivingChild) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from suptree.actors.errors import StartFailed
 from suptree.actors.notify import NOTIFY_SOCKET, shared_socket
+from suptree.supervisors.agent_config import agent_child_from_config
 from suptree.testing import LiveTree, kill
 
 from .other_user import NOBODY, PYTHON, as_nobody, needs_root
@@ -46,6 +48,10 @@ user = "{user}"
 stop = {{ cancel = 0, sigint = 0, sigterm = 0.5 }}
 {more}
 """
+
+
+def start(tree: LiveTree, config: dict[str, Any]) -> None:
+    tree.ask(lambda client: client.start_new(agent_child_from_config("b", "process_wrapper", {"cwd": "/tmp", **config}, "/tmp")))
 
 
 def refused(tree: LiveTree) -> dict[str, int]:
@@ -108,21 +114,46 @@ def test_a_new_heartbeat_actor_hears_other_users_too() -> None:
         assert 1 == tree.agent("a")["incarnation"]
 
 
+CONNECTS_ONCE = """
+import os, socket, time
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.connect(os.environ["NOTIFY_SOCKET"])
+number = 0
+while True:
+    try:
+        notify.send(f"READY=1\\nWATCHDOG=1\\nSTATUS=ping {number} as {os.getuid()}".encode())
+    except OSError:
+        pass
+    number += 1
+    time.sleep(0.2)
+"""
+
+
+def test_programs_that_have_connected_once_are_heard_by_every_later_heartbeat_actor_too() -> None:
+    watched = "watchdog = true\nheartbeat = { dead_after = 3 }"
+    with LiveTree(table("a", [PYTHON, "-SE", "-c", CONNECTS_ONCE], "nobody", watched)) as tree:
+        status = tree.wait_until(lambda s: pings(s) > 0, WITHIN)
+        for _ in range(2):
+            killed, said = status["pids"]["heartbeat"], pings(status)
+            kill(killed)
+            # For longer than its limit.
+            status = tree.wait_until(lambda s: pings(s) > said + 20 and s["pids"].get("heartbeat") not in (None, killed), WITHIN)  # noqa: B023
+        assert 1 == tree.agent("a")["incarnation"]
+        assert [] == [event for event in tree.events() if event["event"] == "agent_suspect"]
+        # One of a user that comes later, at the third heartbeat actor.
+        start(tree, {"command": PYTHON, "args": ["-SE", "-c", CONNECTS_ONCE], "user": "daemon", "ready": "notify"})
+        tree.wait_until_all_run(WITHIN)
+        assert {"strangers": 0, "malformed": 0} == refused(tree)
+
+
 def test_without_a_place_for_its_socket_it_is_refused() -> None:
-    with LiveTree(table("a", ["sleep", "1000"], "daemon").replace("ready", "#")) as tree:
+    with LiveTree(table("a", ["sleep", "1000"], "nobody").replace("ready", "#")) as tree:
         tree.wait_until_all_run(WITHIN)
         shared = tree.launcher.paths.shared
         shutil.rmtree(shared)
         shared.touch()
         try:
-            tree.ask(lambda client: client.stop("a"))
-            kill(tree.status()["pids"]["heartbeat"])
-
-            async def start(client: Any) -> None:
-                await client.request("start", "a")
-
-            tree.ask(start)
-            end = tree.wait_until(lambda s: s["agents"][0]["last_exit"]["class"] == "permanent", WITHIN)["agents"][0]["last_exit"]
-            assert f"its notify socket cannot be made in {shared}: File exists" == end["reason"]
+            with pytest.raises(StartFailed, match=f"its notify socket cannot be made in {shared}: File exists"):
+                start(tree, {"command": "sleep", "args": ["1000"], "user": "daemon"})
         finally:
             shared.unlink()
