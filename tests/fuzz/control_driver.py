@@ -22,6 +22,7 @@ from suptree.control.http_protocol import HEAD_LIMIT, BoundedProtocol, Crowd
 from suptree.control.link import Link
 from suptree.control.paths import TreePaths
 from suptree.supervisors.agent_config import agent_child_from_config
+from suptree.supervisors.tree_spec import ROOT
 from suptree.supervisors.wire import decode_child, encode_child
 
 _IN_TIME = 5.0
@@ -33,7 +34,7 @@ _MOST_JSON = 240
 _PATHS = (
     "/status", "/picture", "/events", "/agents", "/agents/a", "/agents/a/logs", "/agents/a/forecast",
     "/agents/a/explanation", "/agents/a/tell", "/agents/a/ask", "/agents/a/stop", "/agents/a/start", "/agents/b/restart",
-    "/agents/root/which_children", "/shutdown", "/",
+    f"/agents/{ROOT}/which_children", "/shutdown", "/",
 )  # fmt: skip
 _PARAMETERS = ("after", "follow", "lines", "previous", "class", "reason", "other")
 _VALUES = ("0", "1", "-1", "1e9", "true", "false", "crash", "99999999999999999999", "NaN", "", "%00", "%ff", "a" * 2000)
