@@ -63,7 +63,7 @@ def parse_word(line: bytes) -> Word | None:
     try:
         said = json.loads(line)
         exit_class = ExitClass(said["suptree"])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if exit_class not in _WORDS:
         return None
@@ -71,7 +71,7 @@ def parse_word(line: bytes) -> Word | None:
     is_time = isinstance(seconds, int | float) and 0 <= seconds < math.inf
     return Word(
         exit_class,
-        reason.splitlines()[0] if isinstance(reason, str) and reason.strip() else f"it said {exit_class.value}",
+        reason.strip().splitlines()[0] if isinstance(reason, str) and reason.strip() else f"it said {exit_class.value}",
         float(min(seconds, LONGEST_RETRY_AFTER)) if exit_class is ExitClass.QUOTA and is_time else None,
     )
 

@@ -134,10 +134,8 @@ class Redactor:
         return [] if self._pattern is None else [(found.start(), len(found[0])) for found in self._pattern.finditer(data)]
 
     def text(self, text: str) -> str:
-        """The same of a text."""
-        plain = _bytes(text)
-        hidden = self.line(plain)
-        return text if hidden == plain else hidden.decode("utf-8", "replace")
+        """The same of a text; what UTF-8 cannot express, such as half of a surrogate pair, is escaped."""
+        return self.line(_bytes(text)).decode("utf-8", "backslashreplace")
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """A command line without secrets: neither those of the environment, nor what options such as `--api-key` are given."""

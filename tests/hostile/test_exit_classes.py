@@ -57,6 +57,8 @@ CASES: dict[str, Case] = {
     "word-quota": Case(*exits(0, FAILED, QUOTA), "quota", "rate limit of the provider; exit 0"),
     "word-failed": Case(*exits(0, FAILED), "failed", "the model refused; exit 0"),
     "word-failed-75": Case(*exits(75, FAILED), "failed", "the model refused; exit 75"),
+    "word-half": Case(*exits(0, r'{"suptree": "failed", "reason": "half \ud800"}'), "failed", r"half \xed\xa0\x80; exit 0"),
+    "word-deep": Case(*exits(0, '{"suptree":' + "[" * 4000), "normal", "exit 0"),
     "word-unknown": Case(*exits(0, '{"suptree": "splendid"}'), "normal", "exit 0"),
     # Its spec's own codes.
     "own-code": Case(*exits(42), "normal", "exit 42 (as its exit_codes say)", 'exit_codes = { 42 = "normal" }'),

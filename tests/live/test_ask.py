@@ -107,6 +107,8 @@ def test_the_reply_is_what_the_agent_returned(oracle: LiveTree, prompt: str, rep
     ("agent_id", "prompt", "told"),
     [
         ("oracle", "raise no idea", "AskFailed: 'oracle' did not answer: ValueError: no idea"),
+        # What no JSON can hold.
+        ("oracle", "half", r"AskFailed: 'oracle' did not answer: ValueError: half \xed\xa0\x80"),
         ("oracle", "object", "AskFailed: 'oracle' did not answer: its reply, a object, is not what JSON can express"),
         ("oracle", f"long {REPLY_LIMIT - 1}", "AskFailed: 'oracle' did not answer: its reply is longer than 1048576 bytes"),
         ("asked", "x", "InputRefused: 'asked' was not asked: it has no ask() that could be asked"),
@@ -127,6 +129,7 @@ def test_an_error_is_the_answer_and_the_agent_lives_on(oracle: LiveTree, agent_i
     [
         ("QuotaExceeded no more today", "no more today", "quota", "no more today"),
         ("BudgetExceeded all spent", "all spent", "budget", "all spent"),
+        ("half Failed", r"half \xed\xa0\x80", "failed", r"half \xed\xa0\x80"),
         ("Hung no answer", "no answer", "hung", "no answer"),
         ("Failed out of luck", "out of luck", "failed", "out of luck"),
         ("CannotRun no key", "no key", "permanent", "no key"),

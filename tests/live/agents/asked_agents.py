@@ -52,6 +52,8 @@ class Oracle(Asked):
                 raise SystemExit(3)
             case "die":
                 os.kill(os.getpid(), 9)
+            case "half":
+                raise getattr(errors, rest, ValueError)("half \ud800")
             case _:
                 raise getattr(errors, word)(rest)
         return "done"
