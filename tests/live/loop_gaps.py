@@ -1,0 +1,45 @@
+"""How long an event loop was held up by its own program."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+_TASKS = Path("/proc/self/task")
+
+
+@contextlib.asynccontextmanager
+async def gaps_of_the_loop() -> AsyncIterator[list[float]]:
+    """Seconds between the ticks of a task that ticks every 5 ms, without those for which a thread of this program waited for a core.
+
+    What others do on a busy machine is not the loop's; and a thread that waits for a core may have the interpreter's lock.
+    """
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        last, waits = time.perf_counter(), _waits()
+        while True:
+            await asyncio.sleep(0.005)
+            now, later = time.perf_counter(), _waits()
+            gaps.append(now - last - sum(wait - waits.get(thread, 0.0) for thread, wait in later.items()))
+            last, waits = now, later
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    yield gaps
+    ticking.cancel()
+
+
+def held_up(gaps: list[float]) -> bool:
+    """Whether more than one of them is longer than 50 ms; of one the host of a virtual machine may be the cause, and does not say so."""
+    return len([gap for gap in gaps if gap > 0.05]) > 1
+
+
+def _waits() -> dict[str, float]:
+    """By thread of this program how long, in seconds, it has waited for a core so far, as the kernel tells."""
+    waits = {}
+    for task in _TASKS.iterdir():
+        with contextlib.suppress(OSError):  # It ended just now.
+            waits[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+    return waits
