@@ -66,11 +66,13 @@ class LLMAgent:
                     else:
                         text += part
                         yield part
+                self._remember(prompt, text)
+            except (asyncio.CancelledError, GeneratorExit):
+                # Whoever asked has stopped waiting; the question has been read all the same.
+                usage = usage or estimated_usage(messages, text)
+                raise
             finally:
                 await parts.aclose()
-                # Whoever asked may have stopped reading, or the reply broken off: what came is paid for all the same.
-                if usage is not None:
-                    self._remember(prompt, text)
                 if usage is not None or text:
                     await self._charge(usage or estimated_usage(messages, text))
 
@@ -113,7 +115,7 @@ class LLMAgent:
 
     def _remember(self, prompt: str, reply: str) -> None:
         # No provider takes a message without text.
-        if reply:
+        if reply.strip():
             self._messages += [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
             self._trim()
 

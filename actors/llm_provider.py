@@ -118,11 +118,14 @@ class Model:
     def _who(self) -> str:
         return self.provider or "the endpoint"
 
+    def _unusable(self, why: str) -> str:
+        return f"no usable answer of {self._who} ({why})"
+
     async def complete(self, messages: list[Message], most: int | None) -> tuple[str, Usage]:
         """The reply to a conversation, of at most so many tokens."""
         answer = await self._in_time(self._client.acompletion(self.name, messages, **self._options(most)))
         if not answer.choices:
-            raise Failed(f"no usable answer of {self._who} (it has no choices)")
+            raise Failed(self._unusable("it has no choices"))
         text = answer.choices[0].message.content or ""
         return text, _usage(answer.usage, messages, text)
 
@@ -136,15 +139,16 @@ class Model:
         try:
             while (chunk := await self._in_time(_next(chunks))) is not None:
                 counted = chunk.usage or counted
-                is_whole |= any(choice.finish_reason is not None for choice in chunk.choices)
+                # The tokens of the whole come without a choice.
+                is_whole |= bool(chunk.usage and not chunk.choices) or any(choice.finish_reason is not None for choice in chunk.choices)
                 if part := (chunk.choices[0].delta.content if chunk.choices else None):
                     text += part
                     yield part
         finally:
             with contextlib.suppress(Exception):
                 await chunks.aclose()
-        if not is_whole and counted is None:
-            raise Failed(f"no usable answer of {self._who} (it broke off{f' after {len(text)} characters' if text else ''})")
+        if not is_whole:
+            raise Failed(self._unusable(f"it broke off{f' after {len(text)} characters' if text else ''}"))
         yield _usage(counted, messages, text)
 
     def _options(self, most: int | None) -> dict[str, Any]:
@@ -167,6 +171,8 @@ class Model:
             raise Hung(f"no answer of the model for {self._config.timeout:g} s") from None
         except self._errors.AnyLLMError as error:
             raise self._meaning(error) from None
+        except Exception as error:  # noqa: BLE001  (an answer that is none may raise anything, and the text may quote it)
+            raise Failed(self._unusable(type(error).__name__)) from None
 
     def _meaning(self, error: Any) -> Exception:
         """What an error of the library means: a PromptRefused, or one that ends the agent, in words that hold nothing of what was said."""
@@ -184,11 +190,10 @@ class Model:
         return Failed(f"the model could not be asked: {said}")
 
     def _said(self, error: Any) -> str:
-        who = self._who
         if error.status_code is None:
-            return f"no usable answer of {who} ({type(error.original_exception or error).__name__})"
+            return self._unusable(type(error.original_exception or error).__name__)
         code = next((code for code in (error.code, error.error_type) if isinstance(code, str) and _CODE.fullmatch(code)), None)
-        return f"{who} answered with status {error.status_code}" + (f" ({code})" if code else "")
+        return f"{self._who} answered with status {error.status_code}" + (f" ({code})" if code else "")
 
 
 _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
@@ -207,16 +212,15 @@ def _seconds(retry_after: str | None) -> float | None:
     except ValueError:
         try:
             at = parsedate_to_datetime(retry_after)
-        except ValueError:
+            seconds = max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
+        except (ValueError, OverflowError):
             return None
-        seconds = max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _usage(counted: Any, messages: list[Message], text: str) -> Usage:
-    if counted is not None and (counted.prompt_tokens or counted.completion_tokens):
-        return Usage(max(0, counted.prompt_tokens or 0), max(0, counted.completion_tokens or 0))
-    return estimated_usage(messages, text)
+    usage = Usage(0, 0) if counted is None else Usage(max(0, counted.prompt_tokens or 0), max(0, counted.completion_tokens or 0))
+    return estimated_usage(messages, text) if usage == Usage(0, 0) else usage
 
 
 def estimated_usage(messages: list[Message], text: str) -> Usage:

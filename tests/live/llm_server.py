@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS, "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS}
         common = {"id": "c-1", "created": 1, "model": seen.body["model"]}
         if not seen.body.get("stream"):
-            content = None if seen.body["model"] == "blank" else text
+            content = {"blank": None, "odd": {"of": "another shape"}, "spaces": " \n"}.get(seen.body["model"], text)
             choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
             choices = [] if seen.body["model"] == "choiceless" else [choice]
             counted = {} if seen.body["model"] == "countless" else {"usage": usage}
@@ -113,7 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         if (seen.body.get("stream_options") or {}).get("include_usage"):
             chunks.append({"choices": [], "usage": usage})
         if seen.body["model"] == "breaks-off":
-            chunks = chunks[:2]
+            # What the question takes some count at once.
+            chunks = [{**chunks[0], "usage": {**usage, "completion_tokens": 0}}, chunks[1]]
         self._begin_stream()
         for number, chunk in enumerate(chunks):
             if seen.body["model"] == "stops-midway" and number == 1:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from suptree.actors.errors import AskFailed
+from suptree.actors.errors import AskFailed, RequestTimeout
 from suptree.control.client import Client
 from suptree.testing import LiveTree
 
@@ -55,9 +55,9 @@ def ask(live: LiveTree, agent_id: str, prompt: str) -> Any:
     return live.ask(lambda client: client.ask(agent_id, prompt, timeout=30))
 
 
-def ask_stream(live: LiveTree, agent_id: str, prompt: str) -> list[Any]:
+def ask_stream(live: LiveTree, agent_id: str, prompt: str, timeout: float = 30) -> list[Any]:
     async def read(client: Client) -> list[Any]:
-        return [part async for part in client.ask_stream(agent_id, prompt, timeout=30)]
+        return [part async for part in client.ask_stream(agent_id, prompt, timeout=timeout)]
 
     return live.ask(read)
 
@@ -224,17 +224,19 @@ def test_a_model_that_keeps_silent_is_hung(server: LLMServer) -> None:
 
 def test_a_reply_that_is_none_is_no_reply(server: LLMServer) -> None:
     endpoint = {"base_url": f"{server.url}/v1"}
-    with tree(llm("choiceless", endpoint), llm("breaks-off", endpoint), llm("blank", endpoint)) as live:
+    with tree(*(llm(model, endpoint) for model in ("choiceless", "breaks-off", "blank", "spaces", "odd"))) as live:
         live.wait_until_all_run(WITHIN)
         failure(live, "choiceless")
         assert ("failed", "no usable answer of the endpoint (it has no choices)") == last_exit(live, "choiceless")
+        failure(live, "odd")
+        assert ("failed", "no usable answer of the endpoint (ValidationError)") == last_exit(live, "odd")
         with pytest.raises(AskFailed):
             ask_stream(live, "breaks-off", "hello")
         assert ("failed", "no usable answer of the endpoint (it broke off after 7 characters)") == last_exit(live, "breaks-off")
         # No provider would take back a message without text.
-        assert "" == ask(live, "blank", "hello")
-        assert "" == ask(live, "blank", "again")
-        assert [("user", "again")] == server.of("blank")[1].messages
+        for model, reply in (("blank", ""), ("spaces", " \n")):
+            assert [reply, reply] == [ask(live, model, "hello"), ask(live, model, "again")]
+            assert [("user", "again")] == server.of(model)[1].messages
 
 
 def test_what_nobody_waited_for_is_charged_too(server: LLMServer) -> None:
@@ -244,8 +246,11 @@ def test_what_nobody_waited_for_is_charged_too(server: LLMServer) -> None:
         async with contextlib.aclosing(client.ask_stream("stops-midway", "hello there", timeout=30)) as parts:
             assert "you" == await anext(parts)
 
-    with tree(llm("stops-midway", budget)) as live:
+    with tree(llm("stops-midway", budget), llm("hangs", budget)) as live:
         live.wait_until_all_run(WITHIN)
+        with pytest.raises(RequestTimeout):
+            ask_stream(live, "hangs", "hello there", timeout=0.5)
+        wait_for_status(live, "hangs", "hangs: 1 request, 3 tokens (3 prompt, 0 completion)")
         live.ask(stop_reading)
         wait_for_status(live, "stops-midway", "stops-midway: 1 request, 4 tokens (3 prompt, 1 completion)")
         live.ask(stop_reading)
