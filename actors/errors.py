@@ -1,9 +1,8 @@
 """Every error that suptree raises, in one place, and what a native agent raises to end."""
 
-import math
 from typing import ClassVar
 
-from .exits import LONGEST_RETRY_AFTER, ExitClass
+from .exits import ExitClass, retry_time
 
 
 class SuptreeError(Exception):
@@ -33,8 +32,7 @@ class QuotaExceeded(AgentEnds):
 
     def __init__(self, reason: str = "quota exceeded", retry_after: float | None = None) -> None:
         super().__init__(reason)
-        if retry_after is not None and 0 <= retry_after < math.inf:
-            self.retry_after = float(min(retry_after, LONGEST_RETRY_AFTER))
+        self.retry_after = retry_time(retry_after)
 
 
 class BudgetExceeded(AgentEnds):

@@ -9,12 +9,11 @@
 """
 
 import json
-import math
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .exits import LONGEST_RETRY_AFTER, Exit, ExitClass
+from .exits import Exit, ExitClass, retry_time
 from .linux import signal_name
 
 PERMANENT_CODES = {64: "bad usage", 77: "no permission", 78: "bad configuration", 126: "cannot be executed", 127: "command not found"}
@@ -67,12 +66,11 @@ def parse_word(line: bytes) -> Word | None:
         return None
     if exit_class not in _WORDS:
         return None
-    reason, seconds = said.get("reason"), said.get("retry_after")
-    is_time = isinstance(seconds, int | float) and 0 <= seconds < math.inf
+    reason = said.get("reason")
     return Word(
         exit_class,
         reason.strip().splitlines()[0] if isinstance(reason, str) and reason.strip() else f"it said {exit_class.value}",
-        float(min(seconds, LONGEST_RETRY_AFTER)) if exit_class is ExitClass.QUOTA and is_time else None,
+        retry_time(said.get("retry_after")) if exit_class is ExitClass.QUOTA else None,
     )
 
 

@@ -1,10 +1,16 @@
 """How an incarnation ended: the exit classes, and the record that travels with every exit."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
 LONGEST_RETRY_AFTER = 30 * 24 * 3600.0
 """Seconds; whoever says more is taken to have said this."""
+
+
+def retry_time(said: object) -> float | None:
+    """Seconds that can be waited for, of what somebody said when to come back; None when that is no time."""
+    return float(min(said, LONGEST_RETRY_AFTER)) if isinstance(said, int | float) and 0 <= said < math.inf else None
 
 
 class ExitClass(StrEnum):

@@ -26,8 +26,8 @@ log = structlog.get_logger()
 _DATAGRAMS_AT_ONCE = 1000
 # Somebody may send without end.
 _ROUNDS_BEFORE_A_VERDICT = 20
-# To be woken costs far more than a ping does, most of all by Thespian. So while there are many they are taken several at a time, as many as
-# the kernel keeps for us in a pause that half fills its queue, and we wait for them here.
+# To be woken costs far more than a ping does. So while there are many they are taken several at a time, as many as the kernel keeps for us
+# in a pause that half fills its queue, and we wait for them here.
 _LINGER = 0.05
 _LONGEST_PAUSE = 0.01
 _SHORTEST_PAUSE = 0.001

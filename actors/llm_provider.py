@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from .errors import CannotRun, Failed, Hung, QuotaExceeded
+from .exits import retry_time
 from .llm_config import LLMConfig
 
 DEFAULT_MODEL = "claude-sonnet-4.6"
@@ -215,7 +216,7 @@ def _seconds(retry_after: str | None) -> float | None:
             seconds = max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
         except (ValueError, OverflowError):
             return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    return retry_time(seconds)
 
 
 def _usage(counted: Any, messages: list[Message], text: str) -> Usage:

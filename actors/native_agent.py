@@ -57,7 +57,8 @@ def _check_takes(name: str, create: Any, told: tuple[Any, ...]) -> None:
         raise CannotRun(f"factory {name!r}: a {type(create).__name__} cannot be called: name a function or class, or what has a create()")
     # Not everything that is built in says what it takes.
     with contextlib.suppress(ValueError):
-        signature = inspect.signature(create)
+        # That of what is called: a decorator may give some of it by itself.
+        signature = inspect.signature(create, follow_wrapped=False)
         try:
             signature.bind(*told)
         except TypeError as error:

@@ -1,9 +1,9 @@
 """What a native agent says of itself through `update_heartbeat(status)`, told the way a program tells `STATUS=`."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from enum import Enum
-from typing import Any
+from typing import Any, NoReturn
 
 
 def report_statuses(agent: Any, say: Callable[[str], None]) -> None:
@@ -27,11 +27,21 @@ def report_statuses(agent: Any, say: Callable[[str], None]) -> None:
         type.__setattr__(type(agent), "update_heartbeat", of_class)
 
 
-class _Nothing:
-    """What may be awaited, and need not be."""
+class _Nothing(Coroutine[Any, Any, None]):
+    """A coroutine that does nothing, and need not be awaited: nobody is warned of it."""
 
-    def __await__(self) -> Iterator[None]:
-        return iter(())
+    def send(self, _value: Any) -> NoReturn:
+        raise StopIteration
+
+    def throw(self, *error: Any) -> NoReturn:
+        raise error[0]
+
+    def close(self) -> None:
+        pass
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield
 
 
 def as_text(status: Any) -> str:

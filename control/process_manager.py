@@ -70,11 +70,12 @@ class ProcessManager:
         `max_restarts` (3: that many restarts of this agent, then it stays `crashed`) and every key of an agent in a tree file.
         One agent starts after the other, as in OTP: one that takes its time holds up those that come after it.
         """
-        kept = copy.deepcopy(dict(config or {}))
         try:
             async with self._alone():
                 await asyncio.sleep(0)  # Of many starts at once each begins in a turn of the loop of its own.
-                spec = agent_child_from_config(agent_id, agent_type, kept, Path.cwd())
+                spec = agent_child_from_config(agent_id, agent_type, config or {}, Path.cwd())
+                # Only what has been found valid can surely be copied.
+                kept = copy.deepcopy(dict(config or {}))
                 supervisor = kept.get("supervisor") or ROOT
                 mirror = await self._connected(launch=True)
             try:

@@ -82,9 +82,9 @@ class SupervisorCore:
         """Every child in start order."""
         return [child.view() for child in self._run.children.values()]
 
-    def awaited(self) -> list[ChildView]:
-        """The children whose start or end was ordered and is not answered yet; not those that ended before their turn came."""
-        return [child.view() for child in self._run.children.values() if child.alive and child.state is not ChildState.RUNNING]
+    def awaited(self) -> ChildView | None:
+        """The first child whose start or end was ordered and is not answered yet; not one that ended before its turn came."""
+        return next((child.view() for child in self._run.children.values() if child.alive and child.state is not ChildState.RUNNING), None)
 
     def child(self, child_id: str) -> ChildView:
         """One child; KeyError if there is none of that id."""

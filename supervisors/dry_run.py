@@ -14,7 +14,7 @@ from .core import SupervisorCore
 from .events import ChildExited, ChildStarted, Event, TimerFired
 
 # A supervisor must not be held up by a question, whatever its core is in the middle of.
-_MOST_STEPS = 100_000
+_STEPS_OF_A_CHILD = 100
 _OBEYED = Exit(ExitClass.SHUTDOWN, "stopped")
 
 
@@ -96,15 +96,15 @@ class _Rehearsal:
 
     def settle(self) -> None:
         """End what is in progress, off the record."""
-        for _ in range(_MOST_STEPS):
-            child = next(iter(self.core.awaited()), None)
-            if child is None:
+        most = _STEPS_OF_A_CHILD * (1 + len(self.core.children()))
+        for _ in range(most):
+            if (child := self.core.awaited()) is None:
                 return
             starts = child.state is ChildState.STARTING
             self.core.handle(
                 ChildStarted(child.id, child.incarnation) if starts else ChildExited(child.id, child.incarnation, _OBEYED), self._now
             )
-        raise ValueError(f"what its supervisor is in the middle of has not come to an end after {_MOST_STEPS} steps")
+        raise ValueError(f"what its supervisor is in the middle of has not come to an end after {most} steps")
 
     def play(self, event: Event) -> None:
         """Everything that follows from the event, waits included."""

@@ -58,7 +58,8 @@ class Worker(LoopActor):
         if what == "callback":
             self.loop.call_soon(self.fails)
         elif what == "every":
-            self.every(60, self.fails)
+            self.calls = 0
+            self.every(0.01, self.fails_at_last)
         elif what == "task":
             self.spawn(self.fails_later())
         elif what == "reader":
@@ -70,6 +71,11 @@ class Worker(LoopActor):
 
     def fails(self):
         raise ValueError("on purpose")
+
+    def fails_at_last(self):
+        self.calls += 1
+        if self.calls == 3:
+            self.fails()
 
     async def fails_later(self):
         self.fails()
@@ -91,11 +97,14 @@ structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 become_subreaper()
 system = start_actor_system(Path(sys.argv[1])).thespian
 try:
-    for what in ("callback", "every", "task", "reader"):
-        worker = system.createActor(Worker)
+    def does(kind, what):
+        worker = system.createActor(kind)
         pidfd = os.pidfd_open(system.ask(worker, "say your pid", 20))
         system.tell(worker, what)
-        print(what, "ends it:", bool(select.select([pidfd], [], [], 20)[0]))
+        print(kind.__name__, what, "ends it:", bool(select.select([pidfd], [], [], 20)[0]))
+    for what in ("callback", "every", "task", "reader"):
+        does(Worker, what)
+    does(Host, "every")
     host = system.createActor(Host)
     pid = system.ask(host, "say your pid", 20)
     system.tell(host, "callback")
@@ -121,5 +130,5 @@ def test_no_timer_is_lost_when_nothing_else_happens(tmp_path: Path) -> None:
 
 
 def test_an_error_in_a_callback_of_ours_ends_the_actor(tmp_path: Path) -> None:
-    endings = [f"{what} ends it: True" for what in ("callback", "every", "task", "reader")]
+    endings = [f"{what} ends it: True" for what in ("Worker callback", "Worker every", "Worker task", "Worker reader", "Host every")]
     assert [*endings, "foreign code does not: True"] == run(tmp_path, ERRORS, USE_ERRORS)

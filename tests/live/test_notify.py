@@ -204,27 +204,14 @@ def test_of_a_flood_of_statuses_the_last_one_arrives_and_few_others() -> None:
 
 
 def test_programs_that_have_connected_once_are_heard_by_the_next_heartbeat_actor_too() -> None:
-    # As the PyPI package sdnotify does it.
-    script = """
-import os, socket, time
-notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-notify.connect(os.environ["NOTIFY_SOCKET"])
-number = 0
-while True:
-    try:
-        notify.send(f"READY=1\\nWATCHDOG=1\\nSTATUS=ping {number}".encode())
-    except OSError:
-        pass
-    number += 1
-    time.sleep(0.2)
-"""
-    with tree(table("connected", [sys.executable, "-SEc", script], "watchdog = true\nheartbeat = { dead_after = 3 }")) as running:
+    program = [sys.executable, "-SE", str(PROGRAMS / "connects_once.py")]
+    with tree(table("connected", program, "watchdog = true\nheartbeat = { dead_after = 3, suspect_after = 3 }")) as running:
         before = running.wait_until_all_run(WITHIN)
         kill(before["pids"]["heartbeat"])
         later = running.wait_until(lambda s: s["pids"].get("heartbeat") not in (None, before["pids"]["heartbeat"]), WITHIN)
-        said = int(later["agents"][0]["detail"].removeprefix("ping "))
+        said = int(later["agents"][0]["detail"].split()[1])
         # Twice its limit.
-        after = running.wait_until(lambda s: int(s["agents"][0]["detail"].removeprefix("ping ")) > said + 30, WITHIN)
+        after = running.wait_until(lambda s: int(s["agents"][0]["detail"].split()[1]) > said + 30, WITHIN)
         assert 1 == after["agents"][0]["incarnation"]
         assert "connected" not in [event["id"] for event in running.events() if event["event"] in ("agent_suspect", "agent_exited")]
         assert {"strangers": 0, "malformed": 0} == after["refused_notifications"]

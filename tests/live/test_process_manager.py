@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -422,6 +423,10 @@ def test_a_monitor_needs_an_interval_that_can_be_waited_for(interval: Any) -> No
         ("a", "native_llm", {**STEADY, "config": {"deep": [{"x": "\udcff"}]}}, "config"),
         ("a", "native_llm", {**STEADY, "config": {"\udcff": 1}}, "config"),
         ("a", "native_llm", {**STEADY, "config": {"x": object()}}, "config"),
+        ("a", "native_llm", {**STEADY, "config": {"x": threading.Lock()}}, "config"),
+        ("a", "process_wrapper", {**SLEEP, "args": threading.Lock()}, "args"),
+        ("a", "process_wrapper", ["command", "sleep"], "config"),
+        ("a", "process_wrapper", 5, "config"),
         ("a", "\udcff", SLEEP, "agent_type"),
         ("\udcff", "process_wrapper", SLEEP, "agent_id"),
     ],
@@ -430,7 +435,8 @@ def test_what_cannot_be_sent_to_the_tree_is_false_with_a_warning_that_says_where
     agent_id: str, kind: str, config: dict[str, Any], place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def program() -> None:
-        assert await ProcessManager().start_agent(agent_id, kind, config) is False
+        async with ProcessManager() as pm:
+            assert await pm.start_agent(agent_id, kind, config) is False
 
     run(program)
     assert place in capsys.readouterr().out.partition("why=")[2]

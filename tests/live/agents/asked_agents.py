@@ -1,9 +1,10 @@
 """Native agents for the tests of asking, checkpoints and statuses."""
 
 import asyncio
+import functools
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from suptree.actors import errors
@@ -120,6 +121,32 @@ class Slotted:
     async def ask(self, prompt: str) -> list[str]:
         self.update_heartbeat(prompt)
         return self.heard
+
+
+class Bare:
+    """Has no `update_heartbeat` of its own."""
+
+    update_heartbeat: Callable[[str], Any]
+
+    async def ask(self, prompt: str) -> list[str]:
+        self.update_heartbeat("not awaited")
+        await asyncio.gather(self.update_heartbeat("gathered"), asyncio.create_task(self.update_heartbeat("a task")))
+        await self.update_heartbeat(prompt)
+        return [prompt]
+
+
+def _with_a_database(create: Any) -> Any:
+    @functools.wraps(create)
+    def wrapper(*told: Any) -> Any:
+        return create("database", *told)
+
+    return wrapper
+
+
+@_with_a_database
+def bare(_database: str, *_told: str) -> Bare:
+    """A factory whose decorator gives it something more."""
+    return Bare()
 
 
 class Forgetful(Asked):
