@@ -205,7 +205,12 @@ BY_REASON: tuple[tuple[ExitClass | None, re.Pattern[str], Cause], ...] = tuple(
         ),
         (
             ExitClass.PERMANENT,
-            "exit 126|not executable|is a folder|is not a program",
+            "is a folder",
+            Cause("Its command is a folder.", "the kernel executes files only", "Name the program itself, with its folder."),
+        ),
+        (
+            ExitClass.PERMANENT,
+            "exit 126|not executable|is not a program",
             Cause(
                 "A command was found, but cannot be executed.",
                 "the kernel refused it, or a shell said so with exit status 126",

@@ -35,7 +35,7 @@ def classify(code: int) -> tuple[ExitClass, str]:
         return ExitClass.PERMANENT, f"exit {code} ({PERMANENT_CODES[code]})"
     if code == QUOTA_CODE:
         return ExitClass.QUOTA, "exit 75 (try again later)"
-    number = -code if code < 0 else code - 128 if code > 128 else 0
+    number = -code if code < 0 else code - 128 if 128 < code < 128 + signal.NSIG else 0
     if number in _EXTERNAL_SIGNALS:
         return ExitClass.EXTERNAL, signal_name(number)
     if number:

@@ -142,6 +142,10 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
             self.fail(context.get("exception"))
         loop.default_exception_handler(context)
 
+    def wants_to_end(self, wish: SystemExit | KeyboardInterrupt) -> None:
+        """A task or a callback wants the process to end."""
+        raise wish
+
     def inherited(self) -> set[int]:
         """The descriptors that it has of its parent, and uses."""
         return set()
@@ -182,7 +186,10 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
 
     def _step(self, loop: SteppedLoop) -> None:
         self._idle = False
-        loop.step()
+        try:
+            loop.step()
+        except (SystemExit, KeyboardInterrupt) as wish:
+            self.wants_to_end(wish)
         self._idle = True
         if self._interval_due:
             self._interval_passed()

@@ -152,6 +152,8 @@ class NativeAgent(AgentActor):
         work = getattr(self._agent, "run", None)
         try:
             result = work() if work is not None else self._stopping.wait()
+            if inspect.isasyncgen(result) or inspect.isgenerator(result):
+                return Exit(ExitClass.PERMANENT, "its run() is a generator, which nobody iterates: there is a yield in it")
             if inspect.isawaitable(result):
                 await result
         except asyncio.CancelledError:
@@ -159,6 +161,10 @@ class NativeAgent(AgentActor):
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
             return self._exit_of(error)
         return Exit(ExitClass.NORMAL, "run() returned")
+
+    def wants_to_end(self, wish: SystemExit | KeyboardInterrupt) -> None:
+        """As if its `run()` had raised it, which may hear of it too."""
+        self._end_over(wish)
 
     def _end_over(self, error: BaseException) -> None:
         """Something that it raised outside of its `run()` ends it."""
@@ -317,7 +323,8 @@ class NativeAgent(AgentActor):
             self._note(reason)
             return Exit(error.exit_class, reason, reason, error.retry_after, during_start)
         if isinstance(error, SystemExit) and isinstance(error.code, int | None):
-            exit_class, reason = classify(error.code or 0)
+            # Eight bits are what the kernel keeps of a status.
+            exit_class, reason = classify((error.code or 0) & 0xFF)
             return Exit(exit_class, f"sys.exit: {reason}", during_start=during_start)
         # Both run the error's own code, which may fail as well.
         with contextlib.suppress(Exception):
@@ -360,5 +367,6 @@ def _in_a_line(error: BaseException) -> str:
     line = error.exit_class.value if isinstance(error, AgentEnds) else type(error).__name__
     # It runs the error's own code, which may fail as well.
     with contextlib.suppress(Exception):
-        line = (str(error) if says_itself else f"{line}: {error}").splitlines()[0]
+        if said := str(error):
+            line = (said if says_itself else f"{line}: {said}").splitlines()[0]
     return line

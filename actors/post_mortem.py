@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .causes import cause_of, next_after
+from .wording import printable
 
 Death = Mapping[str, Any]
 """`id`, `kind`, `type`, `incarnation`, `restarts`, `tree`, `supervisor`, `at`, `lifetime` (seconds), `config`, `made_by`, `log`;
@@ -110,7 +111,7 @@ def summary(death: Death) -> str:
 
 def labelled(label: str, lines: Iterable[str]) -> list[str]:
     """Lines under a label, which stands beside the first; nothing when there are none."""
-    return [f"{label if number == 0 else '':{_LABEL_WIDTH}}{_printable(line)}".rstrip() for number, line in enumerate(lines)]
+    return [f"{label if number == 0 else '':{_LABEL_WIDTH}}{printable(line)}".rstrip() for number, line in enumerate(lines)]
 
 
 def last(lines: Iterable[str], count: int) -> list[str]:
@@ -161,8 +162,3 @@ def _swept(evidence: Mapping[str, Any], count: int) -> list[str]:
     lines = [f"{process['pid']}  {process['command']}" for process in swept[:count]]
     more = [f"… and {len(swept) - count} more"] if len(swept) > count else []
     return [f"{len(swept)} {'processes' if len(swept) > 1 else 'process'}, ended with it:", *lines, *more] if swept else []
-
-
-def _printable(text: str) -> str:
-    # What an agent printed must not move the cursor of who reads it.
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)

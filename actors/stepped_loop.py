@@ -66,9 +66,11 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         return self._never_waiting.fileno()
 
     def step(self) -> None:
-        """Run until idle, or for a few milliseconds."""
+        """Run until idle, or for a few milliseconds. Raises what asyncio lets out of any task: SystemExit, KeyboardInterrupt."""
         self._never_waiting.deadline = time.monotonic() + _STEP_LIMIT
         # Unless it finds itself idle: somebody else may stop it too.
         self._never_waiting.sleep_for = 0.0
-        self.run_forever()
-        self._never_waiting.set_timer()
+        try:
+            self.run_forever()
+        finally:
+            self._never_waiting.set_timer()

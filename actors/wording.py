@@ -92,8 +92,17 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
 }
 
 
+def printable(text: str) -> str:
+    """A text in which nothing moves the cursor of who reads it, whoever said it."""
+    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)
+
+
 def sentence(event: Event) -> str:
     """One event in words, without its time."""
+    return printable(_sentence(event))
+
+
+def _sentence(event: Event) -> str:
     kind, _, name = event["event"].partition("_")
     if kind == "tree" and name == "refused":
         return f"the tree has refused so far: {refusals(event['refused'])}"

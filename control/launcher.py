@@ -211,16 +211,17 @@ class Launcher:
         done, _ = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
         for task in (*ended, owner, ready):
             task.cancel()
-        admin_died = any(task.get_name() == "admin" for task in done)
+        dead = min(task.get_name() for task in done)
+        admin_died = dead == "admin"
         if admin_died:
             log.error("admin_died", pid=self.pids["admin"])
         else:
             await asyncio.to_thread(system.shutdown)
         swept = await sweep(tuple)
         if admin_died or not self.stop_asked:
-            log.error("tree_gave_up", story=self.story())
-        if swept and not admin_died:
-            log.warning("processes_swept", pids=swept)
+            log.error("tree_gave_up", story=self._story(dead))
+        if (strays := [pid for pid in swept if pid not in self.pids.values()]) and not admin_died:
+            log.warning("processes_swept", pids=strays)
         await api.stop()
         server.close()
         return EXIT_ASKED if self.stop_asked and not admin_died else EXIT_GAVE_UP
@@ -242,13 +243,16 @@ class Launcher:
         with contextlib.suppress(RequestTimeout):
             await self.link.ask(RECORD, TOP, event, limit=_RECORDED_LIMIT)
 
-    def story(self) -> list[str]:
-        """The last events, a line each: how it came to this."""
+    def _story(self, dead: str) -> list[str]:
+        """The last events, a line each: how it came to this; `dead` is the process whose end was the tree's."""
         from suptree.actors.wording import line  # noqa: PLC0415
 
         # Each supervisor tells the registry for itself: what they tell comes in their order, and here in the order of time.
         recent = sorted(list(self.link.events)[-_STORY_EVENTS:], key=lambda event: float(event["monotonic"]))
-        return [line(event) for event in recent]
+        told = [line(event) for event in recent]
+        if not any(event["event"] == "supervisor_exited" and event["id"] == ROOT for event in recent):
+            told.append(f"its process {dead!r} (pid {self.pids[dead]}) ended without a last word: it was killed, or failed")
+        return told
 
     def ask_to_stop(self) -> None:
         """Begin to stop the tree in order; a second call is the grace's end for what still stops."""

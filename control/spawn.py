@@ -119,7 +119,8 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     ours = hand_over(os.environ if orders.file is not None else {})
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "suptree.control.launcher", replace(orders, ready_fd=launcher_end).to_json()],
+            # -P: nothing is imported from the folder that we happen to be in.
+            [sys.executable, "-P", "-m", "suptree.control.launcher", replace(orders, ready_fd=launcher_end).to_json()],
             stdin=ours,
             stdout=output,
             stderr=output,

@@ -45,7 +45,10 @@ def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result
 
 def console() -> Console:
     """Where tables go: as wide as the terminal, or wide enough for everything when there is none; colours only on a terminal."""
-    return Console() if sys.stdout.isatty() else Console(width=200, color_system=None)
+    # What agents say holds brackets and colons, which mean nothing.
+    if sys.stdout.isatty():
+        return Console(markup=False, emoji=False)
+    return Console(width=200, color_system=None, markup=False, emoji=False)
 
 
 def print_json(value: Any) -> None:

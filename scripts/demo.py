@@ -11,7 +11,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -22,7 +22,7 @@ from suptree.control.launcher_orders import Orders
 from suptree.control.spawn import LauncherProcess, begin_launcher
 from suptree.supervisors.tree_file import load_tree
 
-from .common import Seconds
+from .common import Seconds, console
 from .foreground import Ended, run_in_foreground
 from .view_commands import status_table
 
@@ -59,7 +59,7 @@ async def _watch_plainly(begin: Callable[[], LauncherProcess], seconds: float) -
 async def _watch_live(begin: Callable[[], LauncherProcess], seconds: float) -> Ended:
     recent: deque[str] = deque(maxlen=_EVENTS_SHOWN)
     # Transient: the last drawing would show a fleet that runs, above a line that says that it is gone.
-    with Live(console=Console(), auto_refresh=False, transient=True) as live:
+    with Live(console=console(), auto_refresh=False, transient=True) as live:
         async with _beside(_kill_now_and_then, lambda client: _draw(client, live, recent)) as on_ready:
             ended = await run_in_foreground(begin, on_ready, lambda event: recent.append(line(event)), seconds)
     click.echo("\n".join(recent))

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from suptree.actors.errors import NotRunning, StartFailed
+from suptree.actors.linux import signal_name
 from suptree.control import leftovers
 from suptree.control.client import Client
 from suptree.control.spawn import LauncherProcess
@@ -27,10 +28,12 @@ class Ended:
 
     def say(self) -> int:
         """Say it; return the exit status."""
-        if self.status != 0:
+        if self.status < 0:
+            click.echo(f"the tree has ended with its launcher, which somebody ended with {signal_name(-self.status)}", err=True)
+        elif self.status > 0:
             click.echo(f"the tree ended by itself: see {self.log}", err=True)
         click.echo(f"{self.tree}: {self.left} processes left")
-        return 1 if self.left else abs(self.status)
+        return 1 if self.left or self.status < 0 else self.status
 
 
 async def run_in_foreground(

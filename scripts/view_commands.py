@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from suptree.actors.errors import NoSuchAgent
-from suptree.actors.wording import line
+from suptree.actors.wording import line, printable
 from suptree.control.client import Client
 
 from .common import console, json_option, print_json, tree_option, with_client
@@ -94,9 +94,9 @@ def status_table(found: dict[str, Any], width: int) -> Table:
 
 def _detail(row: dict[str, Any]) -> str:
     if row["detail"]:
-        return str(row["detail"])
+        return printable(row["detail"])
     last = row["last_exit"]
-    return f"last exit: {last['class']}, {last['reason']}" if last else ""
+    return printable(f"last exit: {last['class']}, {last['reason']}") if last else ""
 
 
 def _duration(seconds: float | None) -> str:
@@ -130,7 +130,7 @@ def _details(row: dict[str, Any]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in row.items():
         if value not in (None, {}, []):
-            table.add_row(key, value if isinstance(value, str) else json.dumps(value))
+            table.add_row(key, printable(value) if isinstance(value, str) else json.dumps(value))
     return table
 
 

@@ -70,6 +70,8 @@ CASES: dict[str, Case] = {
     "code-78": Case(*exits(78), "permanent", "exit 78 (bad configuration)"),
     "code-126": Case(*exits(126), "permanent", "exit 126 (cannot be executed)"),
     "code-127": Case(*exits(127), "permanent", "exit 127 (command not found)"),
+    # No signal has such a number.
+    "code-255": Case(*exits(255), "failed", "exit 255"),
     "code-75": Case(*exits(75), "quota", "exit 75 (try again later)"),
     **{f"signal-{number}": Case(*dies(number), "external", number.name) for number in EXTERNAL},
     **{f"code-{128 + number}": Case(*exits(128 + number), "external", number.name) for number in EXTERNAL},

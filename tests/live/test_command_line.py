@@ -171,6 +171,53 @@ def test_killing_up_in_the_foreground_ends_the_tree() -> None:
     assert [] == alive
 
 
+@pytest.mark.parametrize(
+    ("victim", "told"),
+    [("launcher", "the tree has ended with its launcher, which somebody ended with SIGKILL"), ("top", "the tree ended by itself: see ")],
+)
+def test_a_tree_that_is_killed_in_the_foreground_exits_1_and_says_so(home: Path, victim: str, told: str) -> None:
+    with subprocess.Popen([SUPTREE, "up", NEWSROOM], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as foreground:
+        assert foreground.stdout is not None
+        for line in foreground.stdout:
+            if "the tree is ready" in line:
+                break
+        pid = status()["pids"][victim]
+        os.kill(pid, signal.SIGKILL)
+        rest = foreground.stdout.read()
+        assert 1 == foreground.wait(LIMIT)
+    assert told in rest
+    assert rest.endswith("newsroom: 0 processes left\n")
+    if victim == "top":
+        assert f"its process 'top' (pid {pid}) ended without a last word" in (home / "trees/newsroom/launcher.log").read_text()
+
+
+def test_nothing_is_imported_from_the_folder_that_a_tree_is_started_in(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("token", "calendar", "types", "structlog"):
+        (tmp_path / "elsewhere" / f"{name}.py").write_text("raise SystemExit('not yours')\n")
+    run = [SUPTREE, "up", NEWSROOM, "-d"]
+    done = subprocess.run(run, cwd=tmp_path / "elsewhere", capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
+    succeed("down")
+
+
+def test_what_an_agent_says_does_nothing_to_the_terminal_that_shows_it(tmp_path: Path) -> None:
+    word = json.dumps({"suptree": "failed", "reason": "[/red] :bomb: \x1b]0;title\x07\x1b[2J"})
+    (tmp_path / "says.toml").write_text(
+        f"[agents.a]\ntype = 'process_wrapper'\ncommand = 'sh'\nargs = ['-c', 'echo \"$1\"; exit 1', 'sh', {json.dumps(word)}]\n"
+        "restart = 'temporary'\n[agents.b]\ntype = 'process_wrapper'\ncommand = 'sleep'\nargs = ['1000']\n"
+    )
+    succeed("up", str(tmp_path / "says.toml"), "-d")
+    deadline = time.monotonic() + LIMIT
+    while agent("a")["status"] != "crashed":
+        assert time.monotonic() < deadline
+    for verb in (("status",), ("status", "a"), ("events",), ("explain", "a")):
+        said = succeed(*verb)
+        assert r"[/red] :bomb: \x1b]0;title\x07\x1b[2J" in said
+        assert not {"\x1b", "\x07"} & set(said)
+    succeed("down")
+
+
 def test_a_file_with_ten_mistakes_gets_all_of_them_in_one_answer(tmp_path: Path) -> None:
     file = tmp_path / "bad.toml"
     file.write_text(BAD)

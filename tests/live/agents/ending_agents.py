@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator
 
 
 class Ending:
@@ -59,6 +60,40 @@ class ExitsWith0(Ending):
 class Interrupts(Ending):
     async def run(self) -> None:
         raise KeyboardInterrupt
+
+
+class ExitsWaitedFor(Ending):
+    """As asyncio would let it out of the loop: from a task of its own."""
+
+    async def run(self) -> None:
+        await asyncio.wait_for(self._soon(), 10)
+
+    async def _soon(self) -> None:
+        await asyncio.sleep(0.1)
+        sys.exit("no key")
+
+
+class ExitsInGroup(ExitsWaitedFor):
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._soon())
+
+
+class ExitsBeside(ExitsWaitedFor):
+    async def run(self) -> None:
+        self._beside = asyncio.create_task(self._soon())
+        await asyncio.Event().wait()
+
+
+class ExitsInCallback(Ending):
+    async def run(self) -> None:
+        asyncio.get_running_loop().call_later(0.1, sys.exit, 99999999999)
+        await asyncio.Event().wait()
+
+
+class Yields(Ending):
+    async def run(self) -> AsyncIterator[int]:  # type: ignore[override]
+        yield 1
 
 
 class Segfaults(Ending):
