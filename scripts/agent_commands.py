@@ -7,10 +7,16 @@ from typing import Any
 
 import click
 
+from suptree.actors.errors import NotRunning
+from suptree.actors.output_log import log_path
 from suptree.control.client import Client
+from suptree.control.log_files import tail
+from suptree.control.reach import remote_url
 from suptree.control.time_limits import ASK_LIMIT, LONGEST, TELL_LIMIT
+from suptree.supervisors.agent_config import fault_of_id
 
-from .common import json_option, print_json, tree_option, with_client
+from .after_the_run import kept_by_one
+from .common import Seconds, json_option, print_json, tree_option, with_client
 
 
 def _act(tree_name: str | None, agent_id: str, act: Callable[[Client], Awaitable[int]], *, as_json: bool) -> None:
@@ -27,7 +33,7 @@ def _act(tree_name: str | None, agent_id: str, act: Callable[[Client], Awaitable
 
 
 def _timeout_option(what: str, default: float) -> Callable[..., Any]:
-    kind = click.FloatRange(0, LONGEST, min_open=True)
+    kind = Seconds(LONGEST, min_open=True)
     return click.option("--timeout", metavar="S", type=kind, default=default, show_default=True, help=f"How many seconds it has to {what}.")
 
 
@@ -116,7 +122,7 @@ async def _print_reply(client: Client, agent_id: str, prompt: str, limit: float,
 @click.option("--lines", "-n", type=click.IntRange(0, 1_000_000), default=100, show_default=True, help="How many lines to begin with.")
 @click.option("--previous", "-p", is_flag=True, help="Of the incarnation before the present, or last, one.")
 def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool, previous: bool) -> None:
-    """What an agent printed: time, incarnation, stream, text."""
+    """What an agent printed: time, incarnation, stream, text; also of a tree that has ended."""
     if follow and previous:
         raise click.UsageError("the previous incarnation writes no more: give one of --follow and --previous")
 
@@ -130,5 +136,14 @@ def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool, prev
             for text in await client.log_lines(agent_id, lines, previous=previous):
                 click.echo(text)
 
-    with contextlib.suppress(KeyboardInterrupt):
-        with_client(tree_name, talk)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            with_client(tree_name, talk)
+    except NotRunning:
+        if follow or previous or fault_of_id(agent_id) or remote_url(tree_name) is not None:
+            raise
+        found = kept_by_one(tree_name, agent_id, "output", lambda paths: tail(log_path(str(paths.state), agent_id), lines))
+        if found is None:
+            raise
+        for text in found[1]:
+            click.echo(text)

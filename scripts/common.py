@@ -22,8 +22,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 class Seconds(click.FloatRange):
     """A time that can pass: not negative, and a number."""
 
-    def __init__(self) -> None:
-        super().__init__(min=0)
+    def __init__(self, longest: float | None = None, *, min_open: bool = False) -> None:
+        super().__init__(min=0, max=longest, min_open=min_open)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The seconds that a text says."""

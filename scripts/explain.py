@@ -1,16 +1,14 @@
 """`suptree explain`: why something ended, and what would happen if it did."""
 
-import os
 from typing import Any
 
 import click
 
-from suptree.actors.errors import NotRunning, SuptreeError
+from suptree.actors.errors import NotRunning
 from suptree.actors.exits import ExitClass
 from suptree.control.explanation import deaths_of, explanation_after_the_run, screen
-from suptree.control.find import TREE_VARIABLE
-from suptree.control.paths import known_trees
 
+from .after_the_run import kept_by_one
 from .common import json_option, print_json, tree_option, with_client
 
 
@@ -41,27 +39,14 @@ def death(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
     try:
         explained = with_client(tree_name, lambda client: client.explanation(agent_id))
     except NotRunning:
-        found = _after_the_run(tree_name, agent_id)
+        found = kept_by_one(tree_name, agent_id, "deaths", lambda paths: deaths_of(paths.state, agent_id))
         if found is None:
             raise
-        explained = found
+        explained = explanation_after_the_run(found[0].name, agent_id, found[1])
     if as_json:
         print_json(explained)
     else:
         click.echo("\n".join(screen(explained)))
-
-
-def _after_the_run(tree_name: str | None, agent_id: str) -> dict[str, Any] | None:
-    """What the tree that does not run has kept of its deaths; None when none has any. Raises SuptreeError when several have."""
-    name = tree_name or os.environ.get(TREE_VARIABLE)
-    trees = [paths for paths in known_trees() if name in (None, paths.name)]
-    found = [(paths.name, deaths) for paths in trees if (deaths := deaths_of(paths.state, agent_id))]
-    if len(found) > 1:
-        names = ", ".join(tree for tree, _ in found)
-        raise SuptreeError(f"several trees, none of which runs, have kept deaths of {agent_id!r}: {names}; say which with --tree NAME")
-    if not found and name is not None and trees:
-        raise NotRunning(f"tree {name!r} does not run, and has kept no death of {agent_id!r}: `{trees[0].launcher_log}` tells how it ended")
-    return explanation_after_the_run(found[0][0], agent_id, found[0][1]) if found else None
 
 
 @explain.command()

@@ -215,7 +215,18 @@ def test_what_an_agent_says_does_nothing_to_the_terminal_that_shows_it(tmp_path:
         said = succeed(*verb)
         assert r"[/red] :bomb: \x1b]0;title\x07\x1b[2J" in said
         assert not {"\x1b", "\x07"} & set(said)
+    printed = succeed("logs", "a")
+    assert word in printed
     succeed("down")
+    # Its output is kept.
+    assert printed == succeed("logs", "a") == succeed("logs", "a", "--tree", "says")
+    assert 3 == suptree("logs", "b", "--tree", "says").returncode
+    assert 3 == suptree("logs", "a", "--follow").returncode
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-1", "0", "1e9", "soon"])
+def test_a_time_limit_is_a_time(seconds: str) -> None:
+    assert [2, 2] == [suptree(verb, "a", "hello", "--timeout", seconds).returncode for verb in ("ask", "tell")]
 
 
 def test_a_file_with_ten_mistakes_gets_all_of_them_in_one_answer(tmp_path: Path) -> None:

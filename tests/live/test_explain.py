@@ -329,7 +329,7 @@ max_restarts = 3
         assert (3, "suptree: no tree runs: start one with `suptree up FILE`\n") == (done.returncode, done.stderr)
         done = explain(tree, "nobody", "--tree", "quiet")
         assert 3 == done.returncode
-        assert done.stderr.startswith("suptree: tree 'quiet' does not run, and has kept no death of 'nobody': ")
+        assert done.stderr.startswith("suptree: tree 'quiet' does not run, and has kept no deaths of 'nobody': ")
         # Another tree in which there was an agent of that name.
         shutil.copytree(tree.home / "trees" / "quiet", tree.home / "trees" / "silent")
         done = explain(tree, "a")
