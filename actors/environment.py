@@ -36,7 +36,11 @@ def chosen(environment: Mapping[str, str], patterns: Iterable[str]) -> dict[str,
 
 def launcher_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What of the environment of a person or program its launcher is started with; it holds no secret that nobody named."""
-    return chosen(environment, _FOR_THE_LAUNCHER)
+    found = chosen(environment, _FOR_THE_LAUNCHER)
+    if "PYTHONPATH" in found:
+        # An empty entry would be the folder that it is started in.
+        found["PYTHONPATH"] = os.pathsep.join(filter(None, found["PYTHONPATH"].split(os.pathsep)))
+    return found
 
 
 def base_environment(account: Account | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -99,15 +100,14 @@ class NativeAgent(AgentActor):
         self._must_end: asyncio.Future[Exit] = self.loop.create_future()
         self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET))
         self._redirect_output()
-        try:
-            self._confine()
-            self._agent = await self._create_and_restore()
-        except CannotConfine as refusal:
-            await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True))
+        creating = self.loop.create_task(self._begin_agent())
+        await asyncio.wait([creating, self._must_end], return_when=asyncio.FIRST_COMPLETED)
+        made = creating.result() if creating.done() else self._must_end.result()
+        if isinstance(made, Exit):
+            creating.cancel()
+            await self.finish(replace(made, during_start=True))
             return
-        except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
-            await self.finish(self._exit_of(error, during_start=True))
-            return
+        self._agent = made
         if self._agent is None:
             await self.finish(Exit(ExitClass.NORMAL, "its factory made no agent"), ignored=True)
             return
@@ -152,10 +152,10 @@ class NativeAgent(AgentActor):
         work = getattr(self._agent, "run", None)
         try:
             result = work() if work is not None else self._stopping.wait()
-            if inspect.isasyncgen(result) or inspect.isgenerator(result):
-                return Exit(ExitClass.PERMANENT, "its run() is a generator, which nobody iterates: there is a yield in it")
             if inspect.isawaitable(result):
                 await result
+            elif inspect.isasyncgen(result) or inspect.isgenerator(result):
+                return Exit(ExitClass.PERMANENT, "its run() is a generator, which nobody iterates: there is a yield in it")
         except asyncio.CancelledError:
             return Exit(ExitClass.FAILED, _CANCELLED)
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
@@ -253,6 +253,16 @@ class NativeAgent(AgentActor):
         """Cancel what would answer it."""
         if self._questions is not None:
             self._questions.take_back(request)
+
+    async def _begin_agent(self) -> Any:
+        """The agent, or the Exit of one that cannot begin; nothing that its factory may raise leaves the task."""
+        try:
+            self._confine()
+            return await self._create_and_restore()
+        except CannotConfine as refusal:
+            return Exit(ExitClass.PERMANENT, str(refusal))
+        except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
+            return self._exit_of(error)
 
     async def _create_and_restore(self) -> Any:
         """The agent, with the state of its last checkpoint where there is one."""

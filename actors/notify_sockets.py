@@ -1,5 +1,6 @@
 """The notify sockets of a node: the tree's own, and one of each other user whose agents run here."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -42,7 +43,10 @@ class NotifySockets:
         """For whoever forks that actor, when it is dead: take what it has opened, for the next one."""
         while True:
             try:
-                name, (descriptor,), _, _ = socket.recv_fds(self._store, _LONGEST_NAME, 1, socket.MSG_CMSG_CLOEXEC)
+                name, descriptors, _, _ = socket.recv_fds(self._store, _LONGEST_NAME, 1)
             except BlockingIOError:
                 return
-            self.opened[int(name)] = NotifySocket(socket.socket(fileno=descriptor))
+            # None where we have no room for it: then the next actor makes that socket anew.
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+                self.opened[int(name)] = NotifySocket(socket.socket(fileno=descriptor))

@@ -17,6 +17,8 @@ def report_statuses(agent: Any, say: Callable[[str], None]) -> None:
         say(as_text(status))
         return _Nothing() if own is None else own(status, *args, **kwargs)
 
+    # An error in it is the agent's.
+    update_heartbeat.__module__ = type(agent).__module__
     try:
         agent.update_heartbeat = update_heartbeat
     except (AttributeError, TypeError):

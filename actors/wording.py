@@ -1,5 +1,6 @@
 """Events as sentences, for people."""
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -94,7 +95,12 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
 
 def printable(text: str) -> str:
     """A text in which nothing moves the cursor of who reads it, whoever said it."""
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)
+    return "".join(character if _is_shown(character) else character.encode("unicode_escape").decode() for character in text)
+
+
+def _is_shown(character: str) -> bool:
+    # Python calls no space printable but one, nor what joins letters in Persian, and the parts of an emoji.
+    return character.isprintable() or character in "\u200c\u200d" or unicodedata.category(character) == "Zs"
 
 
 def sentence(event: Event) -> str:

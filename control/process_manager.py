@@ -19,7 +19,7 @@ from typing import Any, Self
 import structlog
 
 from suptree.actors import AgentProcess, AgentStatus, AgentType
-from suptree.actors.errors import AlreadyPresent, NoSuchAgent, NotRunning, SuptreeError
+from suptree.actors.errors import AlreadyPresent, ConfigError, NoSuchAgent, NotRunning, SuptreeError
 from suptree.actors.exits import ExitClass
 from suptree.actors.picture import Row, is_alive
 from suptree.supervisors.agent_config import agent_child_from_config
@@ -71,11 +71,10 @@ class ProcessManager:
         One agent starts after the other, as in OTP: one that takes its time holds up those that come after it.
         """
         try:
+            kept = _copied(agent_id, config or {})
             async with self._alone():
                 await asyncio.sleep(0)  # Of many starts at once each begins in a turn of the loop of its own.
-                spec = agent_child_from_config(agent_id, agent_type, config or {}, Path.cwd())
-                # Only what has been found valid can surely be copied.
-                kept = copy.deepcopy(dict(config or {}))
+                spec = agent_child_from_config(agent_id, agent_type, kept, Path.cwd())
                 supervisor = kept.get("supervisor") or ROOT
                 mirror = await self._connected(launch=True)
             try:
@@ -333,6 +332,21 @@ class ProcessManager:
             if launcher is not None:
                 shutil.rmtree(launcher.paths.runtime, ignore_errors=True)
             self._scratch = None
+
+
+def _copied(agent_id: str, config: Any) -> Any:
+    """A configuration as it is now; one that is no mapping is for others to refuse. Raises ConfigError."""
+    if not isinstance(config, Mapping):
+        return config
+    kept, problems = {}, []
+    for key, value in config.items():
+        try:
+            kept[key] = copy.deepcopy(value)
+        except Exception as error:  # noqa: BLE001  (it runs the code of whatever it copies)
+            problems.append((str(key), f"cannot be copied: {error}"))
+    if problems:
+        raise ConfigError(f"agent {agent_id}", problems)
+    return kept
 
 
 def _warm_up() -> None:

@@ -76,3 +76,5 @@ def test_what_is_named_is_inherited(patterns: tuple[str, ...], expected: set[str
 
 def test_a_launcher_is_started_without_what_is_for_agents() -> None:
     assert {*MACHINE, "PYTHONPATH", "LD_PRELOAD"} == set(launcher_environment({**MACHINE, **OTHERS}))
+    # An empty entry would be the folder that it is started in.
+    assert {"PYTHONPATH": "/a:b"} == launcher_environment({"PYTHONPATH": ":/a::b:"})

@@ -145,6 +145,7 @@ def test_the_restart_count_is_kept_so_that_the_limit_fires() -> None:
         ("native_llm", {"factory": "no_such_module:Agent"}, "no module"),
         ("native_llm", {"factory": "pm_agents:Nobody"}, "has no"),
         ("native_llm", {"factory": "pm_agents:asyncio"}, "a module cannot be called"),
+        ("native_llm", {"factory": "ending_agents:ExitsWhileItBegins"}, "SystemExit: no key"),
         ("native_llm", {"factory": "pm_agents:Steady.run"}, "it is called with (agent_id, name, role, model, config), and takes (self)"),
         ("robot", {}, "robot"),
     ],
@@ -206,6 +207,16 @@ def test_configurations_are_copies() -> None:
             pm.get_all_agents()["a"].config["args"].append("2")
             assert {"command": "sleep", "args": ["1000000"]} == pm.get_all_agents()["a"].config
             assert ["1000000", "1"] == config["args"]
+            # What it is when it is given counts, however long the start has to wait.
+            starts = []
+            for seconds in ("1000001", "1000002"):
+                config["args"] = [seconds]
+                starts.append(asyncio.ensure_future(pm.start_agent(seconds, "process_wrapper", config)))
+                await asyncio.sleep(0)
+            config["args"] = ["0"]
+            assert [True, True] == await asyncio.gather(*starts)
+            shown = {agent_id: psutil.Process(agent.pid).cmdline()[1] for agent_id, agent in pm.get_all_agents().items() if agent.pid}
+            assert {"a": "1000000", "1000001": "1000001", "1000002": "1000002"} == shown
 
     run(program)
 
@@ -425,6 +436,7 @@ def test_a_monitor_needs_an_interval_that_can_be_waited_for(interval: Any) -> No
         ("a", "native_llm", {**STEADY, "config": {"x": object()}}, "config"),
         ("a", "native_llm", {**STEADY, "config": {"x": threading.Lock()}}, "config"),
         ("a", "process_wrapper", {**SLEEP, "args": threading.Lock()}, "args"),
+        ("a", "native_llm", {**STEADY, "config": {"x": (number for number in range(3))}}, "config: cannot be copied"),
         ("a", "process_wrapper", ["command", "sleep"], "config"),
         ("a", "process_wrapper", 5, "config"),
         ("a", "\udcff", SLEEP, "agent_type"),

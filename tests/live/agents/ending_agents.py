@@ -91,6 +91,17 @@ class ExitsInCallback(Ending):
         await asyncio.Event().wait()
 
 
+class ExitsWhileItBegins(ExitsWaitedFor):
+    beside: asyncio.Task[None]
+
+    @classmethod
+    async def create(cls, agent_id: str, name: str, role: str, model: str, config: dict[str, object]) -> "Ending":
+        agent = cls()
+        agent.beside = asyncio.create_task(agent._soon())
+        await asyncio.Event().wait()
+        return agent
+
+
 class Yields(Ending):
     async def run(self) -> AsyncIterator[int]:  # type: ignore[override]
         yield 1
