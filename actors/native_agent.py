@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib
 import inspect
 import os
 import sys
@@ -19,10 +18,11 @@ from .agent_actor import AgentActor
 from .checkpointing import Checkpointing
 from .checkpoints import Checkpoints
 from .confinement import CannotConfine
-from .errors import AgentEnds, CannotRun, InputRefused
+from .errors import AgentEnds, InputRefused
 from .evidence import shortened
 from .exit_classes import classify
 from .exits import Exit, ExitClass
+from .factory import call_factory
 from .limits import Limits
 from .messages import Ask
 from .native_output import log_stream
@@ -36,36 +36,6 @@ _NOT_STARTED = "it has not started yet"
 _CANCELLED = "its run() was cancelled"
 _RECORDED = (ExitClass.BUDGET, ExitClass.HUNG)
 """What others find about an agent that runs, and that it may find itself."""
-
-
-def find_factory(name: str) -> Any:
-    """The object behind `package.module:attribute`; raises CannotRun."""
-    module_name, _, attribute = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except ModuleNotFoundError as error:
-        raise CannotRun(f"factory {name!r}: there is no module {error.name!r} on the path") from None
-    except AttributeError:
-        raise CannotRun(f"factory {name!r}: module {module_name!r} has no {attribute!r}") from None
-    return found
-
-
-def _check_takes(name: str, create: Any, told: tuple[Any, ...]) -> None:
-    """Raises CannotRun when a factory cannot be called as the contract says."""
-    if not callable(create):
-        raise CannotRun(f"factory {name!r}: a {type(create).__name__} cannot be called: name a function or class, or what has a create()")
-    # Not everything that is built in says what it takes.
-    with contextlib.suppress(ValueError):
-        # That of what is called: a decorator may give some of it by itself.
-        signature = inspect.signature(create, follow_wrapped=False)
-        try:
-            signature.bind(*told)
-        except TypeError as error:
-            raise CannotRun(
-                f"factory {name!r}: it is called with (agent_id, name, role, model, config), and takes {signature}: {error}"
-            ) from None
 
 
 class NativeAgent(AgentActor):
@@ -292,11 +262,7 @@ class NativeAgent(AgentActor):
         spec = self.spec
         sys.path[:0] = [entry for entry in self.begin.context.sys_path if entry not in sys.path]
         assert spec.factory is not None  # noqa: S101  (the spec refuses to be built without)
-        factory = find_factory(spec.factory)
-        create = getattr(factory, "create", factory)
-        told = (self.begin.id, spec.name or self.begin.id, spec.role, spec.model, dict(spec.config))
-        _check_takes(spec.factory, create, told)
-        agent = create(*told)
+        agent = call_factory(spec.factory, (self.begin.id, spec.name or self.begin.id, spec.role, spec.model, dict(spec.config)))
         if inspect.isawaitable(agent):
             agent = await agent
         if agent is not None:
@@ -324,23 +290,23 @@ class NativeAgent(AgentActor):
         self._main.cancel()
         self._shutdown_done.set_result(None)
 
-    def _exit_of(self, error: BaseException, *, during_start: bool = False) -> Exit:
+    def _exit_of(self, error: BaseException) -> Exit:
         """How an error of its own ends it."""
         if isinstance(error, AgentEnds):
             reason = _in_a_line(error)
             if error.exit_class is ExitClass.SHUTDOWN:
                 return Exit(error.exit_class, reason)
             self._note(reason)
-            return Exit(error.exit_class, reason, reason, error.retry_after, during_start)
+            return Exit(error.exit_class, reason, reason, error.retry_after)
         if isinstance(error, SystemExit) and isinstance(error.code, int | None):
             # Eight bits are what the kernel keeps of a status.
             exit_class, reason = classify((error.code or 0) & 0xFF)
-            return Exit(exit_class, f"sys.exit: {reason}", during_start=during_start)
+            return Exit(exit_class, f"sys.exit: {reason}")
         # Both run the error's own code, which may fail as well.
         with contextlib.suppress(Exception):
             traceback.print_exception(error)
         line = _in_a_line(error)
-        return Exit(ExitClass.FAILED, line, last_error=line, during_start=during_start)
+        return Exit(ExitClass.FAILED, line, last_error=line)
 
     def _told_error(self, error: BaseException) -> str:
         """An error, for whoever hears of it outside."""

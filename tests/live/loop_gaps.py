@@ -32,13 +32,13 @@ async def gaps_of_the_loop() -> AsyncIterator[list[float]]:
     ticking.cancel()
 
 
-def held_up(gaps: list[float]) -> bool:
-    """Whether more than two of them are longer than 50 ms.
+def late(gaps: list[float]) -> list[float]:
+    """Those of more than 50 ms.
 
-    The kernel does not tell of one that waits for the child that it has just forked to get a core, nor of a core that the host of a
-    virtual machine takes away.
+    The kernel does not tell of a wait for a child that was just forked to get a core, nor of a core that the host of a virtual machine
+    takes away: one or two may be for these.
     """
-    return len([gap for gap in gaps if gap > 0.05]) > 2
+    return [gap for gap in gaps if gap > 0.05]
 
 
 def _waits() -> dict[str, float]:
