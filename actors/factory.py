@@ -11,7 +11,8 @@ from .errors import CannotRun
 def call_factory(name: str, told: tuple[str, str, str, str, dict[str, Any]]) -> Any:
     """What the factory behind `package.module:attribute` returns, or its `create`: an agent, None, or what is to be awaited for one.
 
-    It is told the agent's id, name, role, model and config. Raises CannotRun when there is no such thing, or it cannot be called like this, and whatever the factory raises.
+    It is told the agent's id, name, role, model and config. Raises CannotRun when there is no such thing, or it cannot be called like this,
+    and whatever the factory raises.
     """
     factory = _find(name)
     create = getattr(factory, "create", factory)
