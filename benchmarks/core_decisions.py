@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child_spec import ChildSpec, SupervisorFlags
-from suptree.supervisors.core import SupervisorCore
-from suptree.supervisors.events import ChildExited, ChildStarted, Event, SupervisorStarted
+from suptree.supervisors.core.core import SupervisorCore
+from suptree.supervisors.decisions.core_events import ChildExited, ChildStarted, Event, SupervisorStarted
+from suptree.supervisors.spec.child_spec import ChildSpec, SupervisorFlags
 
 ROUNDS = 7
 CRASH = Exit(ExitClass.CRASH, "SIGSEGV")

@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from suptree.actors.notify import DATAGRAM_LIMIT, NOTIFY_SOCKET
+from suptree.actors.notify.notification import DATAGRAM_LIMIT, NOTIFY_SOCKET
 from suptree.testing import LiveTree
 
 PINGS = 100_000

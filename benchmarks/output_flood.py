@@ -19,8 +19,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from suptree.control.client import Client
-from suptree.supervisors.agent_config import agent_child_from_config
+from suptree.control.client.client import Client
+from suptree.supervisors.config.agent_config import agent_child_from_config
 from suptree.testing import LiveTree, kill
 
 TREE = """

@@ -21,9 +21,9 @@ from typing import Any, ClassVar
 from thespian.actors import Actor, ActorAddress
 from thespian.system.transport.TCPTransport import ExternalTransportCopy, TCPTransport
 
-from suptree.actors.linux import become_subreaper
-from suptree.control import actor_system
-from suptree.control.client import Client
+from suptree.actors.kernel.linux import become_subreaper
+from suptree.control.client.client import Client
+from suptree.control.seal import actor_system
 from suptree.testing import LiveTree
 
 ROUNDS = 10

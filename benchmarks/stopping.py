@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from suptree.control.client import Client
+from suptree.control.client.client import Client
 from suptree.testing import LiveTree
 
 TIMES = 20

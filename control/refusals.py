@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from enum import StrEnum
 from typing import Any
 
-from suptree.actors.happening import happening
+from suptree.actors.events.happening import happening
 
 TELL_EVERY = 5.0
 """Seconds. Whoever floods us must not flood the journal."""

@@ -2,7 +2,7 @@
 
 import click
 
-from . import agent_commands, demo, doctor, explain, key_command, token_command, tree_commands, view_commands
+from .commands import agent_commands, demo, doctor, explain, key_command, token_command, tree_commands, view_commands
 from .errors import Group
 
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-from suptree.control.client import Client
-from suptree.control.reach import reach
+from suptree.control.client.client import Client
+from suptree.control.client.reach import reach
 
 Result = TypeVar("Result")
 

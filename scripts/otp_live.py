@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from suptree.actors.agent_spec import AgentSpec
+from suptree.actors.spec.agent_spec import AgentSpec
 from suptree.actors.state import AgentType
-from suptree.control.client import Client
-from suptree.control.spawn import spawn_launcher
-from suptree.supervisors.child import ChildState
-from suptree.supervisors.child_spec import INFINITY, ChildSpec, RestartType
-from suptree.supervisors.commands import Answer
-from suptree.supervisors.core import ChildView
-from suptree.supervisors.supervisor_actor import KILLED
-from suptree.supervisors.tree_spec import ROOT, SupervisorSpec
+from suptree.control.client.client import Client
+from suptree.control.launcher.spawn import spawn_launcher
+from suptree.supervisors.actor.supervisor_actor import KILLED
+from suptree.supervisors.core.core import ChildView
+from suptree.supervisors.decisions.child import ChildState
+from suptree.supervisors.decisions.core_commands import Answer
+from suptree.supervisors.spec.child_spec import INFINITY, ChildSpec, RestartType
+from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec
 
 from .otp_live_agent import address
 from .otp_trace import child_spec, supervisor_flags, told

@@ -16,18 +16,9 @@ from typing import Any
 import click
 
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child import ALIVE, RESTARTING
-from suptree.supervisors.child_spec import (
-    BRUTAL_KILL,
-    INFINITY,
-    AutoShutdown,
-    BrutalKill,
-    ChildSpec,
-    RestartType,
-    Strategy,
-    SupervisorFlags,
-)
-from suptree.supervisors.commands import (
+from suptree.supervisors.core.core import ChildView, Phase, SupervisorCore
+from suptree.supervisors.decisions.child import ALIVE, RESTARTING
+from suptree.supervisors.decisions.core_commands import (
     Answer,
     CancelTimer,
     Command,
@@ -40,8 +31,7 @@ from suptree.supervisors.commands import (
     StartChild,
     StopChild,
 )
-from suptree.supervisors.core import ChildView, Phase, SupervisorCore
-from suptree.supervisors.events import (
+from suptree.supervisors.decisions.core_events import (
     ChildExited,
     ChildIgnored,
     ChildStarted,
@@ -56,6 +46,16 @@ from suptree.supervisors.events import (
     TerminateChildRequested,
     TimerFired,
     WhichChildrenRequested,
+)
+from suptree.supervisors.spec.child_spec import (
+    BRUTAL_KILL,
+    INFINITY,
+    AutoShutdown,
+    BrutalKill,
+    ChildSpec,
+    RestartType,
+    Strategy,
+    SupervisorFlags,
 )
 
 SHUTDOWNS: dict[str, float | BrutalKill] = {"infinity": INFINITY, "brutal_kill": BRUTAL_KILL}

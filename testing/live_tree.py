@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import psutil
 
 from suptree.actors.errors import NotRunning
-from suptree.control.client import Client
-from suptree.control.leftovers import processes_of
-from suptree.control.spawn import LauncherProcess, spawn_launcher
-from suptree.supervisors.tree_file import load_tree
+from suptree.control.client.client import Client
+from suptree.control.launcher.spawn import LauncherProcess, spawn_launcher
+from suptree.control.trees.leftovers import processes_of
+from suptree.supervisors.config.tree_file import load_tree
 
 Result = TypeVar("Result")
 Status = dict[str, Any]

@@ -13,10 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
-from suptree.actors.agent_spec import AgentSpec
-from suptree.actors.cgroup import OFF_VARIABLE
-from suptree.actors.confinement import CannotConfine, Confinement, other_account
-from suptree.actors.linux import bound_to_us
+from suptree.actors.agent.confinement import CannotConfine, Confinement, other_account
+from suptree.actors.kernel.cgroup import OFF_VARIABLE
+from suptree.actors.kernel.linux import bound_to_us
+from suptree.actors.spec.agent_spec import AgentSpec
 from suptree.actors.state import AgentType
 from suptree.testing import LiveTree, kill
 
@@ -200,7 +200,7 @@ def test_what_its_user_may_not_do_is_told(tmp_path: Path, command: str, more: st
             config["command"] = str(folder / "mine")
 
         async def start(client: Any) -> dict[str, Any]:
-            from suptree.supervisors.agent_config import agent_child_from_config  # noqa: PLC0415
+            from suptree.supervisors.config.agent_config import agent_child_from_config  # noqa: PLC0415
 
             answer: dict[str, Any] = await client.request_start_child(agent_child_from_config("b", "process_wrapper", config, "/"), "root")
             return answer

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from suptree.actors.private_files import make_shared, open_private
+from suptree.actors.kernel.private_files import make_shared, open_private
 from suptree.control import ProcessManager
-from suptree.control.client import Client
-from suptree.control.paths import TreePaths
+from suptree.control.client.client import Client
+from suptree.control.trees.paths import TreePaths
 from suptree.testing import LiveTree
 
 from .other_user import as_nobody, needs_root

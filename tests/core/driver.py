@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child_spec import ChildSpec, RestartType, SupervisorFlags
-from suptree.supervisors.commands import (
+from suptree.supervisors.core.core import SupervisorCore
+from suptree.supervisors.decisions.core_commands import (
     CancelTimer,
     Command,
     ExitSupervisor,
@@ -17,8 +17,7 @@ from suptree.supervisors.commands import (
     StartChild,
     StopChild,
 )
-from suptree.supervisors.core import SupervisorCore
-from suptree.supervisors.events import (
+from suptree.supervisors.decisions.core_events import (
     ChildExited,
     ChildStarted,
     ChildStartFailed,
@@ -30,6 +29,7 @@ from suptree.supervisors.events import (
     TerminateChildRequested,
     TimerFired,
 )
+from suptree.supervisors.spec.child_spec import ChildSpec, RestartType, SupervisorFlags
 
 CRASH = Exit(ExitClass.CRASH, "SIGSEGV")
 FAILED = Exit(ExitClass.FAILED, "exit 1")

@@ -2,12 +2,12 @@
 
 import pathlib
 
-from suptree.supervisors.backoff import HEALTHY_AFTER, JITTER
-from suptree.supervisors.child import TRANSITIONS, ChildState, Step
-from suptree.supervisors.child_spec import Backoff, RestartType
-from suptree.supervisors.fingerprint import ALIKE_LIMIT
-from suptree.supervisors.park import DEFAULT_RETRY_AFTER, LEAST_SPREAD, LEAST_WAIT, SPREAD
-from suptree.supervisors.rules import OWN_RULES, RESTARTS
+from suptree.supervisors.decisions.backoff import HEALTHY_AFTER, JITTER
+from suptree.supervisors.decisions.child import TRANSITIONS, ChildState, Step
+from suptree.supervisors.decisions.fingerprint import ALIKE_LIMIT
+from suptree.supervisors.decisions.park import DEFAULT_RETRY_AFTER, LEAST_SPREAD, LEAST_WAIT, SPREAD
+from suptree.supervisors.decisions.rules import OWN_RULES, RESTARTS
+from suptree.supervisors.spec.child_spec import Backoff, RestartType
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "semantics.md"
 

@@ -7,12 +7,12 @@ import pytest
 
 from suptree.actors.errors import SpecError
 from suptree.actors.exits import ExitClass
-from suptree.supervisors.backoff import check_limits, delay_before, is_healthy, steps
-from suptree.supervisors.child_spec import Backoff, ChildSpec, OnLimit, RestartType, Strategy, SupervisorFlags
-from suptree.supervisors.commands import Report, SetTimer
-from suptree.supervisors.core import SupervisorCore
-from suptree.supervisors.events import ChildCondemned, ShutdownRequested
-from suptree.supervisors.spread import EvenSpread
+from suptree.supervisors.core.core import SupervisorCore
+from suptree.supervisors.decisions.backoff import check_limits, delay_before, is_healthy, steps
+from suptree.supervisors.decisions.core_commands import Report, SetTimer
+from suptree.supervisors.decisions.core_events import ChildCondemned, ShutdownRequested
+from suptree.supervisors.decisions.spread import EvenSpread
+from suptree.supervisors.spec.child_spec import Backoff, ChildSpec, OnLimit, RestartType, Strategy, SupervisorFlags
 
 from .driver import CRASH, FAILED, STOPPED, TRANSIENT, Driver, high, specs
 

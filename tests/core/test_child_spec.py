@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from suptree.actors.errors import SpecError
-from suptree.supervisors.child_spec import BRUTAL_KILL, AutoShutdown, Backoff, ChildSpec, OnLimit, RestartType, Strategy, SupervisorFlags
+from suptree.supervisors.spec.child_spec import (
+    BRUTAL_KILL,
+    AutoShutdown,
+    Backoff,
+    ChildSpec,
+    OnLimit,
+    RestartType,
+    Strategy,
+    SupervisorFlags,
+)
 
 
 def test_the_defaults_are_otps() -> None:

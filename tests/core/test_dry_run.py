@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child_spec import BRUTAL_KILL, Backoff, ChildSpec, OnLimit, RestartType, Strategy
-from suptree.supervisors.commands import Decision, Report
-from suptree.supervisors.dry_run import Action, Verb, escalation, forecast
-from suptree.supervisors.events import ChildCondemned, ShutdownRequested
+from suptree.supervisors.core.dry_run import Action, Verb, escalation, forecast
+from suptree.supervisors.decisions.core_commands import Decision, Report
+from suptree.supervisors.decisions.core_events import ChildCondemned, ShutdownRequested
+from suptree.supervisors.spec.child_spec import BRUTAL_KILL, Backoff, ChildSpec, OnLimit, RestartType, Strategy
 
 from .driver import CRASH, NORMAL, PERMANENT_FAILURE, QUOTA, Driver, specs
 

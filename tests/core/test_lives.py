@@ -1,9 +1,9 @@
 """Ids that lived before, and what a core tells of itself."""
 
-from suptree.supervisors.child_spec import ChildSpec, SupervisorFlags
-from suptree.supervisors.commands import StartChild
-from suptree.supervisors.core import SupervisorCore
-from suptree.supervisors.events import ChildStarted, StartChildRequested, SupervisorStarted
+from suptree.supervisors.core.core import SupervisorCore
+from suptree.supervisors.decisions.core_commands import StartChild
+from suptree.supervisors.decisions.core_events import ChildStarted, StartChildRequested, SupervisorStarted
+from suptree.supervisors.spec.child_spec import ChildSpec, SupervisorFlags
 
 from .driver import Driver, specs
 

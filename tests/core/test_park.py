@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import pytest
 
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child_spec import Backoff, ChildSpec, Strategy
-from suptree.supervisors.commands import ParkQuotaGroup, Report
-from suptree.supervisors.events import QuotaGroupParked, ShutdownRequested
-from suptree.supervisors.park import delay_until_resume, wait_for_quota
+from suptree.supervisors.decisions.core_commands import ParkQuotaGroup, Report
+from suptree.supervisors.decisions.core_events import QuotaGroupParked, ShutdownRequested
+from suptree.supervisors.decisions.park import delay_until_resume, wait_for_quota
+from suptree.supervisors.spec.child_spec import Backoff, ChildSpec, Strategy
 
 from .driver import CRASH, FAILED, QUOTA, STOPPED, TEMPORARY, Driver, high, specs
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child import TRANSITIONS, Child, ChildState, Step
-from suptree.supervisors.child_spec import Backoff, ChildSpec, Strategy
-from suptree.supervisors.commands import Decision
-from suptree.supervisors.fingerprint import ALIKE_LIMIT, fingerprint, normalise
-from suptree.supervisors.rules import OWN_RULES, has_rules_of_its_own
+from suptree.supervisors.decisions.child import TRANSITIONS, Child, ChildState, Step
+from suptree.supervisors.decisions.core_commands import Decision
+from suptree.supervisors.decisions.fingerprint import ALIKE_LIMIT, fingerprint, normalise
+from suptree.supervisors.decisions.rules import OWN_RULES, has_rules_of_its_own
+from suptree.supervisors.spec.child_spec import Backoff, ChildSpec, Strategy
 
 from .driver import CRASH, FAILED, NORMAL, PERMANENT_FAILURE, QUOTA, STOPPED, TEMPORARY, Driver, specs
 

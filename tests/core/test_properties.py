@@ -10,19 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child import ALIVE, ChildState
-from suptree.supervisors.child_spec import (
-    BRUTAL_KILL,
-    INFINITY,
-    AutoShutdown,
-    Backoff,
-    ChildSpec,
-    OnLimit,
-    RestartType,
-    Strategy,
-    SupervisorFlags,
-)
-from suptree.supervisors.commands import (
+from suptree.supervisors.core.core import Phase, SupervisorCore
+from suptree.supervisors.core.dry_run import forecast
+from suptree.supervisors.decisions.child import ALIVE, ChildState
+from suptree.supervisors.decisions.core_commands import (
     CancelTimer,
     Decision,
     ExitSupervisor,
@@ -33,9 +24,7 @@ from suptree.supervisors.commands import (
     StartChild,
     StopChild,
 )
-from suptree.supervisors.core import Phase, SupervisorCore
-from suptree.supervisors.dry_run import forecast
-from suptree.supervisors.events import (
+from suptree.supervisors.decisions.core_events import (
     ChildCondemned,
     ChildExited,
     ChildIgnored,
@@ -52,6 +41,17 @@ from suptree.supervisors.events import (
     TerminateChildRequested,
     TimerFired,
     WhichChildrenRequested,
+)
+from suptree.supervisors.spec.child_spec import (
+    BRUTAL_KILL,
+    INFINITY,
+    AutoShutdown,
+    Backoff,
+    ChildSpec,
+    OnLimit,
+    RestartType,
+    Strategy,
+    SupervisorFlags,
 )
 
 IDS = ["a", "b", "c", "d"]

@@ -1,9 +1,8 @@
 """OTP's calls, and the two things a person should not have to wait for: a stop that was asked for, and a child that only waits."""
 
 from suptree.actors.exits import ExitClass
-from suptree.supervisors.child_spec import BRUTAL_KILL, Backoff, ChildSpec, Strategy
-from suptree.supervisors.commands import Answer, Reply, StopChild
-from suptree.supervisors.events import (
+from suptree.supervisors.decisions.core_commands import Answer, Reply, StopChild
+from suptree.supervisors.decisions.core_events import (
     ChildCondemned,
     ChildIgnored,
     CountChildrenRequested,
@@ -15,6 +14,7 @@ from suptree.supervisors.events import (
     TerminateChildRequested,
     WhichChildrenRequested,
 )
+from suptree.supervisors.spec.child_spec import BRUTAL_KILL, Backoff, ChildSpec, Strategy
 
 from .driver import CRASH, FAILED, STOPPED, TEMPORARY, TRANSIENT, Driver, specs
 

@@ -3,11 +3,11 @@
 import pytest
 
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child_spec import AutoShutdown, ChildSpec, OnLimit, RestartType, Strategy
-from suptree.supervisors.commands import Decision, ExitSupervisor, Report
-from suptree.supervisors.core import Phase
-from suptree.supervisors.restart_window import RestartWindow
-from suptree.supervisors.rules import RESTARTS
+from suptree.supervisors.core.core import Phase
+from suptree.supervisors.decisions.core_commands import Decision, ExitSupervisor, Report
+from suptree.supervisors.decisions.restart_window import RestartWindow
+from suptree.supervisors.decisions.rules import RESTARTS
+from suptree.supervisors.spec.child_spec import AutoShutdown, ChildSpec, OnLimit, RestartType, Strategy
 
 from .driver import CRASH, FAILED, NORMAL, PERMANENT, STOPPED, TEMPORARY, TRANSIENT, Driver, specs
 

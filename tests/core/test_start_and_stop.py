@@ -7,10 +7,9 @@ import pytest
 
 from suptree.actors.errors import SpecError
 from suptree.actors.exits import Exit, ExitClass
-from suptree.supervisors.child_spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, Strategy, SupervisorFlags
-from suptree.supervisors.commands import CancelTimer, ExitSupervisor, Reply, SetTimer, StartChild, StopChild
-from suptree.supervisors.core import SupervisorCore
-from suptree.supervisors.events import (
+from suptree.supervisors.core.core import SupervisorCore
+from suptree.supervisors.decisions.core_commands import CancelTimer, ExitSupervisor, Reply, SetTimer, StartChild, StopChild
+from suptree.supervisors.decisions.core_events import (
     ChildCondemned,
     ChildExited,
     ChildIgnored,
@@ -20,6 +19,7 @@ from suptree.supervisors.events import (
     SupervisorStarted,
     TimerFired,
 )
+from suptree.supervisors.spec.child_spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, Strategy, SupervisorFlags
 
 from .driver import CRASH, FAILED, STOPPED, TEMPORARY, TRANSIENT, Driver, said, specs
 

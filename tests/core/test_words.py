@@ -6,11 +6,15 @@ from typing import get_args
 
 import pytest
 
-from suptree.supervisors import child_spec, commands, dry_run, events, judge
-from suptree.supervisors.child import Child, ChildView
-from suptree.supervisors.child_spec import ChildSpec
-from suptree.supervisors.events import SupervisorStarted
-from suptree.supervisors.plan import Aim, Plan
+from suptree.supervisors.core import dry_run
+from suptree.supervisors.core.plan import Aim, Plan
+from suptree.supervisors.decisions import core_commands as commands
+from suptree.supervisors.decisions import core_events as events
+from suptree.supervisors.decisions import judge
+from suptree.supervisors.decisions.child import Child, ChildView
+from suptree.supervisors.decisions.core_events import SupervisorStarted
+from suptree.supervisors.spec import child_spec
+from suptree.supervisors.spec.child_spec import ChildSpec
 
 
 def records(module: ModuleType) -> list[type]:

@@ -12,15 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from suptree.control import bounds, http_protocol, request_input
-from suptree.control.api import application
-from suptree.control.bounds import Bounds, Followers, may_wait
-from suptree.control.door import UNIX_HOSTS, Door
-from suptree.control.http_protocol import Crowd
-from suptree.control.listeners import listen_on_path
+from suptree.control.api.api import application
+from suptree.control.api.server import ApiServer
+from suptree.control.door import bounds, http_protocol, request_input
+from suptree.control.door.bounds import Bounds, Followers, may_wait
+from suptree.control.door.header_checks import UNIX_HOSTS, Door
+from suptree.control.door.http_protocol import Crowd
+from suptree.control.door.listeners import listen_on_path
+from suptree.control.door.request_input import Bodies
 from suptree.control.refusals import Why
-from suptree.control.request_input import Bodies
-from suptree.control.server import ApiServer
 
 GET = b"GET /%s HTTP/1.1\r\nHost: suptree\r\n\r\n"
 POST = b"POST /body HTTP/1.1\r\nHost: suptree\r\nContent-Type: application/json\r\n%s\r\n\r\n"

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse
 
-from suptree.control.door import UNIX_HOSTS, Door
-from suptree.control.listeners import Address
+from suptree.control.door.header_checks import UNIX_HOSTS, Door
+from suptree.control.door.listeners import Address
+from suptree.control.door.tokens import TokenFile
 from suptree.control.refusals import Why
-from suptree.control.tokens import TokenFile
 
 TCP = "http://127.0.0.1:8321"
 Headers = Mapping[str, str] | Mapping[bytes, bytes] | list[tuple[str, str]]

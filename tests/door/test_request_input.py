@@ -3,7 +3,7 @@
 import pytest
 from starlette.exceptions import HTTPException
 
-from suptree.control.request_input import MOST_DEPTH, expect, parse_json
+from suptree.control.door.request_input import MOST_DEPTH, expect, parse_json
 
 
 @pytest.mark.parametrize(

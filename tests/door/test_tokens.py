@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from suptree.actors.errors import SuptreeError
-from suptree.control.tokens import TokenFile, same
+from suptree.control.door.tokens import TokenFile, same
 
 
 @pytest.fixture

@@ -13,17 +13,17 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.server import ServerState
 
+from suptree.actors.events.picture import Picture
 from suptree.actors.exits import ExitClass
-from suptree.actors.picture import Picture
-from suptree.control import bounds
-from suptree.control.api import make_app
-from suptree.control.door import UNIX_HOSTS, Door
-from suptree.control.http_protocol import HEAD_LIMIT, BoundedProtocol, Crowd
-from suptree.control.link import Link
-from suptree.control.paths import TreePaths
-from suptree.supervisors.agent_config import agent_child_from_config
-from suptree.supervisors.tree_spec import ROOT
-from suptree.supervisors.wire import decode_child, encode_child
+from suptree.control.api.api import make_app
+from suptree.control.door import bounds
+from suptree.control.door.header_checks import UNIX_HOSTS, Door
+from suptree.control.door.http_protocol import HEAD_LIMIT, BoundedProtocol, Crowd
+from suptree.control.launcher.link import Link
+from suptree.control.trees.paths import TreePaths
+from suptree.supervisors.config.agent_config import agent_child_from_config
+from suptree.supervisors.config.wire import decode_child, encode_child
+from suptree.supervisors.spec.tree_spec import ROOT
 
 _IN_TIME = 5.0
 _FOLLOWED_FOR = 0.02

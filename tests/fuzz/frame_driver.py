@@ -4,9 +4,9 @@ import contextlib
 import socket
 from collections.abc import Callable
 
-from suptree.control.encrypted_seal import EncryptedSeal
-from suptree.control.seal import NONCE_BYTES, Seal, transcript_of
-from suptree.control.sealed_socket import SealedSocket
+from suptree.control.seal.encrypted_seal import EncryptedSeal
+from suptree.control.seal.seal import NONCE_BYTES, Seal, transcript_of
+from suptree.control.seal.sealed_socket import SealedSocket
 
 _KEY = bytes(range(32))
 _ADDRESS = ("127.0.0.1", 1)

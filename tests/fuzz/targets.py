@@ -21,7 +21,7 @@ class Target:
 
 
 def _notify() -> OneInput:
-    from suptree.actors.notify import Notification, parse  # noqa: PLC0415
+    from suptree.actors.notify.notification import Notification, parse  # noqa: PLC0415
 
     def one_input(datagram: bytes) -> None:
         said = parse(datagram)
@@ -51,8 +51,8 @@ def _tree_file() -> OneInput:
     import json  # noqa: PLC0415
 
     from suptree.actors.errors import ConfigError  # noqa: PLC0415
-    from suptree.supervisors.tree_file import parse_tree  # noqa: PLC0415
-    from suptree.supervisors.wire import decode_child, encode_child  # noqa: PLC0415
+    from suptree.supervisors.config.tree_file import parse_tree  # noqa: PLC0415
+    from suptree.supervisors.config.wire import decode_child, encode_child  # noqa: PLC0415
 
     def one_input(data: bytes) -> None:
         try:
@@ -73,7 +73,7 @@ def _tree_file() -> OneInput:
 
 
 def _tree_file_seeds() -> list[bytes]:
-    from suptree.supervisors.tree_template import TREE_TEMPLATE  # noqa: PLC0415
+    from suptree.supervisors.config.tree_template import TREE_TEMPLATE  # noqa: PLC0415
 
     # The examples of the template that are commented out are tables too.
     every = "\n".join(line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in TREE_TEMPLATE.splitlines())
@@ -118,12 +118,12 @@ def _frame_seeds() -> list[bytes]:
     return seeds()
 
 
-_HTTP = ("suptree.control", "suptree.supervisors.wire", "uvicorn.protocols", "h11", "starlette", "sse_starlette")
+_HTTP = ("suptree.control", "suptree.supervisors.config.wire", "uvicorn.protocols", "h11", "starlette", "sse_starlette")
 
 TARGETS = {
     "notify": Target(
         make=_notify,
-        instrumented=("suptree.actors.notify",),
+        instrumented=("suptree.actors.notify.notification",),
         seeds=_notify_seeds,
         words=(
             b"READY=1", b"WATCHDOG=1", b"WATCHDOG=trigger", b"STOPPING=1", b"STATUS=", b"waiting", b"WATCHDOG_USEC=",
@@ -132,7 +132,7 @@ TARGETS = {
     ),
     "frames": Target(
         make=_frames,
-        instrumented=("suptree.control.seal", "suptree.control.encrypted_seal", "suptree.control.sealed_socket"),
+        instrumented=("suptree.control.seal.seal", "suptree.control.seal.encrypted_seal", "suptree.control.seal.sealed_socket"),
         seeds=_frame_seeds,
         words=(
             b"suptree seal 1 \n", b"suptree seal 2 \n", b"suptree seal 3 \n", b"18>", b"99999999999>", b"\0\0\0\x10", b"\xff\xff\xff\xff",

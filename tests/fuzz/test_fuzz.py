@@ -68,10 +68,10 @@ def test_the_driver_of_the_api_tells_of(fault: str, monkeypatch: pytest.MonkeyPa
         case "an answer of 500":
             monkeypatch.delattr(driver.launcher, "pids")
         case "an error in the log":
-            monkeypatch.setattr("suptree.control.http_protocol.BoundedProtocol.send_400_response", lambda *_: 1 / 0)
+            monkeypatch.setattr("suptree.control.door.http_protocol.BoundedProtocol.send_400_response", lambda *_: 1 / 0)
         case _:
             monkeypatch.setattr("tests.fuzz.control_driver._IN_TIME", 0.2)
-            monkeypatch.setattr("suptree.control.bounds._Stream.__call__", _sleeps)
+            monkeypatch.setattr("suptree.control.door.bounds._Stream.__call__", _sleeps)
     request = {"an error in the log": b"\0\r\n\r\n", "a connection that does not end": b"GET /events HTTP/1.1\r\nHost: suptree\r\n\r\n"}
     with pytest.raises((Fault, ZeroDivisionError)):
         driver.feed(request.get(fault, b"GET /status HTTP/1.1\r\nHost: suptree\r\n\r\n"))

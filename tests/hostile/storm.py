@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from suptree.actors.cgroup import OFF_VARIABLE, run_groups
+from suptree.actors.kernel.cgroup import OFF_VARIABLE, run_groups
 from suptree.testing import LiveTree, kill
 
 from .fleet import FLEET, SETTLE, Hostile, Ledger, tree

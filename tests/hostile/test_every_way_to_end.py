@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from suptree.actors.cgroup import OFF_VARIABLE, make_run_groups, run_groups
 from suptree.actors.errors import SuptreeError
-from suptree.control.client import Client
+from suptree.actors.kernel.cgroup import OFF_VARIABLE, make_run_groups, run_groups
+from suptree.control.client.client import Client
 from suptree.testing import LiveTree, kill
 
 from .fleet import FLEET, SETTLE, Ledger, tree

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from suptree.actors.cgroup import Cgroup, make_run_groups
 from suptree.actors.errors import StartFailed
-from suptree.control.client import Client
-from suptree.supervisors.agent_config import agent_child_from_config
+from suptree.actors.kernel.cgroup import Cgroup, make_run_groups
+from suptree.control.client.client import Client
+from suptree.supervisors.config.agent_config import agent_child_from_config
 from suptree.testing import LiveTree, kill
 
 from .fleet import PROGRAMS, SETTLE

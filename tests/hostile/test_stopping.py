@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from suptree.control.client import Client
+from suptree.control.client.client import Client
 from suptree.testing import LiveTree
 
 from .fleet import PROGRAMS, SETTLE, Ledger

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from suptree.actors.cgroup import OFF_VARIABLE
+from suptree.actors.kernel.cgroup import OFF_VARIABLE
 
 from . import storm
 

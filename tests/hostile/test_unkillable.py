@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from suptree.control.client import Client
+from suptree.control.client.client import Client
 from suptree.testing import LiveTree
 
 FREEZER = Path(f"/sys/fs/cgroup/freezer/suptree-test-{os.getpid()}")

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from suptree.control.client import Client
+from suptree.control.client.client import Client
 from suptree.testing import LiveTree, kill
 
 NEWSROOM = Path(__file__).parents[2] / "examples" / "newsroom.toml"

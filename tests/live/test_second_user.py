@@ -14,10 +14,10 @@ import psutil
 import pytest
 from thespian.system.transport.streamBuffer import toSendBuffer
 
-from suptree.actors.notify import NOTIFY_SOCKET
-from suptree.actors.registry import JOURNAL_FILE, LINK_SOCKET
-from suptree.control.tokens import TokenFile
-from suptree.control.tree_key import key_path
+from suptree.actors.notify.notification import NOTIFY_SOCKET
+from suptree.actors.record.registry import JOURNAL_FILE, LINK_SOCKET
+from suptree.control.door.tokens import TokenFile
+from suptree.control.seal.tree_key import key_path
 from suptree.testing import LiveTree
 
 NOBODY = 65534

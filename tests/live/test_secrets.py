@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from suptree.control.client import Client
-from suptree.supervisors.agent_config import agent_child_from_config
+from suptree.control.client.client import Client
+from suptree.supervisors.config.agent_config import agent_child_from_config
 from suptree.testing import LiveTree, kill
 
 SUPTREE = str(Path(sys.executable).parent / "suptree")
-AGENTS = str(Path(__file__).parent / "agents")
+AGENTS = str(Path(__file__).parents[1] / "agents")
 
 NAMES = (
     # of a program

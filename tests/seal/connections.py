@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from suptree.control.encrypted_seal import EncryptedSeal
-from suptree.control.seal import NONCE_BYTES, PROOF_BYTES, Seal, Session, transcript_of
-from suptree.control.sealed_socket import SealedSocket
+from suptree.control.seal.encrypted_seal import EncryptedSeal
+from suptree.control.seal.seal import NONCE_BYTES, PROOF_BYTES, Seal, Session, transcript_of
+from suptree.control.seal.sealed_socket import SealedSocket
 
 KEY = bytes(range(32))
 OTHER_KEY = bytes(32)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from suptree.testing import LiveTree
 
-AGENTS = Path(__file__).parents[1] / "live" / "agents"
+AGENTS = Path(__file__).parents[1] / "agents"
 TREE = """
 [tree]
 name = "sealed"

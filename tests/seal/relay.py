@@ -8,8 +8,8 @@ from typing import Any
 
 from thespian.actors import Actor, ActorAddress
 
-from suptree.actors.linux import become_subreaper
-from suptree.control.actor_system import start_actor_system
+from suptree.actors.kernel.linux import become_subreaper
+from suptree.control.seal.actor_system import start_actor_system
 
 MESSAGES = 20
 

@@ -17,7 +17,7 @@ from thespian.system.transport.IPBase import TCPv4ActorAddress
 from thespian.system.transport.streamBuffer import toSendBuffer
 
 from suptree.control.refusals import Why
-from suptree.control.seal import Seal
+from suptree.control.seal.seal import Seal
 
 from .connections import OTHER_KEY, ByHand
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from suptree.control.encrypted_seal import EncryptedSeal
-from suptree.control.seal import Seal
-from suptree.control.tree_key import tree_key
+from suptree.control.seal.encrypted_seal import EncryptedSeal
+from suptree.control.seal.seal import Seal
+from suptree.control.seal.tree_key import tree_key
 
 from .connections import OTHER_KEY
 from .kernel_sockets import sockets_of

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from suptree.control.tree_key import fingerprint, key_path, tree_key
+from suptree.control.seal.tree_key import fingerprint, key_path, tree_key
 from suptree.testing import LiveTree
 
 from .fleet import fleet

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from suptree.control import refused_frames
-from suptree.control.refused_frames import RefusedFrames, telling_pair, told
+from suptree.control.seal import refused_frame_counter as refused_frames
+from suptree.control.seal.refused_frame_counter import RefusedFrames, telling_pair, told
 
 
 class Clock:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suptree.actors.errors import SuptreeError
-from suptree.control.encrypted_seal import LATE_AFTER, EncryptedSeal
 from suptree.control.refusals import Why
-from suptree.control.seal import Seal
-from suptree.control.sealed_socket import FRAME_LIMIT, SealedSocket
+from suptree.control.seal.encrypted_seal import LATE_AFTER, EncryptedSeal
+from suptree.control.seal.seal import Seal
+from suptree.control.seal.sealed_socket import FRAME_LIMIT, SealedSocket
 
 from .connections import KEY, OTHER_KEY, SEALS, ByHand, hear, pump, say, sealed_pair, tcp_pair
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from suptree.control.handed_over import hand_over
-from suptree.control.launcher_orders import Orders
+from suptree.control.launcher.handed_over import hand_over
+from suptree.control.launcher.launcher_orders import Orders
 
 LAUNCHER = """
 import socket

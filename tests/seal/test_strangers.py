@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from suptree.actors.wording import line
-from suptree.control.client import Client
+from suptree.actors.events.wording import line
+from suptree.control.client.client import Client
 from suptree.control.refusals import TELL_EVERY
-from suptree.control.tree_key import tree_key
+from suptree.control.seal.tree_key import tree_key
 from suptree.testing import LiveTree, kill
 
 from .fleet import fleet

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from suptree.actors.errors import SuptreeError
-from suptree.control.tree_key import key_path, rotate_key, tree_key
+from suptree.control.seal.tree_key import key_path, rotate_key, tree_key
 
 
 def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:

@@ -1,0 +1,326 @@
+"""The messages between actors. Each names the child that it is about by id and incarnation, never by address: addresses are reused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from thespian.actors import ActorAddress
+
+from ..deaths.evidence import Evidence
+from ..exits import Exit, ExitClass
+from ..kernel.cgroup import Groups
+from ..notify.notification import Notification
+from ..spec.agent_spec import HeartbeatSpec, Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every actor of a tree must know of it."""
+
+    tree: str
+    run_id: str
+    state_dir: str
+    runtime_dir: str
+    sys_path: tuple[str, ...] = ()
+    groups: Groups = Groups()
+    shared_dir: str = ""
+    """Where other users may look; made when there is an agent that runs as one."""
+    umask: int = 0o077
+    nofile: Limit | None = None
+    """Both as they were when suptree was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where the registry and the heartbeat actor are now; sent down the tree whenever that changes."""
+
+    registry: ActorAddress | None = None
+    heartbeat: ActorAddress | None = None
+
+
+# Between a supervisor and its child
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The first message to every actor: who it is and what to run."""
+
+    id: str
+    incarnation: int
+    restarts: int
+    spec: Any = field(repr=False)
+    context: Context
+    services: Services
+    supervisor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The child is up. `pid` is its program's, if it has one; `ready` is False while it has yet to say `READY=1`."""
+
+    id: str
+    incarnation: int
+    pid: int | None = None
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The child's last word: nothing of it is left but its actor, which exits next. `ignored`: it declined to start (OTP: `ignore`).
+
+    `evidence` comes with the end of an agent, whatever it ended from.
+    """
+
+    id: str
+    incarnation: int
+    exit: Exit
+    evidence: Evidence | None = None
+    ignored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Somebody has something to say to the agent: a line for the stdin of its program, or a message for its `handle`."""
+
+    id: str
+    incarnation: int
+    request: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Tell):
+    """Somebody has a question to the agent, and wants its reply; with `stream` in parts, as they come."""
+
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unask:
+    """Nobody waits for the reply any more."""
+
+    id: str
+    incarnation: int
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of a Tell or an Ask.
+
+    `answer` is `ok` (the value is the reply, if one was wanted whole, or how many parts it had), `refused` (not taken; the value says why),
+    or `failed` (it was taken, but there is no reply; the value has `message`, `class` and `retry_after`). With `more` it is not over:
+    the value has the `number` of a part, from 1, and the `part`.
+    """
+
+    id: str
+    incarnation: int
+    request: str
+    answer: str = "ok"
+    value: Any = None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Condemned:
+    """The agent must end, for a cause that its supervisor records first: its exit is classed by it. `why` is for people."""
+
+    id: str
+    incarnation: int
+    exit_class: ExitClass
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """The agent has made no progress for `seconds`, or, with 0, makes some again."""
+
+    id: str
+    incarnation: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unkillable:
+    """These processes of the child have been sent SIGKILL and do not die; it ends when they have."""
+
+    id: str
+    incarnation: int
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Climb the stop ladder; a second one skips a rung."""
+
+    id: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunsAs:
+    """The agent is about to run as another user, and waits until it can be heard there: for Hears."""
+
+    id: str
+    incarnation: int
+    user_id: int
+
+
+# Between supervisors
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaHit:
+    """A member of a quota group ran into its quota; every supervisor that hears it tells its other neighbours."""
+
+    quota_group: str
+    retry_after: float | None
+
+
+# Between supervisors and the heartbeat actor
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Expect pings of this incarnation: of its actor always, of its program within `watchdog` seconds where that is given.
+
+    While it is `starting` nothing is expected yet, but what its processes say is heard. `user_id` is whose they are, if not ours: Hears is
+    the answer.
+    """
+
+    id: str
+    incarnation: int
+    spec: HeartbeatSpec
+    actor_pid: int
+    program_pid: int | None = None
+    watchdog: float | None = None
+    starting: bool = False
+    user_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hears:
+    """The heartbeat actor hears what processes of its user say, unless there is a `refusal`; the supervisor passes it on to the actor."""
+
+    id: str
+    incarnation: int
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatch:
+    """Expect no more pings of this incarnation."""
+
+    id: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """All that this incarnation has said before its end has been told."""
+
+    id: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """No ping of this incarnation has come for `age` seconds; `source` is `actor` or `program`."""
+
+    id: str
+    incarnation: int
+    age: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """No ping has come for longer than `suspect_after`, or, with `suspect=False`, one has come again."""
+
+    id: str
+    incarnation: int
+    suspect: bool
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """The agent said something of itself (sd_notify); its supervisor passes it on to the agent's actor."""
+
+    id: str
+    incarnation: int
+    said: Notification
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The heartbeat actor has dropped so many datagrams since it began: from strangers, or not of the protocol."""
+
+    id: str
+    incarnation: int
+    strangers: int
+    malformed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PingAgesAsked:
+    """The registry wants to know how old the last pings are."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class PingAges:
+    """Id to seconds since its last ping."""
+
+    request: str
+    ages: Mapping[str, float]
+
+
+# Between supervisors and the registry
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One event, as a plain mapping that goes to the journal and to every client."""
+
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a supervisor knows of its children, for a registry that is new; `recent` are its latest events, some perhaps known."""
+
+    supervisor: str
+    rows: Mapping[str, Any]
+    recent: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """A supervisor that is about to end asks to hear when all that it told has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """It has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command from outside, for the supervisor of `target`."""
+
+    request: str
+    operation: str
+    target: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of a Request: an OTP answer (`ok`, `not_found`, …) and a value; with `more` a part of it, and more follows."""
+
+    request: str
+    answer: str
+    value: Any = None
+    more: bool = False

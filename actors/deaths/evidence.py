@@ -1,0 +1,148 @@
+"""What is found at the end of an incarnation, before it is buried."""
+
+import os
+import re
+import resource
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..kernel.linux import children_of, own_children
+from ..output.output_log import rotated_path
+from ..output.redaction import Redactor
+
+_LINES = 20
+_LINE_WIDTH = 500
+_REASON_WIDTH = 1000
+_VALUE_WIDTH = 200
+_VARIABLES = 200
+_COMMAND_WIDTH = 300
+_TOLD = 50
+_READ_AT_END = 256 * 1024
+_ENTRY = re.compile(r"\S+Z #(\d+) (out|err) (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A process that an agent had left behind, and that was ended."""
+
+    pid: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an incarnation has used: the most memory that one process of it held, in bytes, and CPU time of all, in seconds.
+
+    A peak up to `memory_floor` says nothing: the kernel counts what the program was before it was executed, a copy of its actor.
+    """
+
+    peak_memory: int
+    memory_floor: int
+    cpu_time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is kept of an end. Everything is redacted, and bounded.
+
+    `from_log` says that the actor left no last word: the lines come from the agent's log, and what only the actor knew is missing.
+    """
+
+    out: tuple[str, ...] = ()
+    err: tuple[str, ...] = ()
+    usage: Usage | None = None
+    swept: tuple[Swept, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    from_log: bool = False
+
+
+def bounded_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of an environment is kept as evidence."""
+    return {name: _cut(value, _VALUE_WIDTH) for name, value in list(environment.items())[:_VARIABLES]}
+
+
+def last_lines(lines: Iterable[str]) -> tuple[str, ...]:
+    """What of an output is kept as evidence."""
+    return tuple(_cut(line, _LINE_WIDTH) for line in list(lines)[-_LINES:])
+
+
+def shortened(text: str) -> str:
+    """A reason that is not too long to be told: an exception may hold megabytes."""
+    return _cut(text, _REASON_WIDTH)
+
+
+def usage(*, of_children: bool) -> Usage:
+    """What the descendants have used that ended and were waited for, or what this process has."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN) if of_children else own
+    return Usage(used.ru_maxrss * 1024, own.ru_maxrss * 1024 if of_children else 0, round(used.ru_utime + used.ru_stime, 3))
+
+
+class SweptLog:
+    """Notes the command line of each process before it is swept; afterwards nobody can tell it."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._noted: dict[int, Swept] = {}
+
+    @property
+    def swept(self) -> tuple[Swept, ...]:
+        """Every process that was noted."""
+        return tuple(self._noted.values())
+
+    def note(self, pid: int) -> None:
+        """Remember a process that is about to be ended."""
+        if pid not in self._noted:
+            told = " ".join(self._redactor.command(_command(pid))) if len(self._noted) < _TOLD else ""
+            self._noted[pid] = Swept(pid, _cut(told, _COMMAND_WIDTH))
+
+    def note_all(self, keep: Collection[int]) -> None:
+        """Remember every descendant, but those to keep and what is below them."""
+        below = [pid for pid in own_children() if pid not in keep]
+        while below:
+            pid = below.pop()
+            self.note(pid)
+            below += children_of(pid)
+
+
+def _command(pid: int) -> list[str]:
+    folder = Path(f"/proc/{pid}")
+    try:
+        arguments = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        # A zombie has none any more.
+        return [os.fsdecode(argument) for argument in arguments] if arguments != [b""] else [f"[{(folder / 'comm').read_text().strip()}]"]
+    except OSError:
+        return ["[gone]"]
+
+
+def evidence_in_log(path: Path, incarnation: int) -> Evidence:
+    """The last lines of both outputs of an incarnation, as its log holds them."""
+    tails: dict[str, list[str]] = {"out": [], "err": []}
+    for _, stream, text in filter(lambda entry: entry[0] == incarnation, _entries([*_end_of(rotated_path(path)), *_end_of(path)])):
+        tails[stream].append(text)
+    return Evidence(out=last_lines(tails["out"]), err=last_lines(tails["err"]), from_log=True)
+
+
+def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:
+    # What C code and child processes of a native agent wrote stands there as it is, and belongs to who wrote before.
+    incarnation = 0
+    for line in lines:
+        if entry := _ENTRY.fullmatch(line):
+            incarnation = int(entry[1])
+            yield incarnation, entry[2], entry[3]
+        else:
+            yield incarnation, "err", line
+
+
+def _end_of(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _READ_AT_END))
+            return file.read().decode("utf-8", "replace").split("\n")[:-1]
+    except OSError:
+        return []
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,0 +1,106 @@
+"""Why something died, and what becomes of it now: as a structure for programs, and as one screen for people."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ..events.picture import Row
+from .causes import TO_DO
+from .post_mortem import ONE_SCREEN, Death, cut, labelled, life, summary, told
+from .post_mortem_files import places
+
+_EARLIER_SHOWN = 4
+
+Explanation = dict[str, Any]
+
+_NOW: dict[str, str] = {
+    "restart": "being started again",
+    "leave": "left down, as its restart type says",
+    "hold": "held for a person",
+    "park": "parked",
+    "quarantine": "quarantined: down until a person starts it",
+    "escalate": "down: its supervisor gave up",
+    "auto_shutdown": "down: its supervisor shut down with it",
+}
+"""How a child stands after each decision, until something else happens to it."""
+
+_WAITING: dict[str, str] = {"restart": "backing off", "park": "parked until its quota is back"}
+"""The same while it waits for a time."""
+
+
+def deaths_of(state: Path, child: str) -> list[Death]:
+    """The deaths of a child that are kept, newest first, each with its `file`; reads files."""
+    found = [(place, place.read()) for place in reversed(places(state, child))]
+    return [{**death, "file": str(place.path)} for place, death in found if death is not None]
+
+
+def explanation(tree: str, row: Row, supervisor: Row | None, deaths: list[Death], now: datetime) -> Explanation:
+    """What became of a child of a tree that runs: `now` (`status`, `text`, `do`: a command or None) and `deaths`, newest first."""
+    newest = deaths[0] if deaths and row["last_exit"] and deaths[0]["at"] == row["last_exit"]["at"] else None
+    text, todo = _now(row, newest, now)
+    if todo is not None and supervisor is not None and supervisor["status"] in ("stopped", "crashed"):
+        todo = f"suptree start {supervisor['id']}"
+    return {"id": row["id"], "tree": tree, "now": {"status": row["status"], "text": text, "do": todo}, "deaths": deaths}
+
+
+def explanation_after_the_run(tree: str, child: str, deaths: list[Death]) -> Explanation:
+    """The same of a tree that does not run."""
+    return {
+        "id": child,
+        "tree": tree,
+        "now": {"status": "stopped", "text": f"tree {tree} does not run", "do": "suptree up FILE"},
+        "deaths": deaths,
+    }
+
+
+def screen(explained: Explanation) -> list[str]:
+    """The explanation for people: the last death in full, earlier ones in a line each, and how it stands now."""
+    deaths = explained["deaths"]
+    now = explained["now"]
+    lines = [f"{life(deaths[0])} died; {_count(deaths)}" if deaths else f"{explained['id']} has not died."]
+    for death in deaths[:1]:
+        lines += told(death, ONE_SCREEN)
+        lines += labelled("more in", [death["file"]])
+    earlier = [summary(death) for death in deaths[1:]]
+    more = [f"… and {len(earlier) - _EARLIER_SHOWN} before"] if len(earlier) > _EARLIER_SHOWN else []
+    lines += labelled("earlier", [*earlier[:_EARLIER_SHOWN], *more])
+    lines += labelled("now", [now["text"]])
+    lines += labelled("to do", [now["do"]] if now["do"] else [])
+    return [line if line.startswith("more in") else cut(line, ONE_SCREEN.width) for line in lines]
+
+
+def _count(deaths: list[Death]) -> str:
+    return "the only death that is known" if len(deaths) == 1 else f"the last of {len(deaths)} deaths that are known"
+
+
+def _now(row: Row, death: Death | None, now: datetime) -> tuple[str, str | None]:
+    """How it stands, and what a person can do about it."""
+    status = row["status"]
+    if status in ("starting", "running", "stopping", "unknown"):
+        since = f" since {_clock(row['started_at'])}" if status == "running" and row["started_at"] else ""
+        pid = f", pid {row['pid']}" if row["pid"] else ""
+        detail = f": {row['detail'] or row['status_text']}" if row["detail"] or row["status_text"] else ""
+        return f"{status}{since} (#{row['incarnation']}{pid}){detail}", None
+    names = {"id": row["id"], "supervisor": row["supervisor"]}
+    decision: Mapping[str, Any] | None = death["decision"] if death is not None else None
+    if decision is None:
+        how = row["last_exit"]
+        why = row["detail"] or (f"{how['class']}, {how['reason']}" if how else "never started")
+        since = f" since {_clock(row['stopped_at'])}" if row["stopped_at"] else ""
+        return f"{status}{since}: {why}", f"suptree start {row['id']}"
+    todo = TO_DO.get(decision["decision"])
+    text = _NOW[decision["decision"]]
+    if decision["delay"]:
+        until = datetime.fromisoformat(decision["at"]) + timedelta(seconds=decision["delay"])
+        left = (until - now).total_seconds()
+        wait = f"{left:.0f} s from now" if left > 0 else "unless it was stopped meanwhile"
+        text = f"{_WAITING[decision['decision']]}: started again at {until:%Y-%m-%d %H:%M:%S} UTC ({wait})"
+    else:
+        text += f" (since {_clock(decision['at'])})"
+    return text, None if todo is None else todo.format(**names)
+
+
+def _clock(at: str) -> str:
+    moment = datetime.fromisoformat(at).astimezone(UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,164 @@
+"""A post-mortem: all that is known of one death, as text that a person can read, and can attach to a bug report."""
+
+import json
+import shlex
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..events.wording import printable
+from .causes import cause_of, next_after
+
+Death = Mapping[str, Any]
+"""`id`, `kind`, `type`, `incarnation`, `restarts`, `tree`, `supervisor`, `at`, `lifetime` (seconds), `config`, `made_by`, `log`;
+`exit` (`class`, `reason`, `last_error`); `timeline` (each `at`, `text`); `evidence` (the fields of Evidence);
+`decision` (`decision`, `why`, `delay`, `affected`, `restarts_left`, `at`) or None."""
+
+NO_LAST_WORD = "Its actor died without a last word: the output is what its log had of it, and what it used is not known."
+
+_LABEL_WIDTH = 11
+_FOR_PROGRAMS = "The same for programs (JSON):"
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How many lines of each part are shown, and how wide."""
+
+    timeline: int
+    err: int
+    out: int
+    swept: int
+    width: int
+
+
+WHOLE = Amount(timeline=1000, err=1000, out=1000, swept=1000, width=1000)
+ONE_SCREEN = Amount(timeline=7, err=5, out=3, swept=2, width=100)
+
+
+def compose(death: Death) -> str:
+    """The whole post-mortem; its last line is the death as JSON, which `parse` reads."""
+    evidence = death["evidence"]
+    environment = [f"{name}={value}" for name, value in evidence["environment"].items()] or ["(not known)"]
+    return "\n".join(
+        [
+            f"Post-mortem of {death['kind']} {life(death)} in tree {death['tree']}, by {death['made_by']}",
+            "",
+            *told(death, WHOLE),
+            *labelled("log", [death["log"]] if death["log"] else []),
+            *labelled("variables", environment),
+            "",
+            _FOR_PROGRAMS,
+            json.dumps(death),
+            "",
+        ]
+    )
+
+
+def parse(text: str) -> Death | None:
+    """The death behind a post-mortem; None when the text is none."""
+    before, marker, after = text.rpartition(_FOR_PROGRAMS + "\n")
+    try:
+        found = json.loads(after) if marker and before else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def life(death: Death) -> str:
+    """The incarnation that ended, as events name it."""
+    return f"{death['id']} #{death['incarnation']}"
+
+
+def told(death: Death, amount: Amount) -> list[str]:
+    """The story of a death, a line each: what happened and why we think so, what was decided, and the evidence."""
+    how, decision, evidence = death["exit"], death["decision"], death["evidence"]
+    cause = cause_of(how)
+    error = f"; {how['last_error']}" if how.get("last_error") and how["last_error"] not in how["reason"] else ""
+    decided = next_after(decision, death["id"])
+    why = f" ({decision['why']})" if decision else ""
+    left = f" Restarts left: {decision['restarts_left']}." if decision and decision["decision"] == "restart" else ""
+
+    def prose(label: str, *sentences: str) -> list[str]:
+        wrapped = [line for sentence in sentences for line in textwrap.wrap(sentence, amount.width - _LABEL_WIDTH)]
+        return labelled(label, wrapped)
+
+    story = [
+        *labelled("died", [f"{death['at'][:19].replace('T', ' ')} UTC{_after(death['lifetime'])}"]),
+        *prose("exit", f"{how['class']}: {how['reason']}{error}"),
+        *prose("what", cause.what),
+        *prose("because", cause.because),
+        *prose("decided", f"{decision['decision'] if decision else 'nothing'}{why}", f"{decided}{left}"),
+        *prose("advice", cause.advice),
+        *labelled("command", _command(death)),
+        *labelled("used", _used(evidence)),
+        *prose("note", *([NO_LAST_WORD] if evidence["from_log"] else [])),
+        *labelled("left over", _swept(evidence, amount.swept)),
+        *labelled("timeline", last((f"{moment['at'][11:23]}  {moment['text']}" for moment in death["timeline"]), amount.timeline)),
+        *labelled("stderr", last(evidence["err"], amount.err) or ["(nothing)"]),
+        *labelled("stdout", last(evidence["out"], amount.out) or ["(nothing)"]),
+    ]
+    if death["kind"] != "agent":
+        story = [line for line in story if not line.startswith(("stderr", "stdout"))]
+    return [cut(line, amount.width) for line in story]
+
+
+def summary(death: Death) -> str:
+    """One death in one line."""
+    how, decision = death["exit"], death["decision"]
+    return f"#{death['incarnation']}  {death['at'][:19].replace('T', ' ')}  {how['class']}, {how['reason']} → {_short(decision)}"
+
+
+def labelled(label: str, lines: Iterable[str]) -> list[str]:
+    """Lines under a label, which stands beside the first; nothing when there are none."""
+    return [f"{label if number == 0 else '':{_LABEL_WIDTH}}{printable(line)}".rstrip() for number, line in enumerate(lines)]
+
+
+def last(lines: Iterable[str], count: int) -> list[str]:
+    """The last so many lines; when there are more, the first line says so."""
+    found = list(lines)
+    left_out = len(found) - count
+    return [f"… {left_out + 1} more before", *found[left_out + 1 :]] if left_out > 0 else found
+
+
+def cut(line: str, width: int) -> str:
+    """A line no wider than that."""
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def size(count: float) -> str:
+    """A number of bytes for people."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
+def _short(decision: Mapping[str, Any] | None) -> str:
+    if decision is None:
+        return "nothing was decided"
+    after = f" after {decision['delay']:.1f} s" if decision["delay"] else ""
+    return f"{decision['decision']}{after}"
+
+
+def _after(lifetime: float | None) -> str:
+    return "" if lifetime is None else f", {lifetime:.1f} s after its start"
+
+
+def _command(death: Death) -> list[str]:
+    config = death["config"]
+    if config.get("command"):
+        return [shlex.join([config["command"], *config.get("args", [])]) + (f"   in {config['cwd']}" if config.get("cwd") else "")]
+    return [f"factory {config['factory']}"] if config.get("factory") else []
+
+
+def _used(evidence: Mapping[str, Any]) -> list[str]:
+    used = evidence["usage"]
+    if used is None:
+        return []
+    little = used["peak_memory"] <= used["memory_floor"]
+    return [f"{'at most ' if little else ''}{size(used['peak_memory'])} of memory at its peak, {used['cpu_time']:.2f} s of CPU time"]
+
+
+def _swept(evidence: Mapping[str, Any], count: int) -> list[str]:
+    swept = evidence["swept"]
+    lines = [f"{process['pid']}  {process['command']}" for process in swept[:count]]
+    more = [f"… and {len(swept) - count} more"] if len(swept) > count else []
+    return [f"{len(swept)} {'processes' if len(swept) > 1 else 'process'}, ended with it:", *lines, *more] if swept else []

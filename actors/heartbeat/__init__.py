@@ -1,0 +1,1 @@
+"""Who has gone silent: the heartbeat actor and its deadlines."""

@@ -1,0 +1,240 @@
+"""The heartbeat actor: fans in the pings of one node, and tells supervisors who has gone silent."""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import structlog
+from thespian.actors import ActorAddress
+
+from ..base.channel import Outbox
+from ..base.loop_actor import LoopActor
+from ..base.messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Unwatched, Watch
+from ..exits import Exit, ExitClass
+from ..kernel.linux import set_name
+from ..notify.notification import Notification
+from ..notify.notify_socket import NotifySocket
+from ..notify.notify_sockets import NotifySockets
+from .liveness import Key, Liveness
+
+log = structlog.get_logger()
+
+_DATAGRAMS_AT_ONCE = 1000
+# Somebody may send without end.
+_ROUNDS_BEFORE_A_VERDICT = 20
+# To be woken costs far more than a ping does. So while there are many they are taken several at a time, as many as the kernel keeps for us
+# in a pause that half fills its queue, and we wait for them here.
+_LINGER = 0.05
+_LONGEST_PAUSE = 0.01
+_SHORTEST_PAUSE = 0.001
+_QUEUE_LENGTH = Path("/proc/sys/net/unix/max_dgram_qlen")
+_ANCESTORS_ASKED = 16
+_EARLY_KEPT = 100
+_EARLY_KEPT_FOR = 5.0
+_STATUS_EVERY = 0.2
+_TELL_REFUSED_EVERY = 5.0
+
+
+class HeartbeatActor(LoopActor):
+    """One timer, set to the nearest deadline; the kernel says who sent each ping.
+
+    Its sockets are its parent's, who forks it.
+    """
+
+    notify_sockets: ClassVar[NotifySockets]
+
+    handlers: ClassVar[dict[type, str]] = {
+        Begin: "on_begin",
+        Stop: "on_stop",
+        Watch: "on_watch",
+        Unwatch: "on_unwatch",
+        PingAgesAsked: "on_ping_ages_asked",
+    }
+
+    def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
+        self.begin, self.supervisor = begin, self.open(sender)
+        set_name(f"st:{begin.id}")
+        self.liveness = Liveness()
+        self.watchers: dict[Key, Outbox] = {}
+        self._early: deque[tuple[float, list[int], Notification]] = deque(maxlen=_EARLY_KEPT)
+        self._statuses: dict[Key, Notification | None] = {}
+        """Who said a `STATUS=` just now, and what it said since."""
+        self._strangers = self._malformed = 0
+        self._refusals_due: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._scheduled = 0.0
+        self._queue_length = int(_QUEUE_LENGTH.read_text())
+        for opened in self.notify_sockets.opened.values():
+            self._listen_at(opened)
+        self.supervisor.tell(Started(begin.id, begin.incarnation))
+
+    def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
+        self.end(Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
+
+    def on_watch(self, watch: Watch, sender: ActorAddress) -> None:
+        self.liveness.watch(watch, time.monotonic())
+        key = (watch.id, watch.incarnation)
+        watcher = self.watchers[key] = self.back_to(sender)
+        now = time.monotonic()
+        for early in [early for early in self._early if self.liveness.owner(early[1]) == key]:
+            self._early.remove(early)
+            # Later its pids may be somebody else's.
+            if now - early[0] < _EARLY_KEPT_FOR:
+                watcher.tell(Notified(*key, early[2]))
+        if watch.user_id is not None:
+            refusal = self._hear_user(watch.user_id)
+            if watch.starting:
+                watcher.tell(Hears(*key, refusal))
+        self._set_timer()
+
+    def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
+        # What it said before it ended counts.
+        for opened in self.notify_sockets.opened.values():
+            self._listen(opened)
+        key = (unwatch.id, unwatch.incarnation)
+        self.liveness.unwatch(key)
+        if watcher := self.watchers.pop(key, None):
+            watcher.tell(Unwatched(*key))
+
+    def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
+        self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))
+
+    def inherited(self) -> set[int]:
+        """The sockets."""
+        return self.notify_sockets.descriptors()
+
+    def _listen_at(self, opened: NotifySocket) -> None:
+        self.loop.add_reader(opened.fileno(), self._listen, opened, _LINGER)
+
+    def _hear_user(self, user_id: int) -> str | None:
+        """Listen to agents of another user too. What prevents it, if anything does."""
+        shared = self.begin.context.shared_dir
+        try:
+            if user_id not in self.notify_sockets.opened:
+                self._listen_at(self.notify_sockets.open(shared, user_id))
+        except OSError as error:
+            return f"its notify socket cannot be made in {shared}: {error.strerror}"
+        return None
+
+    def _listen(self, opened: NotifySocket, linger: float = 0.0) -> bool:
+        """Take what has been sent, and while it is but pings, what comes within `linger` seconds; whether that was all."""
+        until = time.monotonic() + linger
+        while True:
+            taken = self._take(opened)
+            now = time.monotonic()
+            pace, opened.took_at = (now - opened.took_at) / max(taken, 1), now
+            if taken == _DATAGRAMS_AT_ONCE:
+                return False
+            # What we tell others leaves when we are done here.
+            if not taken or self._has_news or now >= until:
+                return True
+            pause = min(self._queue_length / 2 * pace, _LONGEST_PAUSE)
+            if pause >= _SHORTEST_PAUSE:
+                time.sleep(pause)
+            else:
+                opened.wait(_LONGEST_PAUSE)
+
+    def _take(self, opened: NotifySocket) -> int:
+        """Take what waits, up to a limit; how many datagrams that were."""
+        self._has_news = False
+        for taken in range(_DATAGRAMS_AT_ONCE):
+            try:
+                pid, said = opened.receive()
+            except BlockingIOError:
+                return taken
+            if said is None:
+                self._refuse(malformed=True)
+            else:
+                self._hear(pid, said)
+                self._has_news |= said.changes_state
+        return _DATAGRAMS_AT_ONCE
+
+    def _hear(self, pid: int, said: Notification) -> None:
+        lineage = [pid]
+        key = self.liveness.owner(lineage)
+        if key is None:
+            lineage = list(_lineage(pid))
+            key = self.liveness.owner(lineage)
+        if key is not None:
+            if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
+                self.watchers[key].tell(verdict)
+            if said.changes_state:
+                self._pass_on(key, said)
+        elif self.parent_pid not in lineage:
+            # A `BARRIER=1` is answered by reading it, and then whoever sent it may be gone before we know whose it was.
+            if said.says_something or Path(f"/proc/{pid}").exists():
+                self._refuse(malformed=False)
+        elif said.changes_state:
+            # One of ours, and so young that its Watch is still on its way.
+            self._early.append((time.monotonic(), lineage, said))
+
+    def _pass_on(self, key: Key, said: Notification) -> None:
+        """Tell its supervisor; of many `STATUS=` in a moment only the first and the last, for each costs us more than the program."""
+        if said == Notification(pinged=said.pinged, status=said.status):
+            if key in self._statuses:
+                self._statuses[key] = said
+                return
+            self._statuses[key] = None
+            self.loop.call_later(_STATUS_EVERY, self._status_due, key)
+        elif earlier := self._statuses.get(key):
+            self._statuses[key] = None
+            self.watchers[key].tell(Notified(*key, earlier))
+        self.watchers[key].tell(Notified(*key, said))
+
+    def _status_due(self, key: Key) -> None:
+        last = self._statuses.pop(key)
+        if last is not None and key in self.watchers:
+            self._pass_on(key, last)
+
+    def _refuse(self, *, malformed: bool) -> None:
+        """Count it, and let the count be known now and then: whoever floods us must not flood the journal."""
+        self._malformed += malformed
+        self._strangers += not malformed
+        if self._refusals_due is None:
+            self._refusals_due = self.loop.call_later(_TELL_REFUSED_EVERY, self._tell_refused)
+
+    def _tell_refused(self) -> None:
+        self._refusals_due = None
+        self.supervisor.tell(Refused(self.begin.id, self.begin.incarnation, self._strangers, self._malformed))
+
+    def _set_timer(self) -> None:
+        deadline = self.liveness.next_deadline()
+        if deadline is None or (self._timer is not None and self._scheduled <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._scheduled = deadline
+        self._timer = self.loop.call_later(max(0.0, deadline - time.monotonic()), self._judge)
+
+    def _judge(self) -> None:
+        # What was sent while we could not look counts.
+        for _ in range(_ROUNDS_BEFORE_A_VERDICT):
+            waits = [opened for opened in self.notify_sockets.opened.values() if not self._listen(opened)]
+            if not waits:
+                break
+        self._timer = None
+        for verdict in self.liveness.judge(time.monotonic(), self._scheduled):
+            if watcher := self.watchers.get((verdict.id, verdict.incarnation)):
+                watcher.tell(verdict)
+        if self.liveness.frozen:
+            log.warning("heartbeat_frozen", watched=len(self.liveness), pid=os.getpid())
+            self._scheduled = time.monotonic() + 1.0
+            self._timer = self.loop.call_later(1.0, self._judge)
+            return
+        self._set_timer()
+
+
+def _lineage(pid: int) -> Iterator[int]:
+    """A process and its ancestors, as far as they live."""
+    for _ in range(_ANCESTORS_ASKED):
+        if pid <= 1:
+            return
+        yield pid
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+        except OSError:
+            return

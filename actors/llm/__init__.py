@@ -1,0 +1,1 @@
+"""`LLMAgent`: the native agent that talks to a language model."""

@@ -1,0 +1,1 @@
+"""Agents that are Python objects (`native_llm`): created, asked, checkpointed."""

@@ -1,0 +1,48 @@
+"""The factory of a native agent: finding what its spec names, and calling it as the contract says."""
+
+import contextlib
+import importlib
+import inspect
+from typing import Any
+
+from ..errors import CannotRun
+
+
+def call_factory(name: str, told: tuple[str, str, str, str, dict[str, Any]]) -> Any:
+    """What the factory behind `package.module:attribute` returns, or its `create`: an agent, None, or what is to be awaited for one.
+
+    It is told the agent's id, name, role, model and config. Raises CannotRun when there is no such thing, or it cannot be called like this,
+    and whatever the factory raises.
+    """
+    factory = _find(name)
+    create = getattr(factory, "create", factory)
+    _check_takes(name, create, told)
+    return create(*told)
+
+
+def _find(name: str) -> Any:
+    module_name, _, attribute = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except ModuleNotFoundError as error:
+        raise CannotRun(f"factory {name!r}: there is no module {error.name!r} on the path") from None
+    except AttributeError:
+        raise CannotRun(f"factory {name!r}: module {module_name!r} has no {attribute!r}") from None
+    return found
+
+
+def _check_takes(name: str, create: Any, told: tuple[Any, ...]) -> None:
+    if not callable(create):
+        raise CannotRun(f"factory {name!r}: a {type(create).__name__} cannot be called: name a function or class, or what has a create()")
+    # Not everything that is built in says what it takes.
+    with contextlib.suppress(ValueError):
+        # That of what is called: a decorator may give some of it by itself.
+        signature = inspect.signature(create, follow_wrapped=False)
+        try:
+            signature.bind(*told)
+        except TypeError as error:
+            raise CannotRun(
+                f"factory {name!r}: it is called with (agent_id, name, role, model, config), and takes {signature}: {error}"
+            ) from None

@@ -1,0 +1,38 @@
+"""Where the prints of a native agent go: to the log of the agent, line by line, as what a program prints does."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from ..output.line_splitter import LineSplitter
+from ..output.output_log import OutputLog
+
+
+def log_stream(log: OutputLog, stream: str, count: Callable[[int], None]) -> io.TextIOWrapper:
+    """A text stream, as `sys.stdout` is one, that keeps what is written to it in an agent's log."""
+    return io.TextIOWrapper(_LogWriter(log, stream, count), encoding="utf-8", errors="backslashreplace", write_through=True)
+
+
+class _LogWriter(io.BufferedIOBase):
+    name = "agent log"
+
+    def __init__(self, log: OutputLog, stream: str, count: Callable[[int], None]) -> None:
+        self._count = count
+        self._descriptor = {"out": 1, "err": 2}[stream]
+        self._splitter = LineSplitter(log, stream)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, data: Any) -> int:
+        self._count(len(data))
+        self._splitter.feed(bytes(data))
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._splitter.close()
+        super().close()

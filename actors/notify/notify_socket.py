@@ -1,0 +1,59 @@
+"""The receiving end of a notify socket; the kernel says who sent what."""
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import time
+from pathlib import Path
+from typing import Self
+
+from .notification import DATAGRAM_LIMIT, Notification, parse
+
+_CREDENTIALS = struct.Struct("3i")
+_RECEIVE_BUFFER = 4 * 1024 * 1024
+
+
+class NotifySocket:
+    """A bound socket, which may have been open before; whatever is sent to it comes with the credentials of its sender."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
+        self._socket.setblocking(False)
+        self.took_at = time.monotonic()
+        """When something was last taken from it."""
+        self._arrival = select.poll()
+        self._arrival.register(self._socket, select.POLLIN)
+
+    @classmethod
+    def at(cls, path: Path, owner: int | None = None) -> Self:
+        """A new one that is this user's alone, or, with `owner`, that user's too. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        new = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        new.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        new.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        before = os.umask(0o177)
+        try:
+            new.bind(str(path))
+        finally:
+            os.umask(before)
+        if owner is not None:
+            os.chown(path, owner, -1)
+        return cls(new)
+
+    def fileno(self) -> int:
+        """For whoever waits for datagrams."""
+        return self._socket.fileno()
+
+    def receive(self) -> tuple[int, Notification | None]:
+        """The pid of a sender and what it said, None when that is not of the protocol. Raises BlockingIOError when nothing is there."""
+        # Room for the credentials alone: descriptors that are sent along are closed by the kernel, here and now.
+        datagram, ancillary, flags, _ = self._socket.recvmsg(DATAGRAM_LIMIT, socket.CMSG_SPACE(_CREDENTIALS.size))
+        pid = _CREDENTIALS.unpack(ancillary[0][2])[0] if ancillary else 0
+        return pid, None if flags & socket.MSG_TRUNC else parse(datagram)
+
+    def wait(self, seconds: float) -> None:
+        """Block until something comes, for at most so many seconds."""
+        self._arrival.poll(seconds * 1000)

@@ -1,0 +1,1 @@
+"""Agents that are external programs (`process_wrapper`)."""

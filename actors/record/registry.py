@@ -1,0 +1,205 @@
+"""The registry actor: hears every event, writes it down, keeps the whole picture, and finds supervisors by name.
+
+It connects to the launcher's Unix socket; what the launcher knows and asks goes through that link, one JSON object a line.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import structlog
+from thespian.actors import ActorAddress
+
+from ..base.channel import Outbox
+from ..base.loop_actor import LoopActor
+from ..base.messages import (
+    Answered,
+    Begin,
+    Ended,
+    Flush,
+    Flushed,
+    Happened,
+    PingAges,
+    PingAgesAsked,
+    Request,
+    Services,
+    Snapshot,
+    Started,
+    Stop,
+)
+from ..deaths.death_recorder import Deaths
+from ..events.picture import Picture, is_alive
+from ..exits import Exit, ExitClass
+from ..kernel.linux import set_name
+from ..native.questions import failure
+from .journal import Journal
+
+log = structlog.get_logger()
+
+TOP_SUPERVISOR = "top"
+LINK_SOCKET = "link.sock"
+JOURNAL_FILE = "journal.sqlite"
+RECORD = "record"
+"""The operation by which the launcher has an event of its own written down."""
+_FOR_SUPERVISORS = ("start_child", "which_children", "count_children", "shutdown")
+_LINE_LIMIT = 16 * 1024 * 1024
+_EVENTS_SENT_FIRST = 500
+
+
+class RegistryActor(LoopActor):
+    """Knows the whole picture; is the only writer of the journal."""
+
+    handlers: ClassVar[dict[type, str]] = {
+        Begin: "on_begin",
+        Stop: "on_stop",
+        Services: "on_services",
+        Happened: "on_happened",
+        Snapshot: "on_snapshot",
+        Flush: "on_flush",
+        Answered: "on_answered",
+        PingAges: "on_ping_ages",
+    }
+
+    def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
+        self.begin, self.supervisor = begin, self.open(sender)
+        set_name(f"st:{begin.id}")
+        self.journal = Journal(Path(begin.context.state_dir) / JOURNAL_FILE)
+        self.before_run = self.journal.begin_run(begin.context.run_id)
+        self.picture = Picture(self.journal.rows())
+        self.deaths = Deaths(begin.context.tree, begin.context.state_dir)
+        for event in self.journal.events(after=self.before_run, last=_EVENTS_SENT_FIRST):
+            self.deaths.remember(event)
+        self.addresses: dict[str, Outbox] = {}
+        self.heartbeat: Outbox | None = None
+        self.asked: dict[str, tuple[str, str]] = {}
+        """Each request that waits for its answer: the supervisor that was asked, and the operation."""
+        self.early: dict[str, list[dict[str, Any]]] = {}
+        self.link: asyncio.StreamWriter | None = None
+        self.seq = max((event["seq"] for event in self.journal.events(last=1)), default=0)
+        self.spawn(self._serve_link())
+
+    def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
+        self.spawn(self._end())
+
+    def on_services(self, services: Services, _sender: ActorAddress) -> None:
+        self.heartbeat = None if services.heartbeat is None else self.open(services.heartbeat)
+
+    def on_happened(self, happened: Happened, sender: ActorAddress) -> None:
+        event = happened.event
+        if event.get("supervisor"):
+            self._find(event["supervisor"], sender)
+        self._take(event)
+
+    def on_snapshot(self, snapshot: Snapshot, sender: ActorAddress) -> None:
+        self._find(snapshot.supervisor, sender)
+        for event in snapshot.recent:
+            if not self.journal.knows(event):
+                self._take(event)
+        rows = [dict(row) for row in snapshot.rows.values()]
+        # Its own row is its parent's to keep.
+        self.picture.replace(rows)
+        for row in rows:
+            self.journal.put(row)
+        self._tell_link({"rows": rows})
+
+    def on_flush(self, _flush: Flush, sender: ActorAddress) -> None:
+        self.back_to(sender).tell(Flushed())
+
+    def on_answered(self, answered: Answered, _sender: ActorAddress) -> None:
+        if not answered.more:
+            self.asked.pop(answered.request, None)
+        answer = {"request": answered.request, "answer": answered.answer, "value": answered.value, "seq": self.seq, "more": answered.more}
+        self._tell_link({"answer": answer})
+
+    def on_ping_ages(self, ages: PingAges, sender: ActorAddress) -> None:
+        self.on_answered(Answered(ages.request, "ok", dict(ages.ages)), sender)
+
+    def _find(self, supervisor: str, address: ActorAddress) -> None:
+        self.addresses[supervisor] = self.back_to(address)
+        for asked in self.early.pop(supervisor, []):
+            self._ask(asked)
+
+    def _take(self, event: Any) -> None:
+        actor_pid = self.picture.rows.get(event["id"], {}).get("actor_pid")
+        row = self.picture.apply(event)
+        removed = event["event"].endswith("_removed")
+        # The evidence goes to the post-mortem, and nowhere else.
+        told = {key: value for key, value in event.items() if key != "evidence"}
+        seq = self.journal.append(told, None if removed else row)
+        if seq is None:
+            return
+        self.deaths.hear(event)
+        if removed:
+            self.journal.remove(event["id"])
+        if event["event"] == "supervisor_exited" and row is not None:
+            for below in self.picture.below(event["id"]):
+                self.journal.put(below)
+                if (below["last_exit"] or {}).get("at") == event["at"]:
+                    self.deaths.ended_below(below, event)
+            self.addresses.pop(event["id"], None)
+            self.forget_sender(actor_pid or 0)
+            why = f"supervisor {event['id']} ended meanwhile"
+            for request, operation in [(request, op) for request, (supervisor, op) in self.asked.items() if supervisor == event["id"]]:
+                down = ("failed", failure(why)) if operation == "ask" else ("refused", why)
+                self.on_answered(Answered(request, *down), self.myAddress)
+        self.seq = seq
+        self._tell_link({"event": {"seq": seq, **told}})
+
+    async def _serve_link(self) -> None:
+        path = Path(self.begin.context.runtime_dir) / LINK_SOCKET
+        reader, self.link = await asyncio.open_unix_connection(path, limit=_LINE_LIMIT)
+        recent = list(self.journal.events(after=self.before_run, last=_EVENTS_SENT_FIRST))
+        self._tell_link({"hello": {"seq": self.seq, "rows": list(self.picture.rows.values()), "events": recent}})
+        self.supervisor.tell(Started(self.begin.id, self.begin.incarnation))
+        while line := await reader.readline():
+            self._ask(json.loads(line))
+        # The launcher is gone; the lifelines end the tree.
+        self.link = None
+
+    def _ask(self, asked: dict[str, Any]) -> None:
+        request, operation, target = asked["request"], asked["operation"], asked["target"]
+        if operation == RECORD:
+            self._take(asked["arguments"])
+            self.on_answered(Answered(request, "ok"), self.myAddress)
+            return
+        if operation == "ping_ages":
+            if self.heartbeat is None:
+                self.on_answered(Answered(request, "ok", {}), self.myAddress)
+            else:
+                self.heartbeat.tell(PingAgesAsked(request))
+            return
+        if operation in _FOR_SUPERVISORS:
+            owner = target
+        else:
+            row = self.picture.rows.get(target)
+            owner = row["supervisor"] if row is not None else None
+        owner_row = self.picture.rows.get(owner) if owner is not None else None
+        if owner is None or (owner != TOP_SUPERVISOR and owner_row is None):
+            self.on_answered(Answered(request, "not_found", target), self.myAddress)
+            return
+        if owner_row is not None and not is_alive(owner_row):
+            # What its supervisor left behind when it ended is nothing: there is nothing to stop.
+            down = (
+                ("ok", None) if operation == "stop" else ("refused", f"its supervisor {owner} is {owner_row['status']}: start that first")
+            )
+            self.on_answered(Answered(request, *down), self.myAddress)
+            return
+        supervisor = self.addresses.get(owner)
+        if supervisor is None:
+            # A registry that is new has yet to hear from that supervisor.
+            self.early.setdefault(owner, []).append(asked)
+            return
+        self.asked[request] = (owner, operation)
+        supervisor.tell(Request(request, operation, target, asked.get("arguments", {})))
+
+    def _tell_link(self, line: dict[str, Any]) -> None:
+        if self.link is not None:
+            self.link.write(json.dumps(line).encode() + b"\n")
+
+    async def _end(self) -> None:
+        if self.link is not None:
+            self.link.close()
+            await self.link.wait_closed()
+        self.journal.close()
+        self.end(Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))

@@ -1,0 +1,1 @@
+"""The control API: HTTP and JSON, live events as server-sent events."""

@@ -1,0 +1,278 @@
+"""The control API: HTTP and JSON, live events as server-sent events."""
+
+import asyncio
+import contextlib
+import copy
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from suptree.actors.deaths.explanation import deaths_of, explanation
+from suptree.actors.errors import NoSuchAgent, RequestTimeout, SuptreeError
+from suptree.actors.events.picture import Row
+from suptree.actors.exits import ExitClass
+from suptree.actors.output.log_reader import follow_log, tail, tail_of
+from suptree.actors.output.output_log import log_path
+from suptree.supervisors.config.agent_config import RESERVED_IDS, fault_of_id
+from suptree.supervisors.config.wire import decode_child
+from suptree.supervisors.spec.child_spec import ChildSpec
+from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec
+
+from ..door.bounds import Followers
+from ..door.request_input import BODY_LIMIT, Bodies, boolean, expect, only, text, whole_number
+from .conversation import Conversation
+from .status import agent_status, tree_status
+
+if TYPE_CHECKING:
+    from ..launcher.launcher import Launcher
+
+_OPERATIONS: dict[str, dict[str, type]] = {
+    "start": {"fresh": bool},
+    "stop": {"graceful": bool},
+    "restart": {"fresh": bool},
+    "delete": {"keep_checkpoint": bool},
+    "terminate_child": {"graceful": bool},
+    "restart_child": {},
+    "which_children": {},
+    "count_children": {},
+}
+"""Each with the arguments that it may be given."""
+_ASK_LIMIT = 120.0
+_PINGS_LIMIT = 0.5
+_EXPLAIN_LIMIT = 10.0
+_MOST_LINES = 1_000_000
+_MOST_EVENTS = 2**53
+_REASON_LENGTH = 1000
+
+
+class Api:
+    """The handlers; each reads the launcher's mirror of the picture, or sends a command down the link."""
+
+    def __init__(self, launcher: "Launcher") -> None:
+        self._launcher = launcher
+        self._link = launcher.link
+        self._bodies = Bodies()
+        self._followers = Followers()
+        self._conversation = Conversation(self._link, self._bodies)
+
+    def routes(self) -> list[Route]:
+        """Every path of the API."""
+        return [
+            Route("/status", self.status),
+            Route("/events", self.events),
+            Route("/picture", self.picture),
+            Route("/agents", self.start_new, methods=["POST"]),
+            Route("/agents/{id}", self.agent),
+            Route("/agents/{id}/logs", self.logs),
+            Route("/agents/{id}/forecast", self.forecast),
+            Route("/agents/{id}/explanation", self.explanation),
+            Route("/agents/{id}/tell", self.tell, methods=["POST"]),
+            Route("/agents/{id}/ask", self.ask, methods=["POST"]),
+            Route("/agents/{id}/{operation}", self.operate, methods=["POST"]),
+            Route("/shutdown", self.shut_down, methods=["POST"]),
+        ]
+
+    async def status(self, request: Request) -> Response:
+        """The status object of the whole tree."""
+        only(request)
+        ages: dict[str, float] = {}
+        with contextlib.suppress(RequestTimeout):
+            answer = await self._link.ask("ping_ages", "heartbeat", limit=_PINGS_LIMIT)
+            ages = answer["value"] if answer["answer"] == "ok" else {}
+        launcher = self._launcher
+        picture = copy.deepcopy(self._link.picture)
+        uptime = time.monotonic() - launcher.started_at
+        ready = self._link.ready.is_set()
+        made = await asyncio.to_thread(
+            tree_status,
+            launcher.orders.name,
+            uptime,
+            ready=ready,
+            pids=launcher.pids,
+            picture=picture,
+            ping_ages=ages,
+            listen=launcher.orders.listen,
+            refused=launcher.refusals.counts,
+        )
+        return JSONResponse(made)
+
+    async def picture(self, request: Request) -> Response:
+        """All rows as they are, and the number of the last event in them: what a mirror begins with."""
+        only(request)
+        return JSONResponse({"seq": self._link.seq, "ready": self._link.ready.is_set(), "rows": list(self._link.picture.rows.values())})
+
+    async def events(self, request: Request) -> Response:
+        """Every event after number `after`, as they come; with `follow=false` only those that are known."""
+        only(request, "after", "follow")
+        after = whole_number(request, "after", 0, _MOST_EVENTS)
+        if not boolean(request, "follow", True):
+            return JSONResponse([event for event in self._link.events if event["seq"] > after])
+
+        async def stream() -> AsyncIterator[dict[str, str]]:
+            async for event in self._link.follow(after):
+                yield {"data": json.dumps(event)}
+
+        return self._followers.stream(stream())
+
+    async def agent(self, request: Request) -> Response:
+        """One agent's part of the status object."""
+        only(request)
+        return JSONResponse(await asyncio.to_thread(agent_status, dict(self._row(request))))
+
+    async def start_new(self, request: Request) -> Response:
+        """Start an agent that was not in the tree; the body is its child spec, and the id of its supervisor."""
+        only(request)
+        body = expect(await self._bodies.read(request, BODY_LIMIT), 'a child spec comes as {"spec": {…}}', spec=dict, supervisor=str)
+        spec = body.get("spec", {})
+        try:
+            _check_ids(decode_child(spec))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise HTTPException(400, f"not a child spec: {_without_values(error)}") from None
+        return await self._ask("start_child", body.get("supervisor", ROOT), {"spec": spec})
+
+    async def operate(self, request: Request) -> Response:
+        """Start, stop, restart or delete an agent or supervisor; the answer comes when it is done."""
+        operation = request.path_params["operation"]
+        if operation not in _OPERATIONS:
+            raise HTTPException(404, f"no such operation: {operation} (there are {', '.join(_OPERATIONS)})")
+        only(request)
+        row = self._row(request)
+        arguments = expect(await self._bodies.read(request), f"the arguments of {operation}", **_OPERATIONS[operation])
+        return await self._ask(operation, row["id"], arguments)
+
+    async def tell(self, request: Request) -> Response:
+        """Tell an agent something: a line for the stdin of its program, or a message for its `handle`; answered when it has been taken."""
+        only(request)
+        return await self._conversation.tell(self._row(request)["id"], request)
+
+    async def ask(self, request: Request) -> Response:
+        """Ask a native agent something; answered with its reply, or with what became of it."""
+        only(request)
+        return await self._conversation.ask(self._row(request)["id"], request)
+
+    async def forecast(self, request: Request) -> Response:
+        """What each supervisor would do if this child ended with `class` and `reason`: innermost first, as far up as the end goes."""
+        only(request, "class", "reason")
+        row: Row | None = self._row(request)
+        exit_class = text(request, "class", ExitClass.CRASH.value, 64)
+        if exit_class not in set(ExitClass):
+            raise HTTPException(400, f"no such exit class: {exit_class} (there are {', '.join(ExitClass)})")
+        how = {"class": exit_class, "reason": text(request, "reason", exit_class, _REASON_LENGTH)}
+        steps = []
+        while row is not None:
+            answer = await self._link.ask("explain", row["id"], how, limit=_EXPLAIN_LIMIT)
+            if answer["answer"] != "ok":
+                raise SuptreeError(str(answer["value"] or f"{row['id']!r} cannot be asked about: {answer['answer']}"))
+            step = answer["value"]
+            steps.append({"supervisor": row["supervisor"], "child": row["id"], "incarnation": row["incarnation"], **step})
+            how = step["exit"]
+            row = None if how is None else self._link.picture.rows.get(row["supervisor"])
+        return JSONResponse(steps)
+
+    async def explanation(self, request: Request) -> Response:
+        """Why it died, each time that is kept, and how it stands now."""
+        only(request)
+        row = self._row(request)
+        paths, rows = self._launcher.paths, self._link.picture.rows
+        deaths = await asyncio.to_thread(deaths_of, paths.state, row["id"])
+        return JSONResponse(explanation(paths.name, row, rows.get(row["supervisor"]), deaths, datetime.now(UTC)))
+
+    async def logs(self, request: Request) -> Response:
+        """The last `lines` lines of an agent's output; with `follow` also what comes, with `previous` of the incarnation before."""
+        only(request, "lines", "follow", "previous")
+        lines, follows = whole_number(request, "lines", 100, _MOST_LINES), boolean(request, "follow", False)
+        previous = boolean(request, "previous", False)
+        row = self._row(request)
+        path = log_path(str(self._launcher.paths.state), row["id"])
+        if previous:
+            if row["incarnation"] < 2:
+                raise SuptreeError(f"{row['id']!r} has had no incarnation before this one")
+            return JSONResponse(await asyncio.to_thread(tail_of, path, lines, row["incarnation"] - 1))
+        if not follows:
+            return JSONResponse(await asyncio.to_thread(tail, path, lines))
+
+        async def stream() -> AsyncIterator[dict[str, str]]:
+            async for entry in follow_log(Path(path), lines):
+                yield {"data": json.dumps(entry)}
+
+        return self._followers.stream(stream())
+
+    async def shut_down(self, request: Request) -> Response:
+        """Begin to stop everything in order; the launcher exits when it is done."""
+        only(request)
+        expect(await self._bodies.read(request), "the arguments of shutdown")
+        self._launcher.ask_to_stop()
+        return JSONResponse({"answer": "ok", "pid": os.getpid()})
+
+    def _row(self, request: Request) -> Row:
+        wanted = request.path_params["id"]
+        row = self._link.picture.rows.get(wanted)
+        if row is None or row["kind"] == "service":
+            raise NoSuchAgent(f"no agent {wanted!r} in tree {self._launcher.orders.name!r}")
+        return row
+
+    async def _ask(self, operation: str, target: str, arguments: dict[str, Any]) -> Response:
+        answer = await self._link.ask(operation, target, arguments, limit=_ASK_LIMIT)
+        return JSONResponse({key: answer[key] for key in ("answer", "value", "seq")})
+
+
+def _check_ids(spec: ChildSpec) -> None:
+    """Raise ValueError for an id that no tree file could give: ids become names of files."""
+    children = [spec, *(child for _, child in spec.start.walk())] if isinstance(spec.start, SupervisorSpec) else [spec]
+    for child in children:
+        own = child.start.id if isinstance(child.start, SupervisorSpec) else child.start.agent_id
+        if fault := fault_of_id(child.id) or ("that id is reserved" if child.id in RESERVED_IDS else None):
+            raise ValueError(fault)
+        if own != child.id:
+            raise ValueError("the id of a child is that of its agent or supervisor")
+
+
+def _without_values(error: Exception) -> str:
+    """What is wrong, without the values: they may be secrets."""
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False))
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _failure(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def respond(_request: Request, error: Exception) -> Response:
+        said = str(error.detail) if isinstance(error, HTTPException) else str(error)
+        code, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (status, None)
+        return JSONResponse({"error": type(error).__name__, "message": said}, code, headers)
+
+    return respond
+
+
+_FAILURES = {NoSuchAgent: _failure(404), RequestTimeout: _failure(504), SuptreeError: _failure(409), HTTPException: _failure(400)}
+
+
+class _App(Starlette):
+    def build_middleware_stack(self) -> ASGIApp:
+        """Starlette's own also answers what nobody expected, in plain text, and raises it again."""
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+
+
+def make_app(launcher: "Launcher") -> ASGIApp:
+    """The API as an ASGI application, which lets everybody in."""
+    return application(Api(launcher).routes())
+
+
+def application(routes: list[Route]) -> ASGIApp:
+    """An ASGI application that answers in JSON, whatever goes wrong in words of ours; what nobody expected it raises."""
+    app = _App(routes=routes, exception_handlers=dict(_FAILURES))
+    # It would send those who ask for /status/ to wherever their Host header says.
+    app.router.redirect_slashes = False
+    return app

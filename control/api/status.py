@@ -1,0 +1,93 @@
+"""The status object, as `suptree status --json` and the API show it."""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import psutil
+
+from suptree.actors.events.picture import Picture, Row, is_alive
+from suptree.supervisors.actor.top import TOP
+
+
+def _rss(pid: int | None) -> int | None:
+    if pid is None:
+        return None
+    with contextlib.suppress(psutil.Error):
+        memory: int = psutil.Process(pid).memory_info().rss
+        return memory
+    return None
+
+
+def _parent(row: Row) -> str | None:
+    return None if row["supervisor"] == TOP else row["supervisor"]
+
+
+def agent_status(row: Row, ping_age: float | None = None) -> dict[str, Any]:
+    """One agent's part of the status object."""
+    alive = is_alive(row)
+    return {
+        "id": row["id"],
+        "type": row["type"],
+        "supervisor": _parent(row),
+        "node": row["node"],
+        "status": row["status"],
+        "pid": row["pid"],
+        "actor_pid": row["actor_pid"],
+        "incarnation": row["incarnation"],
+        "restarts": row["restarts"],
+        "uptime": round(time.monotonic() - row["started"], 3) if alive and row["started"] is not None else None,
+        "started_at": row["started_at"],
+        "stopped_at": row["stopped_at"],
+        "last_ping_age": None if ping_age is None or not alive else round(ping_age, 3),
+        "rss": _rss(row["pid"] or row["actor_pid"]),
+        "detail": row["detail"] or row["status_text"],
+        "last_exit": row["last_exit"],
+        "config": row["config"],
+    }
+
+
+def _supervisor_status(row: Row) -> dict[str, Any]:
+    since = time.monotonic() - row["within"]
+    return {
+        "id": row["id"],
+        "supervisor": _parent(row),
+        "strategy": row["strategy"],
+        "status": row["status"],
+        "actor_pid": row["actor_pid"],
+        "incarnation": row["incarnation"],
+        "restarts": row["restarts"],
+        "restarts_in_window": sum(1 for at in row["restarted_at"] if at > since),
+        "max_restarts": row["max_restarts"],
+        "within": row["within"],
+        "detail": row["detail"],
+        "last_exit": row["last_exit"],
+    }
+
+
+def tree_status(
+    tree: str,
+    uptime: float,
+    *,
+    ready: bool,
+    pids: Mapping[str, int],
+    picture: Picture,
+    ping_ages: Mapping[str, float],
+    listen: str | None,
+    refused: Mapping[str, Mapping[str, int]],
+) -> dict[str, Any]:
+    """The whole object; reads the processes' memory, so call it outside an event loop."""
+    heartbeat = picture.rows.get("heartbeat", {})
+    services = {row["id"]: row["actor_pid"] for row in picture.of_kind("service")}
+    return {
+        "tree": tree,
+        "uptime": round(uptime, 3),
+        "ready": ready,
+        "pids": {**pids, **services},
+        "listen": listen,
+        "refused": refused,
+        "refused_notifications": heartbeat.get("refused", {"strangers": 0, "malformed": 0}),
+        "agents": [agent_status(row, ping_ages.get(row["id"])) for row in picture.of_kind("agent")],
+        "supervisors": [_supervisor_status(row) for row in picture.of_kind("supervisor")],
+    }

@@ -1,0 +1,30 @@
+"""How a command reaches the tree that it means: through its socket, or where `$SUPTREE_URL` says through TCP."""
+
+import os
+
+from suptree.actors.errors import SuptreeError
+
+from ..trees.find import TREE_VARIABLE, find_tree
+from .client import Client
+
+URL_VARIABLE = "SUPTREE_URL"
+TOKEN_VARIABLE = "SUPTREE_TOKEN"  # noqa: S105
+
+
+def remote_url(name: str | None) -> str | None:
+    """Where the tree is that is meant, when no name says that it is one of this machine; None for one of this machine."""
+    return None if name or os.environ.get(TREE_VARIABLE) else os.environ.get(URL_VARIABLE) or None
+
+
+def reach(name: str | None) -> Client:
+    """A client of the tree of that name, else of the one behind `$SUPTREE_URL`, else of the only one that runs.
+
+    Raises what `find_tree` raises, and SuptreeError for a URL or a token that cannot be.
+    """
+    url = remote_url(name)
+    if url is None:
+        return Client(find_tree(name).control_socket)
+    token = os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        raise SuptreeError(f"{URL_VARIABLE} is set, but no {TOKEN_VARIABLE}: `suptree token` prints it where the tree runs")
+    return Client.tcp(url, token)

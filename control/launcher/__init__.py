@@ -1,0 +1,1 @@
+"""The process that starts a tree and outlives none of it."""

@@ -1,0 +1,296 @@
+"""The launcher: a process of its own that starts the actor system, then serves the control API until the tree ends.
+
+It is exec'ed with one argument, a JSON object (`Orders`), and says one JSON line on `ready_fd`: `{"ready": true}` or `{"error": …}`.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+from thespian.actors import ActorSystem
+
+from suptree.actors.base.messages import Begin, Context, Services
+from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
+from suptree.actors.kernel.cgroup import Groups, make_run_groups
+from suptree.actors.kernel.linux import become_subreaper, children_of, own_children
+from suptree.actors.kernel.private_files import tighten
+from suptree.actors.kernel.sweep import process_ended, reap_zombies, sweep
+from suptree.actors.record.registry import LINK_SOCKET, RECORD
+from suptree.supervisors.actor.top import TOP, TopSupervisor
+from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec, TreeSpec
+
+from ..door.listeners import Listener, Peer, listen_on_address, listen_on_path, parse_address
+from ..refusals import Refusals, Why
+from ..seal.actor_system import TreeSystem, start_actor_system
+from ..seal.refused_frame_counter import told
+from ..seal.tree_key import key_path
+from ..trees import leftovers
+from ..trees.paths import TreePaths
+from .handed_over import HandedOver
+from .launcher_orders import Orders
+from .link import Link
+
+log = structlog.get_logger()
+
+EXIT_ASKED = 0
+EXIT_GAVE_UP = 1
+_STOP_LIMIT_WITHOUT_OWNER = 30.0
+_SHUTDOWN_HEARD_LIMIT = 10.0
+_RECORDED_LIMIT = 60.0
+_STORY_EVENTS = 20
+
+
+def main() -> int:
+    """Run the tree that the first argument orders; return the exit status."""
+    orders = Orders(**json.loads(sys.argv[1]))
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        return Launcher(orders).run()
+    except SuptreeError as error:
+        _say_ready(orders, {"error": str(error), "kind": type(error).__name__})
+        return EXIT_GAVE_UP
+
+
+def _say_ready(orders: Orders, line: dict[str, Any]) -> None:
+    if orders.ready_fd is not None:
+        with contextlib.suppress(OSError):
+            os.write(orders.ready_fd, json.dumps(line).encode() + b"\n")
+            os.close(orders.ready_fd)
+
+
+class Launcher:
+    """One run of one tree."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.orders = orders
+        self._handed_over = HandedOver()
+        self.paths = TreePaths.of(orders.name)
+        self.started_at = time.monotonic()
+        self.stop_asked = False
+        self._pid = os.getpid()
+        self.link = Link()
+        self.refusals = Refusals(orders.run_id, self._record)
+        self.system: TreeSystem
+        self.groups = Groups()
+        self.pids: dict[str, int] = {}
+
+    def run(self) -> int:
+        """Start everything, serve until the tree has ended, and leave nothing behind."""
+        become_subreaper()
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._asked_early)
+        # Blocked by who started us, so that it is not lost before there is a handler.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        self._nofile = _raise_descriptor_limit()
+        # From here on, for all that it and the actors make; agents get back what was.
+        self._umask = os.umask(0o077)
+        self.paths.make()
+        with self._lock():
+            # A key that others may have read is none any more, and is refused.
+            tighten(self.paths.state, but=key_path(self.paths.state))
+            try:
+                if self.orders.listen is not None:
+                    # Said before anything runs. Not kept: the actors would inherit it, and it would outlive this process in them.
+                    listen_on_address(parse_address(self.orders.listen)).close()
+                leftovers.remove(self.paths)
+                # The last run's top supervisor, if it was dying, has removed the sockets' folder.
+                self.paths.make()
+                leftovers.write_run(self.paths, self.orders.run_id)
+                listener = listen_on_path(self.paths.runtime / LINK_SOCKET)
+                system = self._start_system()
+                status = asyncio.run(self._serve(system, listener))
+                log.info("tree_ended", tree=self.orders.name, asked=self.stop_asked, status=status)
+            finally:
+                self._clean_up()
+            return status
+
+    def _asked_early(self, _number: int, _frame: object) -> None:
+        if os.getpid() == self._pid:
+            self.stop_asked = True
+        else:
+            # The admin is forked with this handler, and never sets its own.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _clean_up(self) -> None:
+        self.groups.remove()
+        for folder in (self.paths.runtime, self.paths.shared):
+            shutil.rmtree(folder, ignore_errors=True)
+        if self.orders.ephemeral:
+            self.paths.remove()
+
+    def _tree(self) -> TreeSpec:
+        environment = self._handed_over.take()
+        if self.orders.file is None:
+            return TreeSpec(name=self.orders.name, root=SupervisorSpec(id=ROOT))
+        # Imported here: what the launcher holds before the first fork, every actor holds.
+        from suptree.supervisors.config.tree_file import load_tree  # noqa: PLC0415
+
+        return load_tree(Path(self.orders.file), environment)
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        # A POSIX lock: not inherited by the actors, and gone with this process however it ends.
+        with self.paths.lock_file.open("w") as lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise AlreadyRunning(
+                    f"tree {self.orders.name!r} runs already: see `suptree status`, or end it with `suptree down`"
+                ) from None
+            yield
+
+    def _start_system(self) -> ActorSystem:
+        paths = self.paths
+        gc.freeze()
+        self.system = start_actor_system(paths.state)
+        system = self.system.thespian
+        reap_zombies(())
+        (admin,) = own_children()
+        (logger,) = others = children_of(admin)
+        top = system.createActor(TopSupervisor)
+        (top_pid,) = (pid for pid in children_of(admin) if pid not in others)
+        self.pids = {"launcher": os.getpid(), "admin": admin, "logger": logger, "top": top_pid}
+        try:
+            tree = self._tree()
+        except SuptreeError:
+            system.shutdown()
+            raise
+        self.groups = make_run_groups(self.orders.run_id)
+        context = Context(
+            tree.name,
+            self.orders.run_id,
+            str(paths.state),
+            str(paths.runtime),
+            tuple(self.orders.sys_path),
+            self.groups,
+            shared_dir=str(paths.shared),
+            umask=self._umask,
+            nofile=self._nofile,
+        )
+        system.tell(top, Begin(TOP, 1, 0, tree, context, Services()))
+        self.system.stop_listening()
+        return system
+
+    async def _serve(self, system: ActorSystem, listener: Listener) -> int:
+        from ..api.server import serve_api  # noqa: PLC0415
+
+        count = self.refusals.counter("link")
+        listener.admits, listener.on_stranger = self._is_registry, lambda: count(Why.STRANGER)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.ask_to_stop)
+        loop.add_reader(self.system.refused_frames, self._hear_of_refused_frames)
+        server = await self.link.serve(listener)
+        ended = [asyncio.create_task(process_ended(self.pids[name]), name=name) for name in ("admin", "top")]
+        api = await serve_api(self)
+        owner = asyncio.create_task(self._owner_gone())
+        ready = asyncio.create_task(self._announce())
+        if self.stop_asked:
+            self.ask_to_stop()
+        done, _ = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*ended, owner, ready):
+            task.cancel()
+        dead = min(task.get_name() for task in done)
+        admin_died = dead == "admin"
+        if admin_died:
+            log.error("admin_died", pid=self.pids["admin"])
+        else:
+            await asyncio.to_thread(system.shutdown)
+        swept = await sweep(tuple)
+        if admin_died or not self.stop_asked:
+            log.error("tree_gave_up", story=self._story(dead))
+        if (strays := [pid for pid in swept if pid not in self.pids.values()]) and not admin_died:
+            log.warning("processes_swept", pids=strays)
+        await api.stop()
+        server.close()
+        return EXIT_ASKED if self.stop_asked and not admin_died else EXIT_GAVE_UP
+
+    def _hear_of_refused_frames(self) -> None:
+        for pid, refused in told(self.system.refused_frames):
+            self.refusals.add(f"actor {self._name_of(pid)}", refused)
+
+    def _name_of(self, pid: int) -> str:
+        """The id of whoever has that process as its actor, else what Thespian uses it for."""
+        known = {row["actor_pid"]: str(row["id"]) for row in self.link.picture.rows.values()}
+        return known.get(pid) or next((name for name, other in self.pids.items() if other == pid), "unknown")
+
+    def _is_registry(self, peer: Peer) -> bool:
+        """Whether a peer is a child of the top supervisor: whoever else spoke on the link would take the tree out of our hands."""
+        return peer.uid == os.getuid() and peer.pid in children_of(self.pids["top"])
+
+    async def _record(self, event: dict[str, Any]) -> None:
+        with contextlib.suppress(RequestTimeout):
+            await self.link.ask(RECORD, TOP, event, limit=_RECORDED_LIMIT)
+
+    def _story(self, dead: str) -> list[str]:
+        """The last events, a line each: how it came to this; `dead` is the process whose end was the tree's."""
+        from suptree.actors.events.wording import line  # noqa: PLC0415
+
+        # Each supervisor tells the registry for itself: what they tell comes in their order, and here in the order of time.
+        recent = sorted(list(self.link.events)[-_STORY_EVENTS:], key=lambda event: float(event["monotonic"]))
+        told = [line(event) for event in recent]
+        if not any(event["event"] == "supervisor_exited" and event["id"] == ROOT for event in recent):
+            told.append(f"its process {dead!r} (pid {self.pids[dead]}) ended without a last word: it was killed, or failed")
+        return told
+
+    def ask_to_stop(self) -> None:
+        """Begin to stop the tree in order; a second call is the grace's end for what still stops."""
+        self.stop_asked = True
+        self._stopping = asyncio.ensure_future(self._stop_tree())
+
+    async def _stop_tree(self) -> None:
+        try:
+            answer = await self.link.ask("shutdown", TOP, limit=_SHUTDOWN_HEARD_LIMIT)
+        except RequestTimeout:
+            answer = {"answer": "nothing"}
+        if answer["answer"] != "ok":
+            # Nobody is left who could do it in order: what dies with the top supervisor is swept.
+            log.error("shutdown_not_heard", answer=answer["answer"])
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pids["top"], signal.SIGKILL)
+
+    async def _announce(self) -> None:
+        await self.link.ready.wait()
+        _say_ready(self.orders, {"ready": True, "socket": str(self.paths.control_socket), "pid": os.getpid()})
+
+    async def _owner_gone(self) -> None:
+        if self.orders.owner_pid is None:
+            return
+        if os.getppid() == self.orders.owner_pid:
+            await process_ended(self.orders.owner_pid)
+        log.info("owner_gone", pid=self.orders.owner_pid)
+        self.ask_to_stop()
+        await asyncio.sleep(_STOP_LIMIT_WITHOUT_OWNER)
+        self.ask_to_stop()
+
+
+def _raise_descriptor_limit() -> tuple[int, int]:
+    """To what the machine lets us have; return what it was."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
+
+
+if __name__ == "__main__":
+    sys.exit(main())

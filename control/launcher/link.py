@@ -1,0 +1,140 @@
+"""The launcher's end of the link to the registry: a mirror of the picture, its events, and the way for commands."""
+
+import asyncio
+import contextlib
+import json
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from suptree.actors.errors import RequestTimeout
+from suptree.actors.events.picture import Picture
+
+from ..door.listeners import Listener
+
+_LINE_LIMIT = 64 * 1024 * 1024
+_EVENTS_KEPT = 10_000
+_TAKE_BACK_LIMIT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    line: bytes
+    answer: asyncio.Future[dict[str, Any]]
+    hear: Callable[[Any], None] | None
+
+
+class Link:
+    """What the registry knows, as it says it; survives the death of a registry."""
+
+    def __init__(self) -> None:
+        self.picture = Picture()
+        self.events: deque[dict[str, Any]] = deque(maxlen=_EVENTS_KEPT)
+        self.ready = asyncio.Event()
+        self._seq = 0
+        self._writer: asyncio.StreamWriter | None = None
+        self._asked: dict[str, _Asked] = {}
+        self._taking_back: set[asyncio.Task[Any]] = set()
+        self._changed = asyncio.Condition()
+
+    @property
+    def seq(self) -> int:
+        """The number of the last event that the mirror contains."""
+        return self._seq
+
+    async def serve(self, listener: Listener) -> asyncio.Server:
+        """Begin to accept registries; the listener admits nobody else."""
+        return await asyncio.start_unix_server(self._talk, sock=listener, limit=_LINE_LIMIT)
+
+    async def ask(
+        self,
+        operation: str,
+        target: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        limit: float,
+        hear: Callable[[Any], None] | None = None,
+    ) -> dict[str, Any]:
+        """Send a command and return its answer (`answer`, `value`, `seq`); raises RequestTimeout after `limit` seconds.
+
+        `hear` is told each part of an answer that comes in parts. A question to an agent is taken back when nobody waits for it any more.
+        """
+        request = uuid.uuid4().hex
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        line = json.dumps({"request": request, "operation": operation, "target": target, "arguments": arguments or {}}).encode() + b"\n"
+        self._asked[request] = _Asked(line, answer, hear)
+        try:
+            async with asyncio.timeout(limit):
+                if self._writer is not None:
+                    self._writer.write(line)
+                return await answer
+        except TimeoutError:
+            raise RequestTimeout(f"{operation} {target}: no answer within {limit:g} s; whether it was carried out is not known") from None
+        finally:
+            del self._asked[request]
+            if operation == "ask" and (answer.cancelled() or not answer.done()):
+                self._take_back(request, target)
+
+    def _take_back(self, request: str, target: str) -> None:
+        """Let the agent know, now or when there is a registry again."""
+
+        async def tell() -> None:
+            with contextlib.suppress(RequestTimeout):
+                await self.ask("unask", target, {"request": request}, limit=_TAKE_BACK_LIMIT)
+
+        task = asyncio.get_running_loop().create_task(tell())
+        self._taking_back.add(task)
+        task.add_done_callback(self._taking_back.discard)
+
+    async def follow(self, after: int) -> AsyncIterator[dict[str, Any]]:
+        """Every event with a number above `after`, as they come."""
+        while True:
+            for event in [event for event in self.events if event["seq"] > after]:
+                after = event["seq"]
+                yield event
+            async with self._changed:
+                while self._seq <= after:
+                    await self._changed.wait()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        # What the last registry took with it is asked again; the supervisors know what they have done already.
+        for asked in self._asked.values():
+            writer.write(asked.line)
+        try:
+            while line := await reader.readline():
+                await self._take(json.loads(line))
+        except ConnectionError:
+            pass
+        finally:
+            if self._writer is writer:
+                self._writer = None
+            writer.close()
+
+    async def _take(self, said: dict[str, Any]) -> None:
+        if hello := said.get("hello"):
+            self.picture = Picture(hello["rows"])
+            for event in hello["events"]:
+                self._keep(event)
+            self._seq = max(self._seq, hello["seq"])
+        elif rows := said.get("rows"):
+            self.picture.replace(rows)
+        elif event := said.get("event"):
+            self.picture.apply(event)
+            self._keep(event)
+        elif (answer := said.get("answer")) and (asked := self._asked.get(answer["request"])) and not asked.answer.done():
+            if not answer["more"]:
+                asked.answer.set_result(answer)
+            elif asked.hear is not None:
+                asked.hear(answer["value"])
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _keep(self, event: dict[str, Any]) -> None:
+        if event["seq"] > self._seq or not self.events:
+            self.events.append(event)
+            self._seq = event["seq"]
+        if event["event"] == "tree_ready":
+            self.ready.set()

@@ -1,0 +1,182 @@
+"""Starting a launcher, for the command line and for programs that embed a tree."""
+
+import asyncio
+import concurrent.futures.thread  # noqa: F401  (asyncio would import it in the middle of the first start)
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from suptree.actors.agent.environment import launcher_environment
+from suptree.actors.errors import AlreadyRunning, StartFailed, SuptreeError
+from suptree.actors.kernel.private_files import open_private
+
+from ..trees.leftovers import RUN_VARIABLE
+from ..trees.paths import TreePaths
+from .handed_over import hand_over
+from .launcher_orders import Orders
+
+_LAST_WORDS = 20
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LauncherProcess:
+    """A launcher that was started here; `position` is where its part of the log, `output`, begins."""
+
+    process: subprocess.Popen[bytes]
+    paths: TreePaths
+    run_id: str
+    ready_end: int
+    output: BinaryIO
+    position: int
+
+    async def ready(self) -> None:
+        """Return when its tree is ready; when this is cancelled, its tree has ended. Raises what `spawn_launcher` raises."""
+        with self.output:
+            try:
+                said = await _first_line(self.ready_end)
+            except BaseException:
+                await self.end()
+                raise
+            if said.get("ready"):
+                return
+            status = await self.wait()
+            if said.get("kind") == AlreadyRunning.__name__:
+                raise AlreadyRunning(said["error"])
+            if "error" in said:
+                raise SuptreeError(said["error"])
+            raise StartFailed(f"tree {self.paths.name!r} {_story(self.output, self.position, status)}")
+
+    async def end(self) -> int:
+        """Stop its tree in order, and wait for its end; return its exit status."""
+        self.process.terminate()
+        return await self.wait()
+
+    async def wait(self) -> int:
+        """Wait for its end, without blocking the event loop; return its exit status."""
+        if self.process.returncode is None:
+            loop = asyncio.get_running_loop()
+            pidfd = os.pidfd_open(self.process.pid)
+            ended = asyncio.Event()
+            loop.add_reader(pidfd, ended.set)
+            try:
+                await ended.wait()
+            finally:
+                loop.remove_reader(pidfd)
+                os.close(pidfd)
+        return self.process.wait()
+
+
+async def spawn_launcher(
+    name: str,
+    *,
+    file: Path | None = None,
+    listen: str | None = None,
+    owner_pid: int | None = None,
+    base: Path | None = None,
+    sys_path: list[str] | None = None,
+    ephemeral: bool = False,
+) -> LauncherProcess:
+    """Start a launcher and return when its tree is ready.
+
+    Raises AlreadyRunning when that tree runs, StartFailed with the story when it ended before it was ready.
+    """
+    orders = Orders(
+        name=name, file=str(file) if file else None, listen=listen, owner_pid=owner_pid, sys_path=sys_path or [], ephemeral=ephemeral
+    )
+    # To fork and to make folders takes tens of milliseconds, which an event loop is not to be held for.
+    beginning = asyncio.ensure_future(asyncio.to_thread(begin_launcher, orders, base))
+    try:
+        launcher = await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        await (await beginning).end()
+        raise
+    await launcher.ready()
+    return launcher
+
+
+def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
+    """Start a launcher, whose tree is not ready yet; `base` is the home of its tree if not the present one."""
+    paths = TreePaths.of(orders.name, base)
+    paths.make()
+    environment = {**launcher_environment(os.environ), RUN_VARIABLE: orders.run_id}
+    if base is not None:
+        environment["SUPTREE_HOME"] = str(base)
+    try:
+        # A file, not a pipe: the admin would keep a pipe open, and whoever reads it waiting.
+        output = os.fdopen(open_private(paths.launcher_log), "a+b")
+    except OSError as error:
+        raise SuptreeError(f"{paths.launcher_log} cannot be written: {error.strerror}") from None
+    position = output.tell()
+    ready_end, launcher_end = os.pipe()
+    # It inherits this: a SIGTERM that comes before it has a handler is kept for it.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    # A program that embeds a tree says itself, at each start_agent, what is inherited.
+    ours = hand_over(os.environ if orders.file is not None else {})
+    try:
+        process = subprocess.Popen(
+            # -P: nothing is imported from the folder that we happen to be in.
+            [sys.executable, "-P", "-m", "suptree.control.launcher.launcher", replace(orders, ready_fd=launcher_end).to_json()],
+            stdin=ours,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            pass_fds=[launcher_end],
+            start_new_session=True,
+        )
+    except BaseException:
+        output.close()
+        os.close(ready_end)
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        os.close(launcher_end)
+        os.close(ours)
+    return LauncherProcess(process=process, paths=paths, run_id=orders.run_id, ready_end=ready_end, output=output, position=position)
+
+
+async def _first_line(descriptor: int) -> dict[str, Any]:
+    """The JSON object that comes through a pipe; empty when the pipe closes without one."""
+    reader = asyncio.StreamReader()
+    with os.fdopen(descriptor, "rb") as pipe:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        try:
+            line = await reader.readline()
+        finally:
+            transport.close()
+    return dict(json.loads(line)) if line else {}
+
+
+def _story(output: BinaryIO, position: int, status: int) -> str:
+    """How the launcher ended before its tree was ready: on request, or with its story, else with the end of its log."""
+    if status == 0:
+        return "was stopped on request before it was ready"
+    output.seek(position)
+    lines = output.read().decode("utf-8", "replace").splitlines()
+    entries = [_entry(line) for line in lines]
+    story = next((entry["story"] for entry in reversed(entries) if entry.get("story")), None)
+    if story is not None:
+        return "\n".join(["ended before it was ready:", *(f"  {sentence}" for sentence in story)])
+    how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    words = [word for line, entry in zip(lines, entries, strict=True) for word in (_in_words(entry) if entry else line).splitlines()]
+    return "\n".join([f"ended before it was ready: its launcher ended with {how}", *(f"  {word}" for word in words[-_LAST_WORDS:])])
+
+
+def _entry(line: str) -> dict[str, Any]:
+    """A line of the launcher's own log; empty when it is somebody else's."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _in_words(entry: dict[str, Any]) -> str:
+    """An entry of the log for people."""
+    rest = {key: value for key, value in entry.items() if key not in ("event", "level", "timestamp", "exception", "story")}
+    fields = ", ".join(f"{key} {value}" for key, value in rest.items())
+    return "\n".join(part for part in (f"{entry.get('event', '')}{': ' if fields else ''}{fields}", entry.get("exception")) if part)

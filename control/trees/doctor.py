@@ -1,0 +1,157 @@
+"""What this machine offers a tree, and what that means."""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from importlib.metadata import version
+from pathlib import Path
+
+from suptree.actors.errors import SuptreeError
+from suptree.actors.kernel.cgroup import OFF_VARIABLE, Cgroup, Groups, make_run_groups, run_groups
+
+from .find import running_trees
+from .leftovers import read_run
+from .paths import TreePaths, home
+
+_DESCRIPTORS_FOR_A_TREE = 4096
+_SOMEBODY = 65534
+_ENOUGH_MEMORY = 64 * 1024 * 1024
+
+
+class State(Enum):
+    """How well a feature is served."""
+
+    OK = "ok"
+    LIMITED = "limited"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One feature: `found` says what is there, `means` what follows from it."""
+
+    feature: str
+    state: State
+    found: str
+    means: str
+
+
+def examine() -> list[Finding]:
+    """Look at everything that a tree depends on; each is tried, not guessed. And at what the trees that run have of it."""
+    findings = [look() for look in _LOOKS]
+    if all(finding.state is not State.MISSING for finding in findings):
+        findings += [_in_force(paths) for paths in running_trees()]
+    return findings
+
+
+def _python() -> Finding:
+    words = f"Python {sys.version.split()[0]}, Thespian {version('thespian')}"
+    return Finding("versions", State.OK, words, "supported: Python 3.11 and later")
+
+
+def _pidfd() -> Finding:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError) as error:
+        return Finding("pidfds", State.MISSING, str(error), "no tree can run: Linux 5.3 or later is needed")
+    return Finding("pidfds", State.OK, f"Linux {os.uname().release}", "every death is known at once, without polling")
+
+
+def _cgroups() -> Finding:
+    if os.environ.get(OFF_VARIABLE) == "off":
+        return Finding("control groups", State.LIMITED, f"{OFF_VARIABLE}=off", _SWEEP)
+    with _probe() as groups:
+        if groups.unified is None:
+            return Finding("control groups", State.LIMITED, "no cgroup v2 hierarchy that we may write to", _SWEEP)
+        kills = Path(groups.unified, "cgroup.kill").exists()
+        where = str(Path(groups.unified).parent)
+    if not kills:
+        return Finding("control groups", State.LIMITED, f"cgroup v2 at {where}, without cgroup.kill", _SWEEP)
+    found = f"cgroup v2 at {where}, with cgroup.kill"
+    return Finding("control groups", State.OK, found, "what a program started is ended at once, however it forks")
+
+
+def _memory() -> Finding:
+    with _probe() as groups:
+        cgroup = Cgroup(groups.below("probe", 1))
+        cgroup.make(_ENOUGH_MEMORY)
+        by_kernel = cgroup.limits_memory
+        hierarchy = "v2" if groups.unified and Path(groups.unified, "memory.max").exists() else "v1"
+    if by_kernel:
+        found = f"the memory controller of cgroup {hierarchy}"
+        return Finding("memory limits", State.OK, found, "the kernel holds memory_max, and counts OOM kills")
+    means = "memory_max is looked at once a second; an OOM kill looks like any SIGKILL"
+    return Finding("memory limits", State.LIMITED, "no memory controller that we may use", means)
+
+
+def _descriptors() -> Finding:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < _DESCRIPTORS_FOR_A_TREE:
+        means = f"a supervisor of N children needs 3 N: raise the hard limit to {_DESCRIPTORS_FOR_A_TREE}"
+        return Finding("open files", State.LIMITED, f"at most {hard} a process", means)
+    return Finding("open files", State.OK, f"at most {hard} a process", "enough for a supervisor of a thousand children")
+
+
+def _folders() -> Finding:
+    try:
+        with tempfile.TemporaryDirectory(prefix="doctor-", dir=_made(home())) as folder:
+            paths = TreePaths.of("doctor", Path(folder))
+            paths.make()
+            paths.runtime.rmdir()
+    except (SuptreeError, OSError) as error:
+        return Finding("folders", State.MISSING, str(error), "no tree can run")
+    return Finding("folders", State.OK, f"state in {home()}, sockets in {paths.runtime.parent}", "both belong to this user alone")
+
+
+def _terminals() -> Finding:
+    try:
+        for descriptor in os.openpty():
+            os.close(descriptor)
+    except OSError as error:
+        return Finding("pseudo-terminals", State.LIMITED, str(error), 'agents with stdin = "pty" cannot start')
+    return Finding("pseudo-terminals", State.OK, "can be opened", 'agents may have stdin = "pty"')
+
+
+def _users() -> Finding:
+    if os.geteuid() != 0:
+        return Finding("other users", State.LIMITED, f"we are user {os.geteuid()}, not root", 'agents with user = "…" cannot start')
+    try:
+        subprocess.run(["/bin/true"], user=_SOMEBODY, group=_SOMEBODY, extra_groups=[], check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding(
+            "other users", State.LIMITED, f"root, but may not change to another user: {error}", 'agents with user = "…" cannot start'
+        )
+    return Finding("other users", State.OK, "root, and may change to another user", 'agents may have user = "…"')
+
+
+def _in_force(paths: TreePaths) -> Finding:
+    run = read_run(paths)
+    in_groups = run is not None and run_groups(str(run["run_id"])).exist
+    if in_groups:
+        return Finding(f"tree {paths.name}", State.OK, "runs, with control groups", "its programs are ended by group, then swept")
+    return Finding(f"tree {paths.name}", State.LIMITED, "runs, without control groups", _SWEEP)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+class _probe:  # noqa: N801  (used like a function)
+    """Groups that are made for a look, and are gone afterwards."""
+
+    def __enter__(self) -> Groups:
+        self._groups = make_run_groups(f"doctor-{os.getpid()}")
+        return self._groups
+
+    def __exit__(self, *_exc: object) -> None:
+        self._groups.remove()
+
+
+_SWEEP = "what a program left behind is found among the descendants, and ended one by one"
+_LOOKS: tuple[Callable[[], Finding], ...] = (_python, _pidfd, _cgroups, _memory, _descriptors, _folders, _terminals, _users)

@@ -1,0 +1,121 @@
+"""Where a tree keeps its files and its sockets."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from suptree.actors.errors import SuptreeError
+from suptree.actors.kernel.private_files import make_private
+
+_RUN_FILE = "run.json"
+_SOCKET_PATH_BYTES = 107
+
+
+def home() -> Path:
+    """`$SUPTREE_HOME`, or the platform's state directory (XDG Base Directory Specification)."""
+    if given := os.environ.get("SUPTREE_HOME"):
+        return Path(given).absolute()
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "suptree"
+
+
+def _runtime_root() -> Path:
+    """The runtime directory; where the platform has none, a folder of this user's under /tmp that nobody else can have made."""
+    if given := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(given) / "suptree"
+    root = Path(f"/tmp/suptree-{os.getuid()}")  # noqa: S108  (checked below)
+    try:
+        root.mkdir(mode=0o700, exist_ok=True)
+        found = root.lstat()
+    except OSError as error:
+        raise SuptreeError(f"{root} cannot be made ({error.strerror}): set XDG_RUNTIME_DIR to a folder of your own") from None
+    if found.st_uid != os.getuid() or not root.is_dir() or root.is_symlink():
+        raise SuptreeError(f"{root} belongs to somebody else: set XDG_RUNTIME_DIR to a folder of your own")
+    return root
+
+
+@dataclass(frozen=True, slots=True)
+class TreePaths:
+    """The folders of one tree: `state` stays, `runtime` holds the sockets of the run.
+
+    `shared` holds the sockets of agents that run as other users, who cannot enter `runtime`; only a tree that runs as root ever has it.
+    """
+
+    name: str
+    state: Path
+    runtime: Path
+
+    @classmethod
+    def of(cls, name: str, base: Path | None = None) -> "TreePaths":
+        """The folders of the tree of that name, under the present home unless another is given."""
+        base = base or home()
+        # The path of a socket must be short: short names, apart for each home.
+        key = hashlib.sha256(f"{base}\0{name}".encode()).hexdigest()[:16]
+        return cls(name, base / "trees" / name, _runtime_root() / key)
+
+    def make(self) -> None:
+        """Create both folders, for this user alone. Raises SuptreeError when there can be no such folder."""
+        if len(os.fsencode(self.control_socket)) > _SOCKET_PATH_BYTES:
+            raise SuptreeError(
+                f"{self.control_socket} is too long for a socket ({_SOCKET_PATH_BYTES} bytes): set a shorter XDG_RUNTIME_DIR"
+            )
+        for folder, variable in ((self.state, "SUPTREE_HOME"), (self.runtime, "XDG_RUNTIME_DIR")):
+            try:
+                for each in (folder.parent, folder):
+                    make_private(each)
+            except OSError as error:
+                raise SuptreeError(f"{folder} cannot be made ({error.strerror}): set {variable} to a folder of your own") from None
+        mode = self.state.parents[1].stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise SuptreeError(f"anybody may put something in the place of {self.state.parent}: chmod o-w {self.state.parents[1]}")
+
+    def remove(self) -> None:
+        """Remove what the tree has kept, and the folders around it if nothing else is in them."""
+        shutil.rmtree(self.state, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.state.parent.rmdir()
+            self.state.parents[1].rmdir()
+
+    @property
+    def shared(self) -> Path:
+        """Where other users may look, but see nothing."""
+        return Path("/run/suptree") / self.runtime.name
+
+    @property
+    def control_socket(self) -> Path:
+        """The socket of the control API."""
+        return self.runtime / "control.sock"
+
+    @property
+    def run_file(self) -> Path:
+        """Who runs the tree now, or ran it last."""
+        return self.state / _RUN_FILE
+
+    @property
+    def token_file(self) -> Path:
+        """What opens the control API on TCP."""
+        return self.state / "token"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the launcher for as long as it lives."""
+        return self.state / "lock"
+
+    @property
+    def launcher_log(self) -> Path:
+        """What the launcher and the actors log, as JSON lines."""
+        return self.state / "launcher.log"
+
+
+def known_trees() -> list[TreePaths]:
+    """Every tree that has ever run under the present home."""
+    folder = home() / "trees"
+    try:
+        found = sorted(folder.glob(f"*/{_RUN_FILE}"))
+    except OSError as error:
+        raise SuptreeError(f"{folder} cannot be read ({error.strerror}): set SUPTREE_HOME to a folder of your own") from None
+    return [TreePaths.of(path.parent.name) for path in found]

@@ -1,0 +1,1 @@
+"""The commands of `suptree`, one module a group."""

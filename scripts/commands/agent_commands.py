@@ -1,0 +1,149 @@
+"""Commands about one agent (or one supervisor with all below): start, stop, restart, kill, tell, ask, logs."""
+
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+
+from suptree.actors.errors import NotRunning
+from suptree.actors.output.log_reader import tail
+from suptree.actors.output.output_log import log_path
+from suptree.control.client.client import Client
+from suptree.control.client.reach import remote_url
+from suptree.control.time_limits import ASK_LIMIT, LONGEST, TELL_LIMIT
+from suptree.supervisors.config.agent_config import fault_of_id
+
+from ..common import Seconds, json_option, print_json, tree_option, with_client
+from .after_the_run import kept_by_one
+
+
+def _act(tree_name: str | None, agent_id: str, act: Callable[[Client], Awaitable[int]], *, as_json: bool) -> None:
+    async def talk(client: Client) -> dict[str, object]:
+        await act(client)
+        return await client.agent(agent_id)
+
+    agent = with_client(tree_name, talk)
+    if as_json:
+        print_json(agent)
+    else:
+        pid = f", pid {agent['pid']}" if agent["pid"] else ""
+        click.echo(f"{agent_id}: {agent['status']} (incarnation {agent['incarnation']}{pid})")
+
+
+def _timeout_option(what: str, default: float) -> Callable[..., Any]:
+    kind = Seconds(LONGEST, min_open=True)
+    return click.option("--timeout", metavar="S", type=kind, default=default, show_default=True, help=f"How many seconds it has to {what}.")
+
+
+_fresh_option = click.option("--fresh", is_flag=True, help="Delete its last checkpoint first.")
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@_fresh_option
+@tree_option
+@json_option
+def start(agent_id: str, tree_name: str | None, *, fresh: bool, as_json: bool) -> None:
+    """Start what is stopped, crashed or held; returns when it runs."""
+    _act(tree_name, agent_id, lambda client: client.start(agent_id, fresh=fresh), as_json=as_json)
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@tree_option
+@json_option
+def stop(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
+    """Stop it by its stop ladder, and keep it stopped; returns when it is down. A second stop skips a rung."""
+    _act(tree_name, agent_id, lambda client: client.stop(agent_id), as_json=as_json)
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@_fresh_option
+@tree_option
+@json_option
+def restart(agent_id: str, tree_name: str | None, *, fresh: bool, as_json: bool) -> None:
+    """Stop it if it runs, and start it; returns when it runs."""
+    _act(tree_name, agent_id, lambda client: client.restart(agent_id, fresh=fresh), as_json=as_json)
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@tree_option
+@json_option
+def kill(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
+    """Stop it with SIGKILL, without grace, and keep it stopped."""
+    _act(tree_name, agent_id, lambda client: client.stop(agent_id, graceful=False), as_json=as_json)
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@click.argument("line")
+@_timeout_option("take it", TELL_LIMIT)
+@tree_option
+def tell(agent_id: str, line: str, timeout: float, tree_name: str | None) -> None:
+    """Write a line to its stdin, where that is a pipe or a terminal; a native agent's handle() gets it."""
+    with_client(tree_name, lambda client: client.tell(agent_id, line, timeout=timeout))
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@click.argument("prompt")
+@_timeout_option("answer", ASK_LIMIT)
+@tree_option
+@json_option
+def ask(agent_id: str, prompt: str, timeout: float, tree_name: str | None, *, as_json: bool) -> None:
+    """Ask a native agent something, and print its reply as it comes."""
+    with_client(tree_name, lambda client: _print_reply(client, agent_id, prompt, timeout, as_json=as_json))
+
+
+async def _print_reply(client: Client, agent_id: str, prompt: str, limit: float, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": agent_id, "reply": await client.ask(agent_id, prompt, timeout=limit)})
+        return
+    last = "\n"
+    try:
+        async with contextlib.aclosing(client.ask_stream(agent_id, prompt, timeout=limit)) as parts:
+            async for part in parts:
+                last = part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
+                click.echo(last, nl=False)
+    finally:
+        # An error begins on a line of its own too.
+        if not last.endswith("\n"):
+            click.echo()
+
+
+@click.command()
+@click.argument("agent_id", metavar="ID")
+@tree_option
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is written next.")
+@click.option("--lines", "-n", type=click.IntRange(0, 1_000_000), default=100, show_default=True, help="How many lines to begin with.")
+@click.option("--previous", "-p", is_flag=True, help="Of the incarnation before the present, or last, one.")
+def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool, previous: bool) -> None:
+    """What an agent printed: time, incarnation, stream, text; also of a tree that has ended."""
+    if follow and previous:
+        raise click.UsageError("the previous incarnation writes no more: give one of --follow and --previous")
+
+    async def talk(client: Client) -> None:
+        await client.agent(agent_id)
+        if follow:
+            async with contextlib.aclosing(client.follow_log(agent_id, lines)) as stream:
+                async for text in stream:
+                    click.echo(text)
+        else:
+            for text in await client.log_lines(agent_id, lines, previous=previous):
+                click.echo(text)
+
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            with_client(tree_name, talk)
+    except NotRunning:
+        if follow or previous or fault_of_id(agent_id) or remote_url(tree_name) is not None:
+            raise
+        found = kept_by_one(tree_name, agent_id, "output", lambda paths: tail(log_path(str(paths.state), agent_id), lines))
+        if found is None:
+            raise
+        for text in found[1]:
+            click.echo(text)

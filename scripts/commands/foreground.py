@@ -1,0 +1,96 @@
+"""Running a tree in the foreground, until it ends or somebody ends it."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from suptree.actors.errors import NotRunning, StartFailed
+from suptree.actors.kernel.linux import signal_name
+from suptree.control.client.client import Client
+from suptree.control.launcher.spawn import LauncherProcess
+from suptree.control.trees import leftovers
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended, and how many of its processes are left."""
+
+    tree: str
+    status: int
+    left: int
+    log: Path
+
+    def say(self) -> int:
+        """Say it; return the exit status."""
+        if self.status < 0:
+            click.echo(f"the tree has ended with its launcher, which somebody ended with {signal_name(-self.status)}", err=True)
+        elif self.status > 0:
+            click.echo(f"the tree ended by itself: see {self.log}", err=True)
+        click.echo(f"{self.tree}: {self.left} processes left")
+        return 1 if self.left or self.status < 0 else self.status
+
+
+async def run_in_foreground(
+    begin: Callable[[], LauncherProcess],
+    on_ready: Callable[[LauncherProcess], None],
+    show: Callable[[dict[str, Any]], None],
+    seconds: float | None = None,
+) -> Ended:
+    """Begin a launcher and show its events until its tree ends by itself, at Ctrl-C, or `seconds` after it was ready."""
+    asked = False
+
+    def stop() -> None:
+        nonlocal asked
+        asked = True
+        launcher.process.terminate()
+
+    with _at_interrupt(stop):
+        launcher = begin()
+        try:
+            await launcher.ready()
+        except StartFailed:
+            if not asked:
+                raise
+        else:
+            on_ready(launcher)
+            if seconds is not None:
+                asyncio.get_running_loop().call_later(seconds, stop)
+            await _show_events(launcher, show)
+        status = await launcher.wait()
+        if status != 0:
+            # Its actors end without it, but in their own time.
+            await asyncio.to_thread(leftovers.end, launcher.run_id)
+    return Ended(launcher.paths.name, status, len(leftovers.processes_of(launcher.run_id)), launcher.paths.launcher_log)
+
+
+async def _show_events(launcher: LauncherProcess, show: Callable[[dict[str, Any]], None]) -> None:
+    try:
+        async with Client(launcher.paths.control_socket) as client, contextlib.aclosing(client.events()) as events:
+            async for event in events:
+                show(event)
+    except NotRunning:
+        pass
+    except BaseException:
+        await launcher.end()
+        raise
+
+
+@contextlib.contextmanager
+def _at_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """Act at each Ctrl-C or SIGTERM, instead of ending."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, act)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+            # What ends now needs no further Ctrl-C.
+            signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,168 @@
+"""Commands about a whole tree: init, check, up, down."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import click
+import psutil
+
+from suptree.actors.errors import ConfigError, NotRunning, SuptreeError
+from suptree.actors.events.wording import line
+from suptree.control.client.client import Client
+from suptree.control.client.reach import URL_VARIABLE, remote_url
+from suptree.control.door.listeners import parse_address
+from suptree.control.launcher.launcher_orders import Orders
+from suptree.control.launcher.spawn import LauncherProcess, begin_launcher
+from suptree.control.trees.find import find_tree
+from suptree.control.trees.leftovers import processes_of, read_run
+from suptree.control.trees.paths import TreePaths
+from suptree.supervisors.config.tree_file import load_tree
+from suptree.supervisors.config.tree_template import TREE_TEMPLATE
+from suptree.supervisors.spec.tree_spec import TreeSpec
+
+from ..common import Seconds, json_option, print_json, tree_option
+from .foreground import run_in_foreground
+
+_STORY_LINES = 8
+_FORCE_WAIT = 15.0
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), default=Path("tree.toml"))
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+def init(file: Path, *, force: bool) -> None:
+    """Write a commented tree file to begin with."""
+    if file.exists() and not force:
+        raise SuptreeError(f"{file} is there already: choose another name, or --force")
+    try:
+        file.write_text(TREE_TEMPLATE, encoding="utf-8")
+    except OSError as error:
+        raise SuptreeError(f"{file} cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {file}; run it with: suptree up {file}")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def check(file: Path, *, as_json: bool) -> None:
+    """Validate a tree file; every fault is shown at once."""
+    try:
+        spec = load_tree(file)
+    except ConfigError as error:
+        if as_json:
+            print_json({"file": error.source, "problems": [{"place": place, "what": what} for place, what in error.problems]})
+        raise
+    counts = _counts(spec)
+    if as_json:
+        print_json({"tree": spec.name, **counts})
+    else:
+        click.echo(f"{file} is good: {_in_words(counts)}")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--detach", "-d", is_flag=True, help="Return when the tree is ready, and leave it running.")
+@click.option("--listen", metavar="IP:PORT", help="Serve the control API on TCP too, to whoever has the token that `suptree token` prints.")
+@click.option("--beyond-loopback", is_flag=True, help="Permit an address that other machines reach, without TLS: put a proxy before it.")
+def up(file: Path, listen: str | None, *, detach: bool, beyond_loopback: bool) -> None:
+    """Run the tree of a file: in the foreground with live events, or in the background."""
+    if listen is not None:
+        listen = _address(listen, beyond_loopback=beyond_loopback)
+    spec = load_tree(file)
+    # Relative paths in PYTHONPATH mean the folder in which the command was given.
+    path = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    raise SystemExit(asyncio.run(_up(spec, file.absolute(), [*path, str(file.absolute().parent)], listen, detach=detach)))
+
+
+@click.command()
+@tree_option
+@click.option("--timeout", type=Seconds(), default=300.0, show_default=True, help="Seconds after which whatever still stops is killed.")
+def down(tree_name: str | None, timeout: float) -> None:
+    """Stop everything, in order, and say what is left."""
+    if remote_url(tree_name) is not None:
+        raise SuptreeError(f"`down` ends trees of this machine, and {URL_VARIABLE} is set: name one with --tree, or unset it")
+    paths = find_tree(tree_name)
+    left = asyncio.run(_down(paths, timeout))
+    click.echo(f"{paths.name}: {left} processes left")
+    raise SystemExit(1 if left else 0)
+
+
+def _address(text: str, *, beyond_loopback: bool) -> str:
+    """An address to listen on, as it is written best. Raises click's UsageError when it cannot be, or may not."""
+    try:
+        address = parse_address(text)
+    except ValueError as error:
+        raise click.UsageError(f"--listen {error}") from None
+    if not address.is_loopback and not beyond_loopback:
+        raise click.UsageError(
+            f"--listen {address} can be reached from other machines, and the token would go there and back in plain text:"
+            " listen on loopback behind a proxy that speaks TLS, or say --beyond-loopback"
+        )
+    return str(address)
+
+
+async def _up(spec: TreeSpec, file: Path, path: list[str], listen: str | None, *, detach: bool) -> int:
+    orders = Orders(name=spec.name, file=str(file), listen=listen, owner_pid=None if detach else os.getpid(), sys_path=path)
+
+    def say_up(launcher: LauncherProcess) -> None:
+        click.echo(f"{spec.name} is up: {_in_words(_counts(spec))} (launcher pid {launcher.process.pid})")
+        if listen is not None:
+            click.echo(f"it listens on http://{listen} for whoever has its token: suptree token --tree {spec.name}")
+
+    if detach:
+        launcher = begin_launcher(orders)
+        await launcher.ready()
+        say_up(launcher)
+        return 0
+    return (await run_in_foreground(lambda: begin_launcher(orders), say_up, lambda event: click.echo(line(event)))).say()
+
+
+async def _down(paths: TreePaths, limit: float) -> int:
+    run = read_run(paths)
+    if run is None:
+        raise NotRunning(f"tree {paths.name!r} does not run")
+    run_id, pid = str(run["run_id"]), int(str(run["pid"]))
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise NotRunning(f"tree {paths.name!r} does not run any more") from None
+    async with Client(paths.control_socket) as client:
+        with contextlib.suppress(NotRunning):
+            await client.shut_down()
+        if not await _ended(pidfd, limit):
+            with contextlib.suppress(NotRunning):
+                await client.shut_down()
+            if not await _ended(pidfd, _FORCE_WAIT):
+                # The lifelines of the actors end what is below it.
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                await _ended(pidfd, _FORCE_WAIT)
+                await asyncio.to_thread(psutil.wait_procs, processes_of(run_id), timeout=_FORCE_WAIT)
+    os.close(pidfd)
+    return len(processes_of(run_id))
+
+
+async def _ended(pidfd: int, limit: float) -> bool:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(pidfd, ended.set)
+    try:
+        async with asyncio.timeout(limit):
+            await ended.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(pidfd)
+    return True
+
+
+def _counts(spec: TreeSpec) -> dict[str, int]:
+    counts = Counter("supervisors" if hasattr(child.start, "children") else "agents" for _, child in spec.root.walk())
+    return {"agents": counts["agents"], "supervisors": counts["supervisors"] + 1}
+
+
+def _in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in counts.items())

@@ -1,0 +1,1 @@
+"""The actor around a core: it turns messages into events, and performs the commands."""

@@ -1,0 +1,165 @@
+"""Which actor runs which spec, and what a supervisor actor remembers of each child that lives."""
+
+import asyncio
+import multiprocessing.process
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from thespian.actors import Actor, ActorAddress
+
+from suptree.actors.agent.environment import base_environment
+from suptree.actors.base.channel import Outbox
+from suptree.actors.base.messages import Ended
+from suptree.actors.exits import Exit
+from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
+from suptree.actors.native.native_agent import NativeAgent
+from suptree.actors.notify.notification import Notification
+from suptree.actors.output.redaction import Redactor
+from suptree.actors.program.process_agent import ProcessAgent
+from suptree.actors.record.registry import RegistryActor
+from suptree.actors.spec.agent_secrets import agent_redactor, variables_in_file
+from suptree.actors.spec.agent_spec import AgentSpec, Ready
+from suptree.actors.state import AgentType
+
+from ..spec.child_spec import BRUTAL_KILL, ChildSpec
+from ..spec.tree_spec import SupervisorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One of the tree's own services: `registry` or `heartbeat`."""
+
+    name: str
+
+
+_AGENTS: dict[AgentType, type[Actor]] = {AgentType.PROCESS_WRAPPER: ProcessAgent, AgentType.NATIVE_LLM: NativeAgent}
+_SERVICES: dict[str, type[Actor]] = {"registry": RegistryActor, "heartbeat": HeartbeatActor}
+
+
+def actor_class(start: Any) -> type[Actor]:
+    """The actor that runs a spec."""
+    if isinstance(start, AgentSpec):
+        return _AGENTS[start.agent_type]
+    if isinstance(start, ServiceSpec):
+        return _SERVICES[start.name]
+    # Not at the top: a supervisor actor starts supervisor actors.
+    from .supervisor_actor import SupervisorActor  # noqa: PLC0415
+
+    return SupervisorActor
+
+
+def kind(start: Any) -> str:
+    """`agent`, `service` or `supervisor`: the first word of the events about it."""
+    return "agent" if isinstance(start, AgentSpec) else "service" if isinstance(start, ServiceSpec) else "supervisor"
+
+
+def redactor_of(spec: ChildSpec, *from_files: Mapping[str, str]) -> Redactor:
+    """What hides the secrets of a child in all that is said of it."""
+    if isinstance(spec.start, AgentSpec):
+        return agent_redactor(spec.start, base_environment(None), *from_files)
+    return Redactor({}, {})
+
+
+def description(spec: ChildSpec, redactor: Redactor) -> dict[str, Any]:
+    """What the registry is told of a child when it starts."""
+    start = spec.start
+    if isinstance(start, AgentSpec):
+        config: dict[str, Any] = {"name": start.name, "role": start.role, "model": start.model, "restart": spec.restart.value}
+        if start.agent_type is AgentType.PROCESS_WRAPPER:
+            command, *args = redactor.command((start.command or "", *start.args))
+            config |= {"command": command, "args": args, "cwd": start.cwd}
+        else:
+            config |= {"factory": start.factory}
+        return {"kind": "agent", "type": start.agent_type.value, "config": {key: value for key, value in config.items() if value}}
+    if isinstance(start, SupervisorSpec):
+        flags = start.flags
+        return {"kind": "supervisor", "strategy": flags.strategy.value, "max_restarts": flags.max_restarts, "within": flags.within}
+    return {"kind": "service", "type": start.name}
+
+
+@dataclass(slots=True)
+class LivingChild:
+    """One incarnation whose actor has been forked and is not yet buried."""
+
+    spec: ChildSpec
+    incarnation: int
+    channel: Outbox
+    pid: int
+    process: multiprocessing.process.BaseProcess
+    pidfd: int
+    redactor: Redactor
+    gone: bool = False
+    """Its actor is dead."""
+    heard_out: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when all has come that the heartbeat actor heard of it."""
+    begun: bool = False
+    """Its actor said that it runs; `started` also waits for `READY=1` where that is asked for."""
+    started: bool = False
+    program_pid: int | None = None
+    last_word: Ended | None = None
+    cause: Exit | None = None
+    stopping: bool = False
+    deadline: asyncio.TimerHandle | None = None
+    real_address: ActorAddress | None = None
+    """As others must know it; the one in `channel` means something to us alone."""
+    user_id: int | None = None
+    """As whom its program runs, if not as we do."""
+    announced_stop: bool = False
+    """It said `STOPPING=1`."""
+    waits: bool = False
+    """Its last `STATUS=` said that it waits."""
+    own_watchdog: float | None = None
+    """The `WATCHDOG_USEC=` that it said, in seconds; 0 is none."""
+    extended_until: float = 0.0
+    """Until when, in the loop's seconds, an `EXTEND_TIMEOUT_USEC=` puts off the end of its start or stop."""
+
+    from_files: list[Mapping[str, str]] = field(default_factory=list)
+    """What its `env_from` held at each look."""
+
+    def learn_secrets(self) -> None:
+        """Hide what its `env_from` holds from now on, and what it held before: it may be changed while its actor starts."""
+        if isinstance(self.spec.start, AgentSpec) and self.spec.start.env_from is not None:
+            self.from_files.append(variables_in_file(self.spec.start))
+            self.redactor = redactor_of(self.spec, *self.from_files)
+
+    def hear(self, said: Notification, now: float) -> None:
+        """Take in what it says of itself, as sd_notify(3) has it."""
+        self.announced_stop |= said.stopping
+        if said.status is not None:
+            self.waits = said.waits
+        if said.watchdog is not None:
+            self.own_watchdog = said.watchdog
+        if said.extend is not None:
+            self.extended_until = now + said.extend
+
+    @property
+    def notifies(self) -> bool:
+        """Whether its program is meant to speak sd_notify, or has."""
+        spec = self.spec.start
+        return isinstance(spec, AgentSpec) and (spec.watchdog or spec.ready is Ready.NOTIFY or self.announced_stop or self.waits)
+
+    @property
+    def stop_time(self) -> float:
+        """How many seconds a stop may take."""
+        return 0.0 if self.spec.shutdown is BRUTAL_KILL else self.spec.shutdown
+
+    @property
+    def watchdog(self) -> float | None:
+        """Within how many seconds its program must ping now; None when it need not."""
+        spec = self.spec.start
+        starts = spec.ready is Ready.NOTIFY and not self.started
+        if self.program_pid is None or starts or self.waits or self.announced_stop:
+            return None
+        configured = spec.heartbeat.dead_after if spec.watchdog else None
+        return configured if self.own_watchdog is None else self.own_watchdog or None
+
+    @property
+    def id(self) -> str:
+        """Its id in the tree."""
+        return self.spec.id
+
+    @property
+    def kind(self) -> str:
+        """`agent`, `service` or `supervisor`."""
+        return kind(self.spec.start)

@@ -1,0 +1,122 @@
+"""The commands that a core gives, and the record of what they leave behind: states, incarnations, timers."""
+
+import math
+from collections.abc import Hashable
+from enum import Enum
+from typing import Any, NamedTuple
+
+from ..decisions.child import Child, Step
+from ..decisions.core_commands import Answer, CancelTimer, Command, KillChild, Reply, SetTimer, StartChild, StopChild
+from ..spec.child_spec import BRUTAL_KILL
+
+
+class Use(Enum):
+    """What a timer is for; a child has at most one of each."""
+
+    KILL = "kill"
+    RESUME = "resume"
+
+
+class Timer(NamedTuple):
+    """A timer that is set."""
+
+    generation: int
+    use: Use
+    child_id: str
+
+
+class Orders:
+    """Orders what is to be done, and writes down that it was ordered. `killing` leaves no grace to anyone."""
+
+    def __init__(self) -> None:
+        self.killing = False
+        self._out: list[Command] = []
+        self._timers: dict[str, Timer] = {}  # by name
+        self._generation = 0
+
+    def add(self, command: Command) -> None:
+        """Order it."""
+        self._out.append(command)
+
+    def take(self) -> list[Command]:
+        """All that was ordered since the last time."""
+        out, self._out = self._out, []
+        return out
+
+    def reply(self, request: Hashable, answer: Answer, value: Any = None) -> None:
+        """Answer a request."""
+        self._out.append(Reply(request, answer, value))
+
+    def answer_terminations(self, child: Child) -> None:
+        """The child is down: tell those who wanted that."""
+        for request in child.terminations:
+            self.reply(request, Answer.OK)
+        child.terminations.clear()
+
+    def start(self, child: Child) -> None:
+        """Begin the next incarnation."""
+        child.move(Step.START)
+        child.incarnation += 1
+        child.started_at = None
+        child.waits_for = None
+        child.detail = ""
+        self._out.append(StartChild(child.spec, child.incarnation, child.restarts))
+
+    def stop(self, child: Child, graceful: bool = True) -> None:
+        """Stop as the spec says, or at once; the child has at most `shutdown` seconds."""
+        child.move(Step.STOP)
+        shutdown = child.spec.shutdown
+        if not graceful or self.killing or shutdown is BRUTAL_KILL:
+            self.kill(child)
+            return
+        self._out.append(StopChild(child.spec.id, child.incarnation, shutdown))
+        if math.isfinite(shutdown):
+            self.set_timer(Use.KILL, child, shutdown)
+
+    def stop_harder(self, child: Child, graceful: bool) -> None:
+        """It is being stopped, and someone asks again; its time does not begin anew."""
+        if graceful and not child.killed:
+            self._out.append(StopChild(child.spec.id, child.incarnation, child.spec.shutdown))
+        else:
+            self.kill(child)
+
+    def kill(self, child: Child) -> None:
+        """End it now."""
+        child.killed = True
+        self.cancel_timer(Use.KILL, child)
+        self._out.append(KillChild(child.spec.id, child.incarnation))
+
+    def set_resume(self, child: Child, delay: float, now: float) -> None:
+        """Set when a backoff or park ends, also of a child that is still being stopped for it."""
+        child.until = now + delay
+        self.set_timer(Use.RESUME, child, delay)
+
+    def stop_waiting(self, child: Child) -> None:
+        """Whatever it waited for, it is down now."""
+        child.move(Step.GIVE_UP)
+        self.cancel_resume(child)
+
+    def cancel_resume(self, child: Child) -> None:
+        """Its backoff or park is over."""
+        child.until = None
+        self.cancel_timer(Use.RESUME, child)
+
+    def set_timer(self, use: Use, child: Child, delay: float) -> None:
+        """Set a timer, instead of the one that it had for that use."""
+        self._generation += 1
+        name = f"{use.value} {child.spec.id}"
+        self._timers[name] = Timer(self._generation, use, child.spec.id)
+        self._out.append(SetTimer(name, self._generation, delay))
+
+    def cancel_timer(self, use: Use, child: Child) -> None:
+        """Forget a timer, if it is set."""
+        name = f"{use.value} {child.spec.id}"
+        if self._timers.pop(name, None) is not None:
+            self._out.append(CancelTimer(name))
+
+    def timer_fired(self, name: str, generation: int) -> Timer | None:
+        """The timer that ran out; None if it is not the one that is set."""
+        timer = self._timers.get(name)
+        if timer is None or timer.generation != generation:
+            return None
+        return self._timers.pop(name)

@@ -1,0 +1,1 @@
+"""How children are started, restarted and stopped, and the shape of a whole tree."""

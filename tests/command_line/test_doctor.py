@@ -1,0 +1,56 @@
+"""`suptree doctor` says what is there, and what is in force."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from suptree.actors.kernel.cgroup import OFF_VARIABLE, make_run_groups
+from suptree.testing import LiveTree
+
+SUPTREE = str(Path(sys.executable).parent / "suptree")
+TREE = '[tree]\nname = "patient"\n[agents.one]\ntype = "process_wrapper"\ncommand = "sleep"\nargs = ["1000000"]\n'
+
+
+def doctor(**environment: str) -> tuple[int, dict[str, dict[str, str]]]:
+    ran = subprocess.run(
+        [SUPTREE, "doctor", "--json"], capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
+    )
+    return ran.returncode, {finding["feature"]: finding for finding in json.loads(ran.stdout)}
+
+
+@pytest.mark.parametrize("switch", ["auto", "off"])
+def test_it_says_which_path_a_running_tree_has_taken(monkeypatch: pytest.MonkeyPatch, switch: str) -> None:
+    monkeypatch.setenv(OFF_VARIABLE, switch)
+    groups = make_run_groups("probe")
+    groups.remove()
+    with LiveTree(TREE) as running:
+        status, found = doctor(SUPTREE_HOME=str(running.home))
+    expected = "ok" if groups.unified else "limited"
+    assert (0, expected, expected) == (status, found["control groups"]["state"], found["tree patient"]["state"])
+
+
+def test_where_no_tree_can_run_it_says_so_and_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, found = doctor(SUPTREE_HOME=str(tmp_path / "file" / "home"))
+    assert (1, "missing", "no tree can run") == (status, found["folders"]["state"], found["folders"]["means"])
+
+
+def test_it_says_whether_agents_may_run_as_other_users(tmp_path: Path) -> None:
+    _, found = doctor(SUPTREE_HOME=str(tmp_path))
+    expected = ("ok", 'agents may have user = "…"') if os.geteuid() == 0 else ("limited", 'agents with user = "…" cannot start')
+    assert expected == (found["other users"]["state"], found["other users"]["means"])
+
+
+def test_it_leaves_nothing(tmp_path: Path) -> None:
+    doctor(SUPTREE_HOME=str(tmp_path / "home"), XDG_RUNTIME_DIR=str(tmp_path))
+    assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_for_people_it_is_a_table(tmp_path: Path) -> None:
+    ran = subprocess.run([SUPTREE, "doctor"], capture_output=True, text=True, timeout=60, check=False)
+    assert 0 == ran.returncode
+    assert ["versions", "pidfds", "control groups", "memory limits"] == [line.split("  ")[0] for line in ran.stdout.splitlines()[1:5]]

@@ -1,0 +1,95 @@
+"""What `suptree explain` says of how it stands now."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from suptree.actors.deaths.explanation import explanation, explanation_after_the_run, screen
+
+AT = "2026-01-02T03:04:05.678Z"
+NOW = datetime(2026, 1, 2, 3, 4, 10, tzinfo=UTC)
+ROOT: dict[str, Any] = {"id": "root", "status": "running"}
+
+
+def row(status: str, **fields: Any) -> dict[str, Any]:
+    fresh = {"id": "a", "kind": "agent", "supervisor": "root", "incarnation": 2, "pid": None, "detail": None, "status_text": None}
+    return {**fresh, "status": status, "started_at": AT, "stopped_at": None, "last_exit": None, **fields}
+
+
+def death(decision: str | None, delay: float = 0.0, at: str = AT) -> dict[str, Any]:
+    decided = {"decision": decision, "why": "so it is", "delay": delay, "affected": ["a"], "restarts_left": 1, "at": AT}
+    return {
+        "id": "a", "kind": "agent", "incarnation": 2, "at": at, "lifetime": 1.0,
+        "exit": {"class": "failed", "reason": "exit 1", "last_error": None},
+        "config": {}, "timeline": [], "decision": decided if decision else None, "file": "/state/a.txt",
+        "evidence": {"out": [], "err": [], "usage": None, "swept": [], "environment": {}, "from_log": False},
+    }  # fmt: skip
+
+
+DEAD = row("crashed", stopped_at=AT, last_exit={"class": "failed", "reason": "exit 1", "at": AT})
+
+
+@pytest.mark.parametrize(
+    ("found", "deaths", "text", "todo"),
+    [
+        (row("running", pid=7), [], "running since 2026-01-02 03:04:05 UTC (#2, pid 7)", None),
+        (
+            row("running", detail="suspect: silent for 5.0 s"),
+            [],
+            "running since 2026-01-02 03:04:05 UTC (#2): suspect: silent for 5.0 s",
+            None,
+        ),
+        (row("starting"), [death("restart")], "starting (#2)", None),
+        (DEAD, [death("restart", 60.0)], "backing off: started again at 2026-01-02 03:05:05 UTC (56 s from now)", None),
+        (DEAD, [death("restart", 1.0)], "backing off: started again at 2026-01-02 03:04:06 UTC (unless it was stopped meanwhile)", None),
+        (
+            DEAD,
+            [death("park", 60.0)],
+            "parked until its quota is back: started again at 2026-01-02 03:05:05 UTC (56 s from now)",
+            "nothing; or, to start it before its time: suptree restart a",
+        ),
+        (DEAD, [death("hold")], "held for a person (since 2026-01-02 03:04:05 UTC)", "mend the cause, then: suptree start a"),
+        (
+            DEAD,
+            [death("quarantine")],
+            "quarantined: down until a person starts it (since 2026-01-02 03:04:05 UTC)",
+            "mend the cause, then: suptree start a",
+        ),
+        (DEAD, [death("leave")], "left down, as its restart type says (since 2026-01-02 03:04:05 UTC)", "suptree start a"),
+        (DEAD, [death("escalate")], "down: its supervisor gave up (since 2026-01-02 03:04:05 UTC)", "suptree explain root"),
+        (DEAD, [death(None)], "crashed since 2026-01-02 03:04:05 UTC: failed, exit 1", "suptree start a"),
+        # The last death is not how it ended last.
+        (
+            row("stopped", stopped_at=AT, last_exit={"class": "shutdown", "reason": "SIGINT", "at": AT}),
+            [death("hold", at="2026-01-01T00:00:00.000Z")],
+            "stopped since 2026-01-02 03:04:05 UTC: shutdown, SIGINT",
+            "suptree start a",
+        ),
+    ],
+)
+def test_how_it_stands_and_what_can_be_done(found: dict[str, Any], deaths: list[Any], text: str, todo: str | None) -> None:
+    assert {"status": found["status"], "text": text, "do": todo} == explanation("shop", found, ROOT, deaths, NOW)["now"]
+
+
+def test_what_is_under_a_supervisor_that_is_down_is_started_with_it() -> None:
+    explained = explanation("shop", DEAD, {"id": "desk", "status": "crashed"}, [death("hold")], NOW)
+    assert "suptree start desk" == explained["now"]["do"]
+
+
+def test_one_that_never_died_says_so() -> None:
+    assert ["a has not died.", "now        running since 2026-01-02 03:04:05 UTC (#2)"] == screen(
+        explanation("shop", row("running"), ROOT, [], NOW)
+    )
+
+
+def test_earlier_deaths_are_told_in_a_line_each() -> None:
+    lines = screen(explanation_after_the_run("shop", "a", [death("hold"), *[death("restart", 2.0)] * 6]))
+    assert "a #2 died; the last of 7 deaths that are known" == lines[0]
+    assert [
+        "earlier    #2  2026-01-02 03:04:05  failed, exit 1 → restart after 2.0 s",
+        *["           #2  2026-01-02 03:04:05  failed, exit 1 → restart after 2.0 s"] * 3,
+        "           … and 2 before",
+        "now        tree shop does not run",
+        "to do      suptree up FILE",
+    ] == lines[-7:]

@@ -1,0 +1,299 @@
+"""What a post-mortem says, and how many are kept."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suptree.actors.deaths import post_mortem_files as files
+from suptree.actors.deaths.causes import BY_CLASS, BY_REASON, NEXT, cause_of
+from suptree.actors.deaths.death_recorder import Deaths
+from suptree.actors.deaths.evidence import evidence_in_log, shortened
+from suptree.actors.deaths.post_mortem import ONE_SCREEN, WHOLE, Death, compose, parse, told
+from suptree.actors.exits import ExitClass
+from suptree.actors.output.output_log import OutputLog, log_path
+from suptree.supervisors.decisions.core_commands import Decision
+
+DEATH: dict[str, Any] = {
+    "id": "coder",
+    "kind": "agent",
+    "type": "process_wrapper",
+    "incarnation": 3,
+    "restarts": 2,
+    "tree": "shop",
+    "supervisor": "writers",
+    "at": "2026-01-02T03:04:05.678Z",
+    "lifetime": 12.34,
+    "exit": {"class": "crash", "reason": "SIGSEGV", "last_error": "oh no"},
+    "config": {"command": "sh", "args": ["-c", "kill -SEGV $$"], "cwd": "/work"},
+    "timeline": [{"at": "2026-01-02T03:03:53.333Z", "text": "starting"}, {"at": "2026-01-02T03:04:05.678Z", "text": "exited: crash"}],
+    "evidence": {
+        "out": ["hello"],
+        "err": ["oh no"],
+        "usage": {"peak_memory": 50 * 2**20, "memory_floor": 30 * 2**20, "cpu_time": 1.5},
+        "swept": [{"pid": 11, "command": "sleep 600"}],
+        "environment": {"A_KEY": "[redacted]", "LANG": "C"},
+        "from_log": False,
+    },
+    "decision": {
+        "decision": "restart",
+        "why": "crash (SIGSEGV)",
+        "delay": 2.0,
+        "affected": ["coder", "reviewer"],
+        "restarts_left": 1,
+        "at": "…",
+    },
+    "made_by": "suptree 1",
+    "log": "/state/logs/coder.log",
+}
+
+STORY = """\
+died       2026-01-02 03:04:05 UTC, 12.3 s after its start
+exit       crash: SIGSEGV; oh no
+what       Segmentation fault: it used memory that was not its own.
+because    the kernel ended it with that signal
+decided    restart (crash (SIGSEGV))
+           It is started again after 2.0 s, along with reviewer. Restarts left: 1.
+advice     That is a bug in the program or in a native library of it: look for a core dump
+           (coredumpctl), or update it.
+command    sh -c 'kill -SEGV $$'   in /work
+used       50.0 MiB of memory at its peak, 1.50 s of CPU time
+left over  1 process, ended with it:
+           11  sleep 600
+timeline   03:03:53.333  starting
+           03:04:05.678  exited: crash
+stderr     oh no
+stdout     hello"""
+
+
+def with_evidence(**evidence: Any) -> dict[str, Any]:
+    return {**DEATH, "evidence": {**DEATH["evidence"], **evidence}}
+
+
+def test_the_story_of_a_death() -> None:
+    assert STORY.splitlines() == told(DEATH, ONE_SCREEN)
+
+
+def test_a_post_mortem_is_the_story_the_environment_and_itself_for_programs() -> None:
+    text = compose(DEATH)
+    assert "Post-mortem of agent coder #3 in tree shop, by suptree 1" == text.splitlines()[0]
+    assert text.index("sleep 600") < text.index("A_KEY=[redacted]\n           LANG=C\n") < text.index("for programs")
+    assert parse(text) == DEATH
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no post-mortem", compose(DEATH)[:-10]])
+def test_what_is_no_post_mortem_is_not_read_as_one(text: str) -> None:
+    assert parse(text) is None
+
+
+def test_a_death_with_very_much_evidence_fits_one_screen() -> None:
+    swept = [{"pid": 1000 + n, "command": "x" * 300} for n in range(40)]
+    death = {**with_evidence(out=["o" * 500] * 20, err=["e" * 500] * 20, swept=swept, from_log=True), "timeline": DEATH["timeline"] * 15}
+    story = told(death, ONE_SCREEN)
+    assert len(story) <= 34
+    assert max(map(len, story)) <= 100
+    assert "stderr     … 16 more before" in story
+    assert "           … and 38 more" in story
+
+
+def test_what_an_agent_printed_does_not_move_the_cursor() -> None:
+    story = "\n".join(told(with_evidence(err=["\x1b[2Jgone\r\x07 ü"]), WHOLE))
+    assert r"\x1b[2Jgone\r\x07 ü" in story
+    assert "\x1b" not in story
+
+
+def test_memory_that_cannot_be_told_from_that_of_the_actor_is_given_as_a_bound() -> None:
+    story = told(with_evidence(usage={"peak_memory": 20 * 2**20, "memory_floor": 30 * 2**20, "cpu_time": 0.0}), WHOLE)
+    assert "used       at most 20.0 MiB of memory at its peak, 0.00 s of CPU time" in story
+
+
+def test_an_actor_that_left_no_word_is_mentioned() -> None:
+    story = told(with_evidence(usage=None, from_log=True), WHOLE)
+    assert ["note"] == [line.split()[0] for line in story if "without a last word" in line]
+
+
+def test_a_death_about_which_nothing_was_decided_says_so() -> None:
+    assert any("Nothing was decided" in line for line in told({**DEATH, "decision": None}, WHOLE))
+
+
+def test_there_are_words_for_every_class_and_every_decision() -> None:
+    assert set(BY_CLASS) == set(ExitClass)
+    assert set(NEXT) == {None, *(decision.value for decision in Decision)}
+
+
+@pytest.mark.parametrize(
+    ("exit_class", "reason", "what"),
+    [
+        ("oom", "memory.events: 1 oom_kill", "ran out of memory"),
+        ("crash", "SIGSEGV", "Segmentation fault"),
+        ("crash", "exit 139 (SIGSEGV)", "Segmentation fault"),
+        ("crash", "SIGKILL", "killed with SIGKILL"),
+        ("crash", "its actor died by SIGSEGV", "The actor that ran it died"),
+        ("crash", "supervisor desk ended: its actor died by SIGKILL", "The supervisor above it ended"),
+        ("permanent", "exit 127 (command not found)", "A command was not found"),
+        ("permanent", "command not found: 'x' is in no folder of PATH", "A command was not found"),
+        ("permanent", "exit 126 (cannot be executed)", "cannot be executed"),
+        ("permanent", "factory 'a:b': there is no module 'a' on the path", "factory"),
+        ("hung", "no ping of its program for 3.0 s", "silent for too long"),
+        ("hung", "it said WATCHDOG=trigger", "reported itself"),
+        ("hung", "no answer of the model for 60 s", "kept silent for too long"),
+        ("budget", "it used 45 tokens, and has max_tokens of 40", "used up its tokens"),
+        ("permanent", "no API key: set ANTHROPIC_API_KEY, or name the variable that holds it in config.api_key_env", "no API key"),
+        ("permanent", "the API key was refused: openai answered with status 401", "no API key"),
+        ("permanent", "config.timeout: must be a number of seconds above 0", "as it is configured"),
+        ("permanent", 'LLMAgent needs the extra "llm": pip install "suptree[llm]"', "as it is configured"),
+        ("quota", "exit 75 (try again later)", "rate limit"),
+        ("failed", "exit 1", "ended by itself"),
+    ],
+)
+def test_each_cause_has_its_own_words(exit_class: str, reason: str, what: str) -> None:
+    assert what in cause_of({"class": exit_class, "reason": reason}).what
+
+
+def test_a_reason_does_not_borrow_the_words_of_another_class() -> None:
+    assert BY_CLASS[ExitClass.FAILED] == cause_of({"class": "failed", "reason": "ValueError: SIGSEGV, exit 127"})
+
+
+def test_each_advice_is_a_sentence() -> None:
+    causes = [*BY_CLASS.values(), *(cause for _, _, cause in BY_REASON)]
+    assert [] == [cause.advice for cause in causes if not cause.advice.endswith(".") or not cause.what.endswith(".")]
+
+
+def test_an_endless_reason_is_cut() -> None:
+    assert ("short", 1000) == (shortened("short"), len(shortened("x" * 100_000)))
+
+
+# The files
+
+
+def at(second: int, child: str = "coder", incarnation: int = 1) -> Death:
+    return {**DEATH, "id": child, "incarnation": incarnation, "at": f"2026-01-02T03:{second // 60:02}:{second % 60:02}.000Z"}
+
+
+def test_a_post_mortem_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = files.write(tmp_path, DEATH)
+    assert "coder-3-20260102T030405678Z.txt" == path.name
+    assert (0o600, 0o700) == (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode))
+    assert [DEATH] == [place.read() for place in files.places(tmp_path)]
+    assert [path] == list(path.parent.iterdir())
+
+
+def test_of_one_child_the_newest_are_kept(tmp_path: Path) -> None:
+    for second in range(files.PER_CHILD + 3):
+        files.write(tmp_path, at(second, incarnation=second + 1))
+    files.write(tmp_path, at(0, "co-der-1"))
+    assert list(range(4, files.PER_CHILD + 4)) == [place.incarnation for place in files.places(tmp_path, "coder")]
+    assert ["co-der-1"] == [place.child for place in files.places(tmp_path, "co-der-1")]
+
+
+def test_of_a_tree_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "PER_TREE", 5)
+    for second in range(8):
+        files.write(tmp_path, at(second, f"a{second}"))
+    assert [f"a{n}" for n in range(3, 8)] == [place.child for place in files.places(tmp_path)]
+
+
+def test_what_is_no_post_mortem_in_the_folder_is_left_alone(tmp_path: Path) -> None:
+    files.folder(tmp_path).mkdir()
+    other = files.folder(tmp_path) / "notes.txt"
+    other.write_text("mine")
+    files.write(tmp_path, DEATH)
+    assert (1, True) == (len(files.places(tmp_path)), other.exists())
+
+
+# From the events
+
+
+def happened(name: str, second: float, incarnation: int = 1, **fields: Any) -> dict[str, Any]:
+    stamp = f"2026-01-02T03:04:{second:06.3f}Z"
+    return {
+        "event": f"agent_{name}",
+        "id": "a",
+        "supervisor": "root",
+        "incarnation": incarnation,
+        "at": stamp,
+        "monotonic": second,
+        **fields,
+    }
+
+
+EXIT = {"class": "failed", "reason": "exit 1", "last_error": "no"}
+DECIDED: dict[str, Any] = {"decision": "restart", "why": "failed", "delay": 0.0, "affected": ["a"], "restarts_left": 2}
+
+
+def the_deaths(state: Path) -> list[Death]:
+    return [death for place in files.places(state) if (death := place.read()) is not None]
+
+
+def test_a_death_is_written_at_once_and_completed_when_it_was_decided(tmp_path: Path) -> None:
+    deaths = Deaths("shop", str(tmp_path))
+    deaths.hear(happened("starting", 1, config={"command": "sh"}, type="process_wrapper", restarts=0))
+    deaths.hear(happened("started", 1.5, pid=7))
+    deaths.hear(happened("exited", 4, exit=EXIT, evidence={**DEATH["evidence"], "err": ["no"]}))
+    (first,) = the_deaths(tmp_path)
+    deaths.hear(happened("decided", 5, **DECIDED))
+    (second,) = the_deaths(tmp_path)
+    assert (None, "restart") == (first["decision"], second["decision"]["decision"])
+    assert ["starting", "started (pid 7)", "exited: failed, exit 1 (no)", "restart (failed)"] == [
+        each["text"] for each in second["timeline"]
+    ]
+    assert (3.0, ["no"], {"command": "sh"}) == (second["lifetime"], second["evidence"]["err"], second["config"])
+
+
+def test_a_wanted_end_leaves_no_post_mortem(tmp_path: Path) -> None:
+    deaths = Deaths("shop", str(tmp_path))
+    for exit_class in ("normal", "shutdown"):
+        deaths.hear(happened("exited", 1, exit={**EXIT, "class": exit_class}))
+    deaths.hear(happened("decided", 2, **DECIDED))
+    assert [] == the_deaths(tmp_path)
+
+
+def test_a_decision_about_the_next_incarnation_does_not_touch_the_last_death(tmp_path: Path) -> None:
+    deaths = Deaths("shop", str(tmp_path))
+    deaths.hear(happened("exited", 1, exit=EXIT))
+    deaths.hear(happened("starting", 2, 2))
+    deaths.hear(happened("decided", 3, 2, **DECIDED))
+    deaths.hear(happened("decided", 4, 1, **DECIDED))
+    assert [None] == [death["decision"] for death in the_deaths(tmp_path)]
+
+
+def test_a_new_registry_completes_what_the_old_one_had_begun(tmp_path: Path) -> None:
+    events = [happened("starting", 1), happened("exited", 2, exit=EXIT, evidence={**DEATH["evidence"], "err": ["kept"]})]
+    old, new = Deaths("shop", str(tmp_path)), Deaths("shop", str(tmp_path))
+    for event in events:
+        old.hear(event)
+        new.remember({key: value for key, value in event.items() if key != "evidence"})
+    new.hear(happened("decided", 3, **DECIDED))
+    (death,) = the_deaths(tmp_path)
+    assert (["kept"], "restart", 3) == (death["evidence"]["err"], death["decision"]["decision"], len(death["timeline"]))
+
+
+def test_of_a_long_life_the_beginning_and_the_end_are_told(tmp_path: Path) -> None:
+    deaths = Deaths("shop", str(tmp_path))
+    deaths.hear(happened("starting", 1))
+    for number in range(100):
+        deaths.hear(happened("status", 2, status=f"at {number}"))
+    deaths.hear(happened("exited", 3, exit=EXIT))
+    texts = [each["text"] for each in the_deaths(tmp_path)[0]["timeline"]]
+    assert (30, "starting", "says: at 99") == (len(texts), texts[0], texts[-2])
+
+
+def test_without_a_last_word_the_log_is_the_evidence(tmp_path: Path) -> None:
+    path = log_path(str(tmp_path), "a")
+    for incarnation in (1, 2):
+        log = OutputLog(path, incarnation)
+        for number in range(30):
+            log.write("out", f"{incarnation} out {number}".encode())
+        log.write("err", f"{incarnation} err".encode())
+        log.close()
+    with path.open("ab") as raw:
+        raw.write(b"from C code\n2026-01-02T03:04:05.678Z #2 out not whole")
+    found = evidence_in_log(path, 2)
+    assert (("2 err", "from C code"), tuple(f"2 out {number}" for number in range(10, 30)), True) == (found.err, found.out, found.from_log)
+    assert ((), ()) == (evidence_in_log(path, 3).out, evidence_in_log(tmp_path / "none", 1).err)
+
+
+def test_a_folder_that_cannot_be_written_harms_nobody(tmp_path: Path) -> None:
+    files.folder(tmp_path).write_text("a file is in the way")
+    Deaths("shop", str(tmp_path)).hear(happened("exited", 1, exit=EXIT))

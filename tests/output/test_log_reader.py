@@ -1,0 +1,185 @@
+"""What an agent printed is read whole and once, whoever writes and rotates meanwhile."""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from suptree.actors.output import output_log
+from suptree.actors.output.log_reader import follow_log, tail, tail_of
+from suptree.actors.output.output_log import OutputLog, rotated_path
+from suptree.control.client.client import Client
+from suptree.testing import LiveTree
+
+ODD = ["form\x0cfeed", "next\x85line", "line\u2028separator", "carriage\rreturn", ""]
+
+
+@pytest.fixture(params=[100, 1000, 16 * 1024 * 1024])
+def rotate_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    size: int = request.param
+    monkeypatch.setattr(output_log, "_ROTATE_AT", size)
+    return size
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> OutputLog:
+    return OutputLog(tmp_path / "a.log", 1)
+
+
+def write(log: OutputLog, *texts: object) -> None:
+    for text in texts:
+        log.write("out", str(text).encode())
+
+
+def said(entry: str) -> str:
+    return entry.split(" ", 3)[3]
+
+
+async def following(path: Path, lines: int, count: int) -> list[str]:
+    async with asyncio.timeout(10):
+        entries = follow_log(path, lines)
+        return [said(await anext(entries)) for _ in range(count)]
+
+
+def test_only_a_newline_ends_a_line(log: OutputLog, tmp_path: Path) -> None:
+    write(log, *ODD)
+    assert ODD == [said(entry) for entry in tail(tmp_path / "a.log", 10)]
+    assert ODD == asyncio.run(following(tmp_path / "a.log", 10, len(ODD)))
+
+
+def test_the_last_lines_are_counted_from_the_end(log: OutputLog, tmp_path: Path) -> None:
+    write(log, *range(5))
+    expected = [[], ["4"], ["3", "4"], ["0", "1", "2", "3", "4"], ["0", "1", "2", "3", "4"], []]
+    assert expected == [[said(entry) for entry in tail(tmp_path / "a.log", lines)] for lines in (0, 1, 2, 5, 6, -1)]
+
+
+def test_the_lines_of_one_incarnation_are_found_in_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.log"
+    monkeypatch.setattr(output_log, "_ROTATE_AT", 150)
+    for incarnation in (1, 2, 3):
+        log = OutputLog(path, incarnation)
+        write(log, f"#1 out {incarnation}", "last")
+        log.close()
+    assert rotated_path(path).exists()
+    found = [[said(entry) for entry in tail_of(path, 10, incarnation)] for incarnation in (1, 2, 3, 4)]
+    assert [["#1 out 1", "last"], ["#1 out 2", "last"], ["#1 out 3", "last"], []] == found
+    assert [["last"], []] == [[said(entry) for entry in tail_of(path, lines, 2)] for lines in (1, 0)]
+
+
+def test_what_c_code_wrote_is_of_the_incarnation_that_wrote_last(tmp_path: Path) -> None:
+    log = OutputLog(tmp_path / "a.log", 1)
+    write(log, "first")
+    log.redirect(log_descriptor := os.open(os.devnull, os.O_WRONLY))
+    os.write(log_descriptor, b"from C\n")
+    os.close(log_descriptor)
+    write(OutputLog(tmp_path / "a.log", 2), "second")
+    assert [2, 1] == [len(tail_of(tmp_path / "a.log", 10, incarnation)) for incarnation in (1, 2)]
+    assert "from C" == tail_of(tmp_path / "a.log", 1, 1)[0]
+
+
+def test_the_last_lines_of_a_long_file_are_found(log: OutputLog, tmp_path: Path) -> None:
+    texts = [f"{number} " + "x" * 1000 for number in range(5000)]
+    write(log, *texts)
+    assert [texts[-3000:], texts] == [[said(entry) for entry in tail(tmp_path / "a.log", lines)] for lines in (3000, 10000)]
+
+
+def test_a_line_that_has_not_ended_is_among_the_last(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(b"one\ntwo\nthr")
+    assert [["thr"], ["two", "thr"], ["one", "two", "thr"]] == [tail(tmp_path / "a.log", lines) for lines in (1, 2, 9)]
+
+
+def test_there_are_no_lines_without_a_file(tmp_path: Path) -> None:
+    assert [] == tail(tmp_path / "a.log", 10)
+
+
+def test_the_last_lines_reach_back_across_a_rotation(tmp_path: Path) -> None:
+    (tmp_path / "a.log.1").write_text("1\n2\n3\n")
+    (tmp_path / "a.log").write_text("4\n5\n")
+    assert [["4", "5"], ["3", "4", "5"], ["1", "2", "3", "4", "5"]] == [tail(tmp_path / "a.log", lines) for lines in (2, 3, 9)]
+
+
+@pytest.mark.parametrize("texts", [["d"], ["d", "e"]])
+def test_the_rest_of_a_file_is_read_after_its_rotation(texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = OutputLog(tmp_path / "a.log", 1)
+
+    async def program() -> list[str]:
+        entries = follow_log(tmp_path / "a.log", 10)
+        write(log, "a")
+        heard = [said(await anext(entries))]
+        # All before the reader has another turn: what follows in the same file, and one or two files after it.
+        write(log, "b", "c")
+        for text in texts:
+            monkeypatch.setattr(output_log, "_ROTATE_AT", 1)
+            write(log, text)
+            monkeypatch.undo()
+            write(log, text + "'")
+        async with asyncio.timeout(10):
+            heard += [said(await anext(entries)) for _ in range(2 + 2 * len(texts))]
+        return heard
+
+    assert ["a", "b", "c", *[part for text in texts for part in (text, text + "'")]] == asyncio.run(program())
+
+
+def test_a_file_that_begins_later_is_followed_from_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "a.log"
+
+    async def program() -> str:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.1, lambda: write(OutputLog(path, 1), "first"))
+        async with asyncio.timeout(10):
+            return said(await anext(follow_log(path, 10)))
+
+    assert "first" == asyncio.run(program())
+
+
+@pytest.mark.parametrize("lines", [1, 20])
+def test_every_line_is_read_once_under_a_writer_that_rotates(lines: int, rotate_at: int, tmp_path: Path) -> None:
+    """The writer is never more than a line ahead of what the file before the present one can hold; beyond that lines are gone by design."""
+    total, ahead = 3000, threading.Semaphore(max(1, rotate_at // 60))
+    log = OutputLog(tmp_path / "a.log", 1)
+    write(log, "begin")
+
+    def writing() -> None:
+        for number in range(total):
+            if not ahead.acquire(timeout=30):
+                return
+            write(log, number)
+
+    async def program() -> list[int]:
+        heard: list[int] = []
+        writer = threading.Thread(target=writing)
+        async with asyncio.timeout(60):
+            entries = follow_log(tmp_path / "a.log", lines)
+            first = asyncio.ensure_future(anext(entries))
+            await asyncio.sleep(0)
+            writer.start()
+            text = said(await first)
+            while True:
+                if text != "begin":
+                    heard.append(int(text))
+                    ahead.release()
+                if text == str(total - 1):
+                    break
+                text = said(await anext(entries))
+        await asyncio.to_thread(writer.join)
+        return heard
+
+    heard = asyncio.run(program())
+    assert list(range(heard[0], total)) == heard
+
+
+def test_a_client_hears_odd_characters_as_they_were_printed() -> None:
+    printing = f"import sys, time; sys.stdout.buffer.write({chr(10).join([*ODD, '']).encode()!r}); sys.stdout.flush(); time.sleep(1000000)"
+    tree = f'[agents.odd]\ntype = "process_wrapper"\ncommand = {json.dumps(sys.executable)}\nargs = ["-c", {json.dumps(printing)}]\n'
+
+    async def listen(client: Client) -> list[str]:
+        async with asyncio.timeout(10):
+            entries = client.follow_log("odd")
+            return [said(await anext(entries)) for _ in ODD]
+
+    with LiveTree(tree) as live:
+        assert ODD == live.ask(listen)
