@@ -47,6 +47,7 @@ from suptree.supervisors.decisions.core_events import (
     TimerFired,
     WhichChildrenRequested,
 )
+from suptree.supervisors.decisions.timers import Timer
 from suptree.supervisors.spec.child_spec import (
     BRUTAL_KILL,
     INFINITY,
@@ -95,7 +96,7 @@ class Simulation:
         self.trace: list[list[Any]] = []
         self._events = scenario["events"]
         self._now = 0.0
-        self._timers: list[tuple[float, int, str]] = []
+        self._timers: list[tuple[float, int, Timer]] = []
         self._outcomes: dict[str, list[str]] = {c["id"]: c.get("start", ["ok"]) for c in scenario["children"]}
         self._attempts: dict[str, int] = {}
         self._told_to_stop = False
@@ -145,8 +146,8 @@ class Simulation:
     def _advance(self, milliseconds: float) -> None:
         until = self._now + milliseconds / 1000
         while self._timers and self._timers[0][0] <= until:
-            self._now, generation, name = heapq.heappop(self._timers)
-            self._feed(TimerFired(name, generation))
+            self._now, generation, timer = heapq.heappop(self._timers)
+            self._feed(TimerFired(timer, generation))
         self._now = until
 
     # ---- the commands of the core --------------------------------------------------------------
@@ -168,8 +169,8 @@ class Simulation:
                 return ChildExited(child_id, incarnation, EXITS["shutdown"])
             case KillChild(child_id, incarnation):
                 return ChildExited(child_id, incarnation, EXITS["killed"])
-            case SetTimer(name, generation, delay):
-                heapq.heappush(self._timers, (self._now + delay, generation, name))
+            case SetTimer(timer, generation, delay):
+                heapq.heappush(self._timers, (self._now + delay, generation, timer))
             case Reply(request, answer, value):
                 self.trace.append([*request, *told(answer, value)])  # type: ignore[misc]
             case ExitSupervisor(exit=exit_):

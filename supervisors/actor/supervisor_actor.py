@@ -30,9 +30,9 @@ from suptree.actors.record.journal import lives_before
 from suptree.actors.record.registry import JOURNAL_FILE
 
 from ..core.core import SupervisorCore
-from ..core.orders import Use
 from ..decisions import core_commands as c
 from ..decisions import core_events as e
+from ..decisions.timers import Timer, TimerUse
 from ..spec.tree_spec import SupervisorSpec
 from .children import LivingChild, actor_class, description
 from .control_requests import Requests
@@ -75,7 +75,7 @@ class SupervisorActor(SignsOfLife):
         set_name(f"st:{begin.id}")
         self.spec: SupervisorSpec = begin.spec
         self.children: dict[str, LivingChild] = {}
-        self.timers: dict[str, asyncio.TimerHandle] = {}
+        self.timers: dict[Timer, asyncio.TimerHandle] = {}
         self.announced = False
         self.ahead = ForkAhead(self)
         self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self.tell_registry)
@@ -187,20 +187,19 @@ class SupervisorActor(SignsOfLife):
             self.kill(child)
 
     def _set_timer(self, command: c.SetTimer) -> None:
-        self._cancel_timer(c.CancelTimer(command.name))
-        fired = e.TimerFired(command.name, command.generation)
-        self.timers[command.name] = self.loop.call_later(command.delay, self._timer_fired, fired)
+        self._cancel_timer(c.CancelTimer(command.timer))
+        fired = e.TimerFired(command.timer, command.generation)
+        self.timers[command.timer] = self.loop.call_later(command.delay, self._timer_fired, fired)
 
     def _timer_fired(self, fired: e.TimerFired) -> None:
-        use, _, child_id = fired.name.partition(" ")
-        child = self.children.get(child_id)
-        if use == Use.KILL.value and child is not None and child.extended_until > self.loop.time():
-            self.timers[fired.name] = self.loop.call_at(child.extended_until, self._timer_fired, fired)
+        child = self.children.get(fired.timer.child_id)
+        if fired.timer.use is TimerUse.KILL and child is not None and child.extended_until > self.loop.time():
+            self.timers[fired.timer] = self.loop.call_at(child.extended_until, self._timer_fired, fired)
         else:
             self.tell_core(fired)
 
     def _cancel_timer(self, command: c.CancelTimer) -> None:
-        if timer := self.timers.pop(command.name, None):
+        if timer := self.timers.pop(command.timer, None):
             timer.cancel()
 
     def _park_quota_group(self, command: c.ParkQuotaGroup) -> None:

@@ -28,9 +28,9 @@ from ..decisions.core_events import (
     TimerFired,
     WhichChildrenRequested,
 )
+from ..decisions.timers import TimerUse
 from ..spec.child_spec import ChildSpec, RestartType, SupervisorFlags
 from .execution import Execution, Phase, Request, Turn
-from .orders import Use
 from .otp_calls import delete_child, restart_child, start_child, terminate_child
 from .plan import Aim, Plan
 
@@ -157,11 +157,11 @@ class SupervisorCore:
             self._run.orders.stop(child)
 
     def _timer_fired(self, event: TimerFired) -> None:
-        timer = self._run.orders.timer_fired(event.name, event.generation)
-        if timer is None:
+        timer = event.timer
+        if not self._run.orders.timer_fired(timer, event.generation):
             return
         child = self._run.children[timer.child_id]
-        if timer.use is Use.KILL:
+        if timer.use is TimerUse.KILL:
             self._run.orders.kill(child)
         else:
             child.until = None

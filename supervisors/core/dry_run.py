@@ -11,6 +11,7 @@ from suptree.actors.exits import Exit, ExitClass
 from ..decisions.child import ChildState
 from ..decisions.core_commands import CancelTimer, Command, ExitSupervisor, KillChild, Report, SetTimer, StartChild, StopChild
 from ..decisions.core_events import ChildExited, ChildStarted, Event, TimerFired
+from ..decisions.timers import Timer
 from .core import SupervisorCore
 
 # A supervisor must not be held up by a question, whatever its core is in the middle of.
@@ -92,7 +93,7 @@ class _Rehearsal:
         self.last_words: Exit | None = None
         self._now = now
         self._answers: deque[Event] = deque()
-        self._timers: dict[str, tuple[float, TimerFired]] = {}  # when and what, by name
+        self._timers: dict[Timer, tuple[float, TimerFired]] = {}  # when, and what the core then hears
 
     def settle(self) -> None:
         """End what is in progress, off the record."""
@@ -112,7 +113,7 @@ class _Rehearsal:
         while self._answers or self._timers:
             if not self._answers:
                 self._now, fired = min(self._timers.values(), key=lambda timer: timer[0])
-                del self._timers[fired.name]
+                del self._timers[fired.timer]
                 self._answers.append(fired)
             for command in self.core.handle(self._answers.popleft(), self._now):
                 self._perform(command)
@@ -128,10 +129,10 @@ class _Rehearsal:
             case KillChild(child_id, incarnation):
                 self.actions.append(Action(Verb.KILL, child_id))
                 self._answers.append(ChildExited(child_id, incarnation, _OBEYED))
-            case SetTimer(name, generation, delay):
-                self._timers[name] = (self._now + delay, TimerFired(name, generation))
-            case CancelTimer(name):
-                self._timers.pop(name, None)
+            case SetTimer(timer, generation, delay):
+                self._timers[timer] = (self._now + delay, TimerFired(timer, generation))
+            case CancelTimer(timer):
+                self._timers.pop(timer, None)
             case Report():
                 self.reports.append(command)
                 if command.delay:

@@ -26,8 +26,9 @@ from ..decisions.judge import Judge, Outcome
 from ..decisions.park import wait_for_quota
 from ..decisions.rules import has_rules_of_its_own
 from ..decisions.spread import EvenSpread
+from ..decisions.timers import TimerUse
 from ..spec.child_spec import AutoShutdown, ChildSpec, RestartType, Strategy, SupervisorFlags
-from .orders import Orders, Use
+from .orders import Orders
 from .plan import Aim, Plan
 
 
@@ -146,7 +147,7 @@ class Execution:
 
     def ended(self, child: Child, exit_: Exit) -> None:
         """Nothing of an incarnation is left, whoever ended it."""
-        self.orders.cancel_timer(Use.KILL, child)
+        self.orders.cancel_timer(TimerUse.KILL, child)
         if child.condemned is not None:
             exit_class, reason = child.condemned
             exit_ = replace(exit_, exit_class=exit_class, reason=reason)

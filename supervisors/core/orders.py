@@ -2,27 +2,12 @@
 
 import math
 from collections.abc import Hashable
-from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..decisions.child import Child, Step
 from ..decisions.core_commands import Answer, CancelTimer, Command, KillChild, Reply, SetTimer, StartChild, StopChild
+from ..decisions.timers import Timer, TimerUse
 from ..spec.child_spec import BRUTAL_KILL
-
-
-class Use(Enum):
-    """What a timer is for; a child has at most one of each."""
-
-    KILL = "kill"
-    RESUME = "resume"
-
-
-class Timer(NamedTuple):
-    """A timer that is set."""
-
-    generation: int
-    use: Use
-    child_id: str
 
 
 class Orders:
@@ -31,7 +16,7 @@ class Orders:
     def __init__(self) -> None:
         self.killing = False
         self._out: list[Command] = []
-        self._timers: dict[str, Timer] = {}  # by name
+        self._timers: dict[Timer, int] = {}  # the generation of each that is set
         self._generation = 0
 
     def add(self, command: Command) -> None:
@@ -71,7 +56,7 @@ class Orders:
             return
         self._out.append(StopChild(child.spec.id, child.incarnation, shutdown))
         if math.isfinite(shutdown):
-            self.set_timer(Use.KILL, child, shutdown)
+            self.set_timer(TimerUse.KILL, child, shutdown)
 
     def stop_harder(self, child: Child, graceful: bool) -> None:
         """It is being stopped, and someone asks again; its time does not begin anew."""
@@ -83,13 +68,13 @@ class Orders:
     def kill(self, child: Child) -> None:
         """End it now."""
         child.killed = True
-        self.cancel_timer(Use.KILL, child)
+        self.cancel_timer(TimerUse.KILL, child)
         self._out.append(KillChild(child.spec.id, child.incarnation))
 
     def set_resume(self, child: Child, delay: float, now: float) -> None:
         """Set when a backoff or park ends, also of a child that is still being stopped for it."""
         child.until = now + delay
-        self.set_timer(Use.RESUME, child, delay)
+        self.set_timer(TimerUse.RESUME, child, delay)
 
     def stop_waiting(self, child: Child) -> None:
         """Whatever it waited for, it is down now."""
@@ -99,24 +84,24 @@ class Orders:
     def cancel_resume(self, child: Child) -> None:
         """Its backoff or park is over."""
         child.until = None
-        self.cancel_timer(Use.RESUME, child)
+        self.cancel_timer(TimerUse.RESUME, child)
 
-    def set_timer(self, use: Use, child: Child, delay: float) -> None:
+    def set_timer(self, use: TimerUse, child: Child, delay: float) -> None:
         """Set a timer, instead of the one that it had for that use."""
         self._generation += 1
-        name = f"{use.value} {child.spec.id}"
-        self._timers[name] = Timer(self._generation, use, child.spec.id)
-        self._out.append(SetTimer(name, self._generation, delay))
+        timer = Timer(use, child.spec.id)
+        self._timers[timer] = self._generation
+        self._out.append(SetTimer(timer, self._generation, delay))
 
-    def cancel_timer(self, use: Use, child: Child) -> None:
+    def cancel_timer(self, use: TimerUse, child: Child) -> None:
         """Forget a timer, if it is set."""
-        name = f"{use.value} {child.spec.id}"
-        if self._timers.pop(name, None) is not None:
-            self._out.append(CancelTimer(name))
+        timer = Timer(use, child.spec.id)
+        if self._timers.pop(timer, None) is not None:
+            self._out.append(CancelTimer(timer))
 
-    def timer_fired(self, name: str, generation: int) -> Timer | None:
-        """The timer that ran out; None if it is not the one that is set."""
-        timer = self._timers.get(name)
-        if timer is None or timer.generation != generation:
-            return None
-        return self._timers.pop(name)
+    def timer_fired(self, timer: Timer, generation: int) -> bool:
+        """Whether the timer that ran out is the one that is set; it is set no longer."""
+        if self._timers.get(timer) != generation:
+            return False
+        del self._timers[timer]
+        return True

@@ -8,6 +8,7 @@ from typing import Any
 from suptree.actors.exits import Exit
 
 from ..spec.child_spec import BrutalKill, ChildSpec
+from .timers import Timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +42,18 @@ class KillChild:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Answer with TimerFired(name, generation) after `delay` seconds; setting a name again replaces the timer that it had."""
+    """Answer with TimerFired(timer, generation) after `delay` seconds; setting a timer again replaces the one that was set."""
 
-    name: str
+    timer: Timer
     generation: int
     delay: float
 
 
 @dataclass(frozen=True, slots=True)
 class CancelTimer:
-    """Forget the timer of that name, if it is still set."""
+    """Forget the timer, if it is still set."""
 
-    name: str
+    timer: Timer
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from suptree.actors.exits import Exit, ExitClass
 
 from ..spec.child_spec import ChildSpec
+from .timers import Timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class ChildCondemned:
 class TimerFired:
     """A timer that was set has run out; one of an older generation does nothing."""
 
-    name: str
+    timer: Timer
     generation: int
 
 

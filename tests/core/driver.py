@@ -29,6 +29,7 @@ from suptree.supervisors.decisions.core_events import (
     TerminateChildRequested,
     TimerFired,
 )
+from suptree.supervisors.decisions.timers import Timer
 from suptree.supervisors.spec.child_spec import ChildSpec, RestartType, SupervisorFlags
 
 CRASH = Exit(ExitClass.CRASH, "SIGSEGV")
@@ -60,10 +61,10 @@ def said(command: Command) -> str:
             words = f"stop {child_id}{incarnation}"
         case KillChild(child_id, incarnation):
             words = f"kill {child_id}{incarnation}"
-        case SetTimer(name, _, delay):
-            words = f"set {name} {delay:g}"
-        case CancelTimer(name):
-            words = f"cancel {name}"
+        case SetTimer(timer, _, delay):
+            words = f"set {timer.use.value} {timer.child_id} {delay:g}"
+        case CancelTimer(timer):
+            words = f"cancel {timer.use.value} {timer.child_id}"
         case Reply(request, answer):
             words = f"reply {request} {answer.value}"
         case Report(child_id, _, decision):
@@ -84,7 +85,7 @@ class Driver:
         self.core = SupervisorCore(SupervisorFlags(**flags), children, uniform=uniform)
         self.auto = auto
         self.now = 0.0
-        self.timers: dict[str, tuple[float, TimerFired]] = {}
+        self.timers: dict[Timer, tuple[float, TimerFired]] = {}
         self.commands: list[Any] = []  # whatever was ordered in the last feed
         if started:
             self.feed(SupervisorStarted())
@@ -97,10 +98,10 @@ class Driver:
             for command in self.core.handle(waiting.pop(0), self.now):
                 self.commands.append(command)
                 match command:
-                    case SetTimer(name, generation, delay):
-                        self.timers[name] = (self.now + delay, TimerFired(name, generation))
-                    case CancelTimer(name):
-                        self.timers.pop(name, None)
+                    case SetTimer(timer, generation, delay):
+                        self.timers[timer] = (self.now + delay, TimerFired(timer, generation))
+                    case CancelTimer(timer):
+                        self.timers.pop(timer, None)
                     case StartChild(spec, incarnation) if self.auto:
                         waiting.append(ChildStarted(spec.id, incarnation))
                     case StopChild(child_id, incarnation) | KillChild(child_id, incarnation) if self.auto:
@@ -148,9 +149,10 @@ class Driver:
         """The timers that are due fire, in order."""
         until = self.now + seconds
         told: list[str] = []
-        while due := sorted((when, name) for name, (when, _) in self.timers.items() if when <= until):
-            self.now, name = due[0]
-            told += self.feed(self.timers.pop(name)[1])
+        while due := {timer: when for timer, (when, _) in self.timers.items() if when <= until}:
+            timer = min(due, key=lambda timer: (due[timer], timer.use.value, timer.child_id))
+            self.now = due[timer]
+            told += self.feed(self.timers.pop(timer)[1])
         self.now = until
         return told
 

@@ -178,7 +178,7 @@ def test_the_crash_then_does_exactly_what_was_foretold(driver: Driver, child_id:
     reports = [c for c in driver.commands if isinstance(c, Report)]
     while new := {name: timer for name, timer in driver.timers.items() if set_before.get(name) != timer}:
         driver.now, fired = min(new.values(), key=lambda timer: timer[0])
-        del driver.timers[fired.name]
+        del driver.timers[fired.timer]
         done += driver.feed(fired)
     verbs = [word for word in done if word.split()[0] in ("stop", "kill", "start", "exit")]
     expected = [str(action) for action in foretold.actions if action.verb is not Verb.WAIT]

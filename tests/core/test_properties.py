@@ -42,6 +42,7 @@ from suptree.supervisors.decisions.core_events import (
     TimerFired,
     WhichChildrenRequested,
 )
+from suptree.supervisors.decisions.timers import Timer
 from suptree.supervisors.spec.child_spec import (
     BRUTAL_KILL,
     INFINITY,
@@ -95,7 +96,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.seen: list[Event] = []
         self.living: dict[str, int] = {}
         self.ordered: dict[str, int] = {}
-        self.timers: dict[str, TimerFired] = {}
+        self.timers: dict[Timer, TimerFired] = {}
         self.stale_timers: list[TimerFired] = []
         self.asked: set[Hashable] = set()
         self.answered: Counter[Hashable] = Counter()
@@ -140,13 +141,13 @@ class AnyOrder(RuleBasedStateMachine):
                 self.living[spec.id] = self.ordered[spec.id] = incarnation
             case StopChild(child_id, incarnation) | KillChild(child_id, incarnation):
                 assert self.living[child_id] == incarnation
-            case SetTimer(name, generation, delay):
+            case SetTimer(timer, generation, delay):
                 assert delay >= 0
-                if name in self.timers:
-                    self.stale_timers.append(self.timers[name])
-                self.timers[name] = TimerFired(name, generation)
-            case CancelTimer(name):
-                self.stale_timers.append(self.timers.pop(name))
+                if timer in self.timers:
+                    self.stale_timers.append(self.timers[timer])
+                self.timers[timer] = TimerFired(timer, generation)
+            case CancelTimer(timer):
+                self.stale_timers.append(self.timers.pop(timer))
             case Reply(request):
                 self.answered[request] += 1
             case Report(child_id, _, decision, affected=affected):
@@ -219,8 +220,8 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.timers)
     def a_timer_fires(self, data: st.DataObject) -> None:
         """In any order, early or late."""
-        name = data.draw(st.sampled_from(sorted(self.timers)))
-        self.feed(self.timers.pop(name))
+        timer = data.draw(st.sampled_from(sorted(self.timers, key=str)))
+        self.feed(self.timers.pop(timer))
 
     @rule(data=st.data())
     @precondition(lambda self: self.stale_timers)
@@ -334,7 +335,7 @@ class AnyOrder(RuleBasedStateMachine):
                 end = ChildExited(child.id, child.incarnation, Exit(ExitClass.SHUTDOWN, "stopped"))
                 self.feed(ChildStarted(child.id, child.incarnation) if starts else end)
             elif self.timers:
-                self.feed(self.timers.pop(min(self.timers)))
+                self.feed(self.timers.pop(min(self.timers, key=str)))
             else:
                 return
         raise AssertionError("it never comes to rest")

@@ -19,6 +19,7 @@ from suptree.supervisors.decisions.core_events import (
     SupervisorStarted,
     TimerFired,
 )
+from suptree.supervisors.decisions.timers import Timer, TimerUse
 from suptree.supervisors.spec.child_spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, Strategy, SupervisorFlags
 
 from .driver import CRASH, FAILED, STOPPED, TEMPORARY, TRANSIENT, Driver, said, specs
@@ -213,7 +214,13 @@ def test_a_child_that_ends_by_itself_during_a_shutdown_needs_no_stop_and_no_rest
 def test_after_the_exit_nothing_happens_any_more() -> None:
     driver = Driver(specs("a"))
     driver.feed(ShutdownRequested())
-    for event in (ChildExited("a", 1, CRASH), ChildStarted("a", 1), ShutdownRequested(), SupervisorStarted(), TimerFired("kill a", 1)):
+    for event in (
+        ChildExited("a", 1, CRASH),
+        ChildStarted("a", 1),
+        ShutdownRequested(),
+        SupervisorStarted(),
+        TimerFired(Timer(TimerUse.KILL, "a"), 1),
+    ):
         assert [] == driver.feed(event)
     assert "exited" == driver.phase
 
@@ -345,8 +352,8 @@ def test_an_old_or_unknown_incarnation_cannot_be_condemned() -> None:
         ChildExited("a", 1, CRASH),
         ChildExited("a", 3, CRASH),
         ChildExited("x", 1, CRASH),
-        TimerFired("kill a", 1),
-        TimerFired("resume a", 1),
+        TimerFired(Timer(TimerUse.KILL, "a"), 1),
+        TimerFired(Timer(TimerUse.RESUME, "a"), 1),
     ],
 )
 def test_an_event_that_is_late_or_comes_twice_changes_nothing(event: ChildStarted) -> None:
@@ -378,12 +385,12 @@ def test_a_timer_of_an_older_generation_does_nothing() -> None:
     driver.started("a")
     driver.terminate("a")
     new = next(c for c in driver.commands if isinstance(c, SetTimer))
-    assert old.name == new.name
+    assert old.timer == new.timer
     assert old.generation != new.generation
-    assert [] == driver.feed(TimerFired(old.name, old.generation))
-    assert [] == driver.feed(TimerFired(new.name, new.generation + 1))
-    assert ["kill a2"] == driver.feed(TimerFired(new.name, new.generation))
-    assert [] == driver.feed(TimerFired(new.name, new.generation))
+    assert [] == driver.feed(TimerFired(old.timer, old.generation))
+    assert [] == driver.feed(TimerFired(new.timer, new.generation + 1))
+    assert ["kill a2"] == driver.feed(TimerFired(new.timer, new.generation))
+    assert [] == driver.feed(TimerFired(new.timer, new.generation))
 
 
 def test_a_timer_is_known_by_its_number_after_very_many_of_them() -> None:
@@ -394,7 +401,7 @@ def test_a_timer_is_known_by_its_number_after_very_many_of_them() -> None:
     driver.auto = False
     driver.terminate("a")
     generation = next(c for c in driver.commands if isinstance(c, SetTimer)).generation
-    assert ["kill a301"] == driver.feed(TimerFired("kill a", int(str(generation))))
+    assert ["kill a301"] == driver.feed(TimerFired(Timer(TimerUse.KILL, "a"), int(str(generation))))
 
 
 def test_timers_are_numbered_from_one() -> None:
@@ -402,10 +409,10 @@ def test_timers_are_numbered_from_one() -> None:
     driver.started("a")
     driver.started("b")
     driver.terminate("b")
-    assert SetTimer("kill b", 1, 5.0) == driver.commands[-1]
+    assert SetTimer(Timer(TimerUse.KILL, "b"), 1, 5.0) == driver.commands[-1]
     driver.exits("b", STOPPED)
     driver.terminate("a")
-    assert SetTimer("kill a", 2, 5.0) == driver.commands[-1]
+    assert SetTimer(Timer(TimerUse.KILL, "a"), 2, 5.0) == driver.commands[-1]
 
 
 def test_timers_have_names_of_their_own() -> None:
@@ -413,7 +420,7 @@ def test_timers_have_names_of_their_own() -> None:
     driver.auto = False
     driver.terminate("a")
     driver.exits("a", STOPPED)
-    assert CancelTimer("kill a") == driver.commands[0]
+    assert CancelTimer(Timer(TimerUse.KILL, "a")) == driver.commands[0]
     assert Reply("t", driver.commands[1].answer) == driver.commands[1]
 
 
