@@ -5,11 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from suptree.actors.exits import Exit, ExitClass
-
 from ..decisions.backoff import Uniform
-from ..decisions.child import WAITING, Child, ChildState, ChildView, Step
-from ..decisions.core_commands import Answer, Command
+from ..decisions.child import ChildState, ChildView
+from ..decisions.core_commands import Command
 from ..decisions.core_events import (
     ChildCondemned,
     ChildExited,
@@ -28,11 +26,24 @@ from ..decisions.core_events import (
     TimerFired,
     WhichChildrenRequested,
 )
-from ..decisions.timers import TimerUse
-from ..spec.child_spec import ChildSpec, RestartType, SupervisorFlags
-from .execution import Execution, Phase, Request, Turn
-from .otp_calls import delete_child, restart_child, start_child, terminate_child
+from ..spec.child_spec import ChildSpec, SupervisorFlags
+from .child_events import child_condemned, child_exited, child_ignored, child_start_failed, child_started, timer_fired
+from .core_state import CoreState, Phase, Turn
+from .ending import shutdown_requested
+from .otp_calls import (
+    call_came,
+    count_children,
+    delete_child,
+    restart_child,
+    start_child,
+    terminate_child,
+    terminate_child_came,
+    which_children,
+)
+from .outcomes import decide, release, resume, try_again
 from .plan import Aim, Plan
+from .progress import next_step
+from .quota_groups import park_quota_group, quota_group_parked
 
 __all__ = ["ChildView", "Phase", "SupervisorCore"]
 
@@ -52,9 +63,9 @@ class SupervisorCore:
         lives: Mapping[str, tuple[int, int]] = MappingProxyType({}),
         uniform: Uniform | None = None,
     ) -> None:
-        self._run = Execution(flags, children, uniform)
+        self._state = CoreState(flags, children, uniform)
         for child_id, (incarnation, restarts) in lives.items():
-            if child := self._run.children.get(child_id):
+            if child := self._state.children.get(child_id):
                 child.incarnation, child.restarts = incarnation, restarts
 
     # ---- what can be read ----------------------------------------------------------------------
@@ -62,209 +73,118 @@ class SupervisorCore:
     @property
     def flags(self) -> SupervisorFlags:
         """The rules of this supervisor."""
-        return self._run.flags
+        return self._state.flags
 
     @property
     def phase(self) -> Phase:
         """What the supervisor itself is doing; RUNNING when its first children have started."""
-        return self._run.phase
+        return self._state.phase
 
     @property
     def is_up(self) -> bool:
         """Whether all first starts are done (OTP: `start_link` has returned)."""
         return self.phase is Phase.RUNNING
 
+    @property
+    def now(self) -> float:
+        """The latest time that any event came with, in seconds on the clock of `handle`."""
+        return self._state.now
+
     def knows(self, child_id: str) -> bool:
         """Whether there is a child of that id, running or not."""
-        return child_id in self._run.children
+        return child_id in self._state.children
 
     def children(self) -> list[ChildView]:
         """Every child in start order."""
-        return [child.view() for child in self._run.children.values()]
+        return [child.view() for child in self._state.children.values()]
 
     def awaited(self) -> ChildView | None:
         """The first child whose start or end was ordered and is not answered yet; not one that ended before its turn came."""
-        return next((child.view() for child in self._run.children.values() if child.alive and child.state is not ChildState.RUNNING), None)
+        return next((c.view() for c in self._state.children.values() if c.alive and c.state is not ChildState.RUNNING), None)
 
     def child(self, child_id: str) -> ChildView:
         """One child; KeyError if there is none of that id."""
-        return self._run.children[child_id].view()
+        return self._state.children[child_id].view()
 
     def spec(self, child_id: str) -> ChildSpec:
         """The spec of one child; KeyError if there is none of that id."""
-        return self._run.children[child_id].spec
+        return self._state.children[child_id].spec
 
     @property
     def next_start(self) -> ChildSpec | None:
         """Which child is planned to be started when the one that starts now has; None when none starts, or none is to follow."""
-        plan = self._run.plan
+        children, plan = self._state.children, self._state.plan
         if plan is None or plan.stopping:
             return None
-        return next((self._run.children[child_id].spec for child_id in plan.starts if child_id in self._run.children), None)
+        return next((children[child_id].spec for child_id in plan.starts if child_id in children), None)
 
     def restarts_in_window(self, now: float) -> int:
         """How many restarts count against the intensity at that time."""
-        return self._run.judge.window.count(now)
+        return self._state.judge.window.count(now)
 
     # ---- events --------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """What is to be done about an event at `now`, seconds on a clock that should not go back (if it does, it stands still)."""
-        self._run.now = max(self._run.now, now)
-        _HANDLERS[type(event)](self, event)
-        self._go_on()
-        return self._run.orders.take()
+        state = self._state
+        state.now = max(state.now, now)
+        _HEARD[type(event)](state, event)
+        _go_on(state)
+        return state.commander.take()
 
-    def _supervisor_started(self, _event: SupervisorStarted) -> None:
-        if self._run.phase is Phase.NEW:
-            self._run.phase = Phase.STARTING
-            self._run.plan = Plan(Aim.START_ALL, starts=deque(self._run.children))
 
-    def _child_started(self, event: ChildStarted) -> None:
-        child = self._named(event)
-        if child is not None and child.alive and child.state is ChildState.STARTING:
-            child.move(Step.STARTED)
-            child.started_at = self._run.now
-            self._run.start_done(child)
-
-    def _child_start_failed(self, event: ChildStartFailed) -> None:
-        child = self._named(event)
-        if child is not None and child.alive and child.started_at is None:
-            self._run.ended(child, event.exit)
-
-    def _child_ignored(self, event: ChildIgnored) -> None:
-        child = self._named(event)
-        if child is None or not child.alive or child.started_at is not None:
-            return
-        if child.state is ChildState.STOPPING:
-            self._run.ended(child, Exit(ExitClass.SHUTDOWN, "its start was ignored"))
-            return
-        child.move(Step.ENDED)
-        child.detail = "its start was ignored"
-        if child.spec.restart is RestartType.TEMPORARY:
-            self._run.forget(child)
-        self._run.start_done(child)
-
-    def _child_exited(self, event: ChildExited) -> None:
-        child = self._named(event)
-        if child is not None and child.alive:
-            self._run.ended(child, event.exit)
-
-    def _child_condemned(self, event: ChildCondemned) -> None:
-        child = self._named(event)
-        if child is not None and child.alive and child.state is not ChildState.STOPPING:
-            child.condemned = (event.exit_class, event.reason)
-            self._run.orders.stop(child)
-
-    def _timer_fired(self, event: TimerFired) -> None:
-        timer = event.timer
-        if not self._run.orders.timer_fired(timer, event.generation):
-            return
-        child = self._run.children[timer.child_id]
-        if timer.use is TimerUse.KILL:
-            self._run.orders.kill(child)
-        else:
-            child.until = None
-            self._run.mailbox.append((Turn.RESUME, timer.child_id))
-
-    def _quota_group_parked(self, event: QuotaGroupParked) -> None:
-        if self._run.phase in (Phase.STARTING, Phase.RUNNING):
-            self._run.mailbox.append(event)
-
-    def _shutdown_requested(self, _event: ShutdownRequested) -> None:
-        if self._run.phase is Phase.SHUTTING_DOWN:
-            self._run.orders.killing = True
-            for child in self._run.children.values():
-                if child.alive and child.state is ChildState.STOPPING:
-                    self._run.orders.kill(child)
-        elif self._run.phase is not Phase.EXITED:
-            self._run.shut_down(self._run.last_words)
-
-    def _which_children_requested(self, event: WhichChildrenRequested) -> None:
-        self._run.orders.reply(event.request, Answer.OK, self.children())
-
-    def _count_children_requested(self, event: CountChildrenRequested) -> None:
-        active = sum(child.alive for child in self._run.children.values())
-        self._run.orders.reply(event.request, Answer.OK, (len(self._run.children), active))
-
-    def _request_came(self, event: Request) -> None:
-        if self._run.phase in (Phase.SHUTTING_DOWN, Phase.EXITED):
-            self._run.too_late(event)
-        else:
-            self._run.mailbox.append(event)
-
-    def _terminate_child_requested(self, event: TerminateChildRequested) -> None:
-        """What a person should not have to wait for is done at once: OTP's supervisor would be blocked, or does not know the state."""
-        child = self._run.children.get(event.id)
-        plan = self._run.plan
-        if child is None:
-            self._request_came(event)
-        elif child.alive:
-            if child.state is ChildState.STOPPING:
-                self._run.orders.stop_harder(child, event.graceful)
-            elif self._run.starts(child):
-                self._run.orders.stop(child, event.graceful)
-            if self._run.starts(child) or (plan is not None and plan.current == event.id and plan.aim is Aim.STOP):
-                child.terminations.append(event.request)
-            else:
-                self._request_came(event)
-        elif child.state in WAITING and (plan is None or not plan.names(event.id)):
-            terminate_child(self._run, event)
-        else:
-            self._request_came(event)
-
-    def _go_on(self) -> None:
-        """Do all that can be done without waiting for an event."""
-        run = self._run
-        while run.phase is not Phase.EXITED:
-            if run.plan is not None:
-                if run.plan.current is not None:
-                    return
-                run.next_step(run.plan)
-            elif run.mailbox and run.phase is not Phase.NEW:
-                message = run.mailbox.popleft()
-                if isinstance(message, tuple):
-                    _TURNS[message[0]](run, message[1])
-                else:
-                    _SERVED[type(message)](run, message)
-            else:
+def _go_on(state: CoreState) -> None:
+    """Do all that can be done without waiting for an event: the plan first, then what waits for it to end, one after the other."""
+    while state.phase is not Phase.EXITED:
+        if state.plan is not None:
+            if state.plan.current is not None:
                 return
+            next_step(state, state.plan)
+        elif (message := state.next_message()) is None:
+            return
+        elif isinstance(message, tuple):
+            _TURNS[message[0]](state, message[1])
+        else:
+            _SERVED[type(message)](state, message)
 
-    def _named(self, event: ChildStarted | ChildStartFailed | ChildIgnored | ChildExited | ChildCondemned) -> Child | None:
-        """The child that an event is about; None if it names an incarnation that is not the last."""
-        child = self._run.children.get(event.id)
-        return child if child is not None and child.incarnation == event.incarnation else None
+
+def _supervisor_started(state: CoreState, _event: SupervisorStarted) -> None:
+    if state.phase is Phase.NEW:
+        state.begin(Plan(Aim.START_ALL, starts=deque(state.children)))
 
 
-_HANDLERS: dict[type, Callable[[SupervisorCore, Any], None]] = {
-    SupervisorStarted: SupervisorCore._supervisor_started,
-    ChildStarted: SupervisorCore._child_started,
-    ChildStartFailed: SupervisorCore._child_start_failed,
-    ChildIgnored: SupervisorCore._child_ignored,
-    ChildExited: SupervisorCore._child_exited,
-    ChildCondemned: SupervisorCore._child_condemned,
-    TimerFired: SupervisorCore._timer_fired,
-    QuotaGroupParked: SupervisorCore._quota_group_parked,
-    ShutdownRequested: SupervisorCore._shutdown_requested,
-    StartChildRequested: SupervisorCore._request_came,
-    TerminateChildRequested: SupervisorCore._terminate_child_requested,
-    RestartChildRequested: SupervisorCore._request_came,
-    DeleteChildRequested: SupervisorCore._request_came,
-    WhichChildrenRequested: SupervisorCore._which_children_requested,
-    CountChildrenRequested: SupervisorCore._count_children_requested,
+# Every event, when it comes.
+_HEARD: dict[type, Callable[[CoreState, Any], None]] = {
+    SupervisorStarted: _supervisor_started,
+    ChildStarted: child_started,
+    ChildStartFailed: child_start_failed,
+    ChildIgnored: child_ignored,
+    ChildExited: child_exited,
+    ChildCondemned: child_condemned,
+    TimerFired: timer_fired,
+    QuotaGroupParked: quota_group_parked,
+    ShutdownRequested: shutdown_requested,
+    StartChildRequested: call_came,
+    TerminateChildRequested: terminate_child_came,
+    RestartChildRequested: call_came,
+    DeleteChildRequested: call_came,
+    WhichChildrenRequested: which_children,
+    CountChildrenRequested: count_children,
 }
 
-_SERVED: dict[type, Callable[[Execution, Any], None]] = {
+# Events that waited in the mailbox, when their turn comes.
+_SERVED: dict[type, Callable[[CoreState, Any], None]] = {
     StartChildRequested: start_child,
     TerminateChildRequested: terminate_child,
     RestartChildRequested: restart_child,
     DeleteChildRequested: delete_child,
-    QuotaGroupParked: Execution.park_quota_group,
+    QuotaGroupParked: park_quota_group,
 }
 
-_TURNS: dict[Turn, Callable[[Execution, str], None]] = {
-    Turn.DECIDE: Execution.decide,
-    Turn.TRY_AGAIN: Execution.try_again,
-    Turn.RESUME: Execution.resume,
-    Turn.RELEASE: Execution.release,
+# What waited in the mailbox to be done about one child.
+_TURNS: dict[Turn, Callable[[CoreState, str], None]] = {
+    Turn.DECIDE: decide,
+    Turn.TRY_AGAIN: try_again,
+    Turn.RESUME: resume,
+    Turn.RELEASE: release,
 }

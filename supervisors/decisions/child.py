@@ -1,12 +1,13 @@
 """One child as its supervisor's core knows it: the states, the table of what may follow what, and the record."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from suptree.actors.exits import Exit, ExitClass
 
 from ..spec.child_spec import ChildSpec
+from .backoff import is_healthy
 
 
 class ChildState(Enum):
@@ -129,6 +130,32 @@ class Child:
     def move(self, step: Step) -> None:
         """Change state as the table says."""
         self.state = TRANSITIONS[self.state][step]
+
+    def begin_incarnation(self) -> None:
+        """Its start is ordered."""
+        self.move(Step.START)
+        self.incarnation += 1
+        self.started_at = None
+        self.waits_for = None
+        self.detail = ""
+
+    def has_started(self, now: float) -> None:
+        """Its start has succeeded."""
+        self.move(Step.STARTED)
+        self.started_at = now
+
+    def end_incarnation(self, exit_: Exit, now: float) -> None:
+        """Nothing of the incarnation is left. A cause that was recorded is how it ended, and a healthy life forgives what was before."""
+        if self.condemned is not None:
+            exit_class, reason = self.condemned
+            exit_ = replace(exit_, exit_class=exit_class, reason=reason)
+            self.condemned = None
+        self.last_exit = exit_
+        self.killed = False
+        if self.started_at is not None and is_healthy(now - self.started_at, self.spec.backoff):
+            self.fingerprint = None
+            if self.spec.backoff is not None:
+                self.in_a_row = 0
 
     def view(self) -> "ChildView":
         """What it looks like from outside."""

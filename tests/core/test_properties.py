@@ -153,7 +153,7 @@ class AnyOrder(RuleBasedStateMachine):
             case Report(child_id, _, decision, affected=affected):
                 # One that is taken along by the restart of a sibling affects nobody, and costs nothing.
                 if decision is Decision.RESTART and affected and self.core_spec_charges(child_id):
-                    self.charged.append(self.core._run.now)
+                    self.charged.append(self.core.now)
             case ExitSupervisor():
                 assert not self.gone
                 assert not self.living

@@ -457,7 +457,7 @@ def test_a_core_can_be_read() -> None:
 
 
 def test_the_same_id_twice_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"^a: this id stands twice among the children$"):
+    with pytest.raises(SpecError, match=r"^a: duplicate child id$"):
         SupervisorCore(SupervisorFlags(), specs("aba"))
 
 

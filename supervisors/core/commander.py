@@ -1,4 +1,4 @@
-"""The commands that a core gives, and the record of what they leave behind: states, incarnations, timers."""
+"""Gives the commands of a core, and writes down in the child's record what each of them leaves behind."""
 
 import math
 from collections.abc import Hashable
@@ -10,8 +10,8 @@ from ..decisions.timers import Timer, TimerUse
 from ..spec.child_spec import BRUTAL_KILL
 
 
-class Orders:
-    """Orders what is to be done, and writes down that it was ordered. `killing` leaves no grace to anyone."""
+class Commander:
+    """Collects commands until they are taken, and knows which timers are set. `killing` leaves no grace to any child."""
 
     def __init__(self) -> None:
         self.killing = False
@@ -20,11 +20,11 @@ class Orders:
         self._generation = 0
 
     def add(self, command: Command) -> None:
-        """Order it."""
+        """Give one command."""
         self._out.append(command)
 
     def take(self) -> list[Command]:
-        """All that was ordered since the last time."""
+        """All commands since the last time."""
         out, self._out = self._out, []
         return out
 
@@ -33,22 +33,18 @@ class Orders:
         self._out.append(Reply(request, answer, value))
 
     def answer_terminations(self, child: Child) -> None:
-        """The child is down: tell those who wanted that."""
+        """The child is down: answer the requests that wanted that."""
         for request in child.terminations:
             self.reply(request, Answer.OK)
         child.terminations.clear()
 
     def start(self, child: Child) -> None:
         """Begin the next incarnation."""
-        child.move(Step.START)
-        child.incarnation += 1
-        child.started_at = None
-        child.waits_for = None
-        child.detail = ""
+        child.begin_incarnation()
         self._out.append(StartChild(child.spec, child.incarnation, child.restarts))
 
     def stop(self, child: Child, graceful: bool = True) -> None:
-        """Stop as the spec says, or at once; the child has at most `shutdown` seconds."""
+        """Stop as the spec says, or kill immediately; the child has at most `shutdown` seconds."""
         child.move(Step.STOP)
         shutdown = child.spec.shutdown
         if not graceful or self.killing or shutdown is BRUTAL_KILL:
@@ -59,14 +55,14 @@ class Orders:
             self.set_timer(TimerUse.KILL, child, shutdown)
 
     def stop_harder(self, child: Child, graceful: bool) -> None:
-        """It is being stopped, and someone asks again; its time does not begin anew."""
+        """The child is being stopped, and the stop is requested again; its time does not begin anew."""
         if graceful and not child.killed:
             self._out.append(StopChild(child.spec.id, child.incarnation, child.spec.shutdown))
         else:
             self.kill(child)
 
     def kill(self, child: Child) -> None:
-        """End it now."""
+        """End the child now."""
         child.killed = True
         self.cancel_timer(TimerUse.KILL, child)
         self._out.append(KillChild(child.spec.id, child.incarnation))
@@ -77,17 +73,17 @@ class Orders:
         self.set_timer(TimerUse.RESUME, child, delay)
 
     def stop_waiting(self, child: Child) -> None:
-        """Whatever it waited for, it is down now."""
+        """Whatever the child waited for, it is down now."""
         child.move(Step.GIVE_UP)
         self.cancel_resume(child)
 
     def cancel_resume(self, child: Child) -> None:
-        """Its backoff or park is over."""
+        """The backoff or park of the child is over."""
         child.until = None
         self.cancel_timer(TimerUse.RESUME, child)
 
     def set_timer(self, use: TimerUse, child: Child, delay: float) -> None:
-        """Set a timer, instead of the one that it had for that use."""
+        """Set a timer, instead of the one that the child had for that use."""
         self._generation += 1
         timer = Timer(use, child.spec.id)
         self._timers[timer] = self._generation
