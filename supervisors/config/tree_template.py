@@ -97,7 +97,7 @@ limits = { memory_max = "512M" }
 #
 # [agents.assistant]
 # type = "native_llm"
-# factory = "suptree.actors.llm.llm_agent:LLMAgent"
+# factory = "suptree.actors.llm_agent:LLMAgent"
 # role = "You answer in one sentence."
 # model = "claude-sonnet-4.6"
 # env_inherit = ["ANTHROPIC_API_KEY"]   # its key, from the environment that suptree is started in; or env_from = "keys.env"

@@ -31,7 +31,7 @@ liveness_probe = { http_get = "http://127.0.0.1:PORT/v1/models", period = 2, tim
 
 [agents.storyteller]
 type = "native_llm"
-factory = "suptree.actors.llm.llm_agent:LLMAgent"
+factory = "suptree.actors.llm_agent:LLMAgent"
 model = "gemma-3-270m"
 
 [agents.storyteller.config]

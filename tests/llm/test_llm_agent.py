@@ -40,7 +40,7 @@ def llm(agent_id: str, config: dict[str, Any], more: str = "", model: str | None
     return f"""
 [agents.{agent_id}]
 type = "native_llm"
-factory = "suptree.actors.llm.llm_agent:LLMAgent"
+factory = "suptree.actors.llm_agent:LLMAgent"
 config = {{ {settings} }}
 {f'model = "{model or agent_id}"' if model != "" else ""}
 {more}
