@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import structlog
 from thespian.actors import ActorAddress
 
+from ..base.dispatch import on
 from ..base.loop_actor import LoopActor
 from ..base.messages import Ask, Begin, Condemned, Ended, Notified, Stalled, Started, Stop, Tell, Told, Unask, Unkillable
 from ..deaths.evidence import Evidence, SweptLog, bounded_environment, last_lines, shortened, usage
@@ -29,18 +30,22 @@ from .progress import Progress
 class AgentActor(LoopActor):
     """Runs one incarnation of one agent, then exits; `run` and `stop` are the kind's own."""
 
-    handlers: ClassVar[dict[type, str]] = {
-        Begin: "on_begin",
-        Stop: "on_stop",
-        Tell: "on_tell",
-        Ask: "on_ask",
-        Unask: "on_unask",
-        Notified: "on_notified",
-    }
-
     spec: AgentSpec
     owns_program: ClassVar[bool]
     """Whether what it ran was a program, and not its own process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers = dict(
+            [
+                on(Begin, self.on_begin),
+                on(Stop, self.on_stop),
+                on(Tell, self.on_tell),
+                on(Ask, self.on_ask),
+                on(Unask, self.on_unask),
+                on(Notified, self.on_notified),
+            ]
+        )
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor, self.spec = begin, self.open(sender), begin.spec

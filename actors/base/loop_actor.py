@@ -18,6 +18,7 @@ from thespian.actors import Actor, ActorAddress, ActorSystemMessage, ThespianWat
 from ..kernel.linux import become_subreaper, die_with_parent
 from ..kernel.sweep import sweep
 from .channel import ChannelId, Inbox, Numbered, Outbox
+from .dispatch import Handlers
 from .messages import Ended
 from .stepped_loop import SteppedLoop
 
@@ -38,11 +39,10 @@ EXIT_UNEXPECTED = 70
 class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
     """An actor whose handlers and coroutines share one loop.
 
-    A subclass names its handlers in `handlers`, by message class: `on_begin(self, message, sender)`. A handler must not wait;
+    A subclass fills the table `handlers` when it is made: `dict([on(Begin, self.on_begin), …])`. A handler must not wait;
     it may `spawn` coroutines, which run while the actor is idle.
     """
 
-    handlers: ClassVar[dict[type, str]] = {}
     runs_foreign_code: ClassVar[bool] = False
     """Whether code that is not ours shares the loop."""
     supervisor: Outbox
@@ -55,6 +55,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self.parent_pid = parent.pid if parent is not None and parent.pid is not None else os.getppid()
         if os.getppid() != self.parent_pid:
             os._exit(0)
+        self.handlers: Handlers = {}
         self._loop: SteppedLoop | None = None
         self._tasks: set[Any] = set()
         self._inboxes: dict[ChannelId, Inbox] = {}
@@ -222,11 +223,9 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
             self._dispatch(message, sender)
 
     def _dispatch(self, message: Any, sender: ActorAddress) -> None:
-        for kind in type(message).__mro__:
-            if name := self.handlers.get(kind):
-                getattr(self, name)(message, sender)
-                return
-        if not isinstance(message, ActorSystemMessage):
+        if handler := self.handlers.get(type(message)):
+            handler(message, sender)
+        elif not isinstance(message, ActorSystemMessage):
             log.warning("message_unexpected", actor=type(self).__name__, message=type(message).__name__)
 
     def _set_up(self) -> SteppedLoop:

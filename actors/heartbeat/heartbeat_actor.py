@@ -12,6 +12,7 @@ import structlog
 from thespian.actors import ActorAddress
 
 from ..base.channel import Outbox
+from ..base.dispatch import on
 from ..base.loop_actor import LoopActor
 from ..base.messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Unwatched, Watch
 from ..exits import Exit, ExitClass
@@ -47,13 +48,17 @@ class HeartbeatActor(LoopActor):
 
     notify_sockets: ClassVar[NotifySockets]
 
-    handlers: ClassVar[dict[type, str]] = {
-        Begin: "on_begin",
-        Stop: "on_stop",
-        Watch: "on_watch",
-        Unwatch: "on_unwatch",
-        PingAgesAsked: "on_ping_ages_asked",
-    }
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers = dict(
+            [
+                on(Begin, self.on_begin),
+                on(Stop, self.on_stop),
+                on(Watch, self.on_watch),
+                on(Unwatch, self.on_unwatch),
+                on(PingAgesAsked, self.on_ping_ages_asked),
+            ]
+        )
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor = begin, self.open(sender)

@@ -14,6 +14,7 @@ from thespian.actors import ActorAddress
 
 from ..agent.agent_actor import AgentActor
 from ..agent.limits import Limits
+from ..base.dispatch import on
 from ..base.messages import Ask, Hears, RunsAs
 from ..deaths.exit_classes import WORD_PREFIX, Word, explain_exit, parse_word
 from ..errors import InputRefused
@@ -39,7 +40,6 @@ _DRAIN_LIMIT = 5.0
 class ProcessAgent(AgentActor):
     """Starts a program in a session of its own, drains its output, and ends it rung by rung."""
 
-    handlers: ClassVar[dict[type, str]] = {**AgentActor.handlers, Hears: "on_hears"}
     owns_program: ClassVar[bool] = True
     # A Stop may come before `run` has begun.
     _stop_requested = False
@@ -47,6 +47,10 @@ class ProcessAgent(AgentActor):
     _program: asyncio.subprocess.Process | None = None
     _groups = Groups()
     _input: ProgramInput | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers |= dict([on(Hears, self.on_hears)])
 
     def begin_pings(self, interval: float, ping: Callable[[], None]) -> None:
         """Ping by the timer of the process: no code but ours runs here."""

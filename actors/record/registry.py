@@ -6,12 +6,13 @@ It connects to the launcher's Unix socket; what the launcher knows and asks goes
 import asyncio
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
 from thespian.actors import ActorAddress
 
 from ..base.channel import Outbox
+from ..base.dispatch import on
 from ..base.loop_actor import LoopActor
 from ..base.messages import (
     Answered,
@@ -50,16 +51,20 @@ _EVENTS_SENT_FIRST = 500
 class RegistryActor(LoopActor):
     """Knows the whole picture; is the only writer of the journal."""
 
-    handlers: ClassVar[dict[type, str]] = {
-        Begin: "on_begin",
-        Stop: "on_stop",
-        Services: "on_services",
-        Happened: "on_happened",
-        Snapshot: "on_snapshot",
-        Flush: "on_flush",
-        Answered: "on_answered",
-        PingAges: "on_ping_ages",
-    }
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers = dict(
+            [
+                on(Begin, self.on_begin),
+                on(Stop, self.on_stop),
+                on(Services, self.on_services),
+                on(Happened, self.on_happened),
+                on(Snapshot, self.on_snapshot),
+                on(Flush, self.on_flush),
+                on(Answered, self.on_answered),
+                on(PingAges, self.on_ping_ages),
+            ]
+        )
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor = begin, self.open(sender)
@@ -140,6 +145,8 @@ class RegistryActor(LoopActor):
             self.addresses.pop(event["id"], None)
             self.forget_sender(actor_pid or 0)
             why = f"supervisor {event['id']} ended meanwhile"
+            for asked in self.early.pop(event["id"], []):
+                self.asked[asked["request"]] = (event["id"], asked["operation"])
             for request, operation in [(request, op) for request, (supervisor, op) in self.asked.items() if supervisor == event["id"]]:
                 down = ("failed", failure(why)) if operation == "ask" else ("refused", why)
                 self.on_answered(Answered(request, *down), self.myAddress)
@@ -177,6 +184,9 @@ class RegistryActor(LoopActor):
         owner_row = self.picture.rows.get(owner) if owner is not None else None
         if owner is None or (owner != TOP_SUPERVISOR and owner_row is None):
             self.on_answered(Answered(request, "not_found", target), self.myAddress)
+            return
+        if owner_row is not None and owner_row["kind"] != "supervisor":
+            self.on_answered(Answered(request, "refused", f"{owner} is no supervisor: {operation} is for supervisors"), self.myAddress)
             return
         if owner_row is not None and not is_alive(owner_row):
             # What its supervisor left behind when it ended is nothing: there is nothing to stop.

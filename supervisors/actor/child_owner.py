@@ -5,10 +5,11 @@ import os
 import signal
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from thespian.actors import ActorAddress
 
+from suptree.actors.base.dispatch import on
 from suptree.actors.base.loop_actor import LoopActor
 from suptree.actors.base.messages import Begin, Ended, Unkillable
 from suptree.actors.deaths.evidence import SweptLog
@@ -27,13 +28,15 @@ from .reporter import Reporter
 class ChildOwner(LoopActor):
     """Owns the actors of its children; a pidfd each is how it knows of their deaths."""
 
-    handlers: ClassVar[dict[type, str]] = {Ended: "on_ended", Unkillable: "on_unkillable"}
-
     begin: Begin
     reporter: Reporter
     children: dict[str, LivingChild]
     groups = Groups()
     ahead: ForkAhead
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers = dict([on(Ended, self.on_ended), on(Unkillable, self.on_unkillable)])
 
     def on_ended(self, ended: Ended, _sender: ActorAddress) -> None:
         child = self.living(ended)

@@ -1,7 +1,7 @@
 """Commands from outside, as a supervisor actor carries them out: each is answered once, with what happened."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,23 @@ class Requests:
         """By child, the restarts that joined one that is under way: all get its answer."""
         self._answered: dict[str, Answered] = {}
         self._known: dict[str, ChildSpec] = {child.id: child for child in supervisor.spec.children}
+        self._operations: dict[str, Callable[[Request], None]] = {
+            "start_child": self._start_child,
+            "terminate_child": self._stop,
+            "restart_child": self._restart_child,
+            "which_children": self._which_children,
+            "count_children": self._count_children,
+            "start": self._start,
+            "stop": self._stop,
+            "restart": self._restart,
+            "delete": self._delete,
+            "explain": self._explain,
+            "tell": self._tell,
+            "ask": self._ask,
+            "unask": self._unask,
+            "shutdown": self._shutdown,
+        }
+        """All that a request may ask for; another word is refused."""
 
     def take(self, request: Request) -> None:
         """Begin to carry out a request. One that comes again, by way of a new registry, is not carried out twice, but answered there."""
@@ -65,7 +82,7 @@ class Requests:
         if request.request in self._asked:
             return
         self._asked[request.request] = request
-        begin = getattr(self, f"_{request.operation}", None)
+        begin = self._operations.get(request.operation)
         if begin is None:
             self.answer(c.Reply(request.request, c.Answer.REFUSED, f"no such operation: {request.operation}"))
         else:
@@ -125,9 +142,6 @@ class Requests:
     def _stop(self, request: Request) -> None:
         graceful = bool(request.arguments.get("graceful", True))
         self._supervisor.tell_core(e.TerminateChildRequested(request.request, request.target, graceful))
-
-    def _terminate_child(self, request: Request) -> None:
-        self._stop(request)
 
     def _restart(self, request: Request) -> None:
         if request.target in self._restarting:

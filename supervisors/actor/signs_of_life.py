@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from thespian.actors import ActorAddress
 
 from suptree.actors.base.channel import Outbox
+from suptree.actors.base.dispatch import on
 from suptree.actors.base.messages import (
     Condemned,
     Hears,
@@ -35,21 +36,24 @@ _HEARD_OUT_WITHIN = 0.5
 class SignsOfLife(ChildOwner):
     """Knows which of its children are up, and ends those that are silent, unwell, stuck or late: the cause is recorded first."""
 
-    handlers: ClassVar[dict[type, str]] = {
-        **ChildOwner.handlers,
-        Started: "on_started",
-        Condemned: "on_condemned",
-        Stalled: "on_stalled",
-        Silent: "on_silent",
-        Suspect: "on_suspect",
-        Notified: "on_notified",
-        RunsAs: "on_runs_as",
-        Hears: "on_hears",
-        Refused: "on_refused",
-        Unwatched: "on_unwatched",
-    }
-
     heartbeat: Outbox | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers |= dict(
+            [
+                on(Started, self.on_started),
+                on(Condemned, self.on_condemned),
+                on(Stalled, self.on_stalled),
+                on(Silent, self.on_silent),
+                on(Suspect, self.on_suspect),
+                on(Notified, self.on_notified),
+                on(RunsAs, self.on_runs_as),
+                on(Hears, self.on_hears),
+                on(Refused, self.on_refused),
+                on(Unwatched, self.on_unwatched),
+            ]
+        )
 
     def on_started(self, started: Started, sender: ActorAddress) -> None:
         child = self.living(started)

@@ -4,14 +4,16 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
 from thespian.actors import ActorAddress
 
 from suptree.actors.base.channel import Outbox
+from suptree.actors.base.dispatch import on
 from suptree.actors.base.messages import (
     Begin,
     Ended,
@@ -52,18 +54,35 @@ _FLUSH_WAIT = 2.0
 class SupervisorActor(SignsOfLife):
     """Tells its core what happens to the children, and does to them what it orders."""
 
-    handlers: ClassVar[dict[type, str]] = {
-        **SignsOfLife.handlers,
-        Begin: "on_begin",
-        Stop: "on_stop",
-        Services: "on_services",
-        Flushed: "on_flushed",
-        Told: "on_told",
-        QuotaHit: "on_quota_hit",
-        Request: "on_request",
-    }
-
     core: SupervisorCore | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers |= dict(
+            [
+                on(Begin, self.on_begin),
+                on(Stop, self.on_stop),
+                on(Services, self.on_services),
+                on(Flushed, self.on_flushed),
+                on(Told, self.on_told),
+                on(QuotaHit, self.on_quota_hit),
+                on(Request, self.on_request),
+            ]
+        )
+        self.performers: dict[type, Callable[[Any], None]] = dict(
+            [
+                on(c.StartChild, self._start_child),
+                on(c.StopChild, self._stop_child),
+                on(c.KillChild, self._kill_child),
+                on(c.SetTimer, self._set_timer),
+                on(c.CancelTimer, self._cancel_timer),
+                on(c.ParkQuotaGroup, self._park_quota_group),
+                on(c.Reply, self._reply),
+                on(c.Report, self._report),
+                on(c.ExitSupervisor, self._exit),
+            ]
+        )
+        """What performs each command of the core, by its type."""
 
     # Messages
 
@@ -112,7 +131,7 @@ class SupervisorActor(SignsOfLife):
         if self.core is None:
             return
         for command in self.core.handle(event, time.monotonic()):
-            getattr(self, _PERFORMED_BY[type(command)])(command)
+            self.performers[type(command)](command)
         self.ahead.expect(None if self.core.next_start is None else actor_class(self.core.next_start.start))
         if not self.announced and self.core.is_up:
             self.announced = True
@@ -275,16 +294,3 @@ class SupervisorActor(SignsOfLife):
             return False
         self.registry.tell(message)
         return True
-
-
-_PERFORMED_BY: dict[type, str] = {
-    c.StartChild: "_start_child",
-    c.StopChild: "_stop_child",
-    c.KillChild: "_kill_child",
-    c.SetTimer: "_set_timer",
-    c.CancelTimer: "_cancel_timer",
-    c.ParkQuotaGroup: "_park_quota_group",
-    c.Reply: "_reply",
-    c.Report: "_report",
-    c.ExitSupervisor: "_exit",
-}

@@ -3,7 +3,6 @@
 import os
 import shutil
 from dataclasses import replace
-from typing import ClassVar
 
 from thespian.actors import ActorAddress
 
@@ -33,8 +32,6 @@ def top_spec(tree: TreeSpec) -> SupervisorSpec:
 
 class TopSupervisor(SupervisorActor):
     """A supervisor that also tells the tree where its services are."""
-
-    handlers: ClassVar[dict[type, str]] = {**SupervisorActor.handlers}
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         # Every heartbeat actor is forked from here.

@@ -6,13 +6,15 @@ from pathlib import Path
 
 TIMERS = """
 import random
-from suptree.actors.loop_actor import LoopActor
+from suptree.actors.base.loop_actor import LoopActor
 
 CHAINS, TICKS = 5, 5000
 
 
 class Worker(LoopActor):
-    handlers = {str: "on_begin"}
+    def __init__(self):
+        super().__init__()
+        self.handlers = {str: self.on_begin}
 
     def on_begin(self, what, sender):
         self.left = TICKS
@@ -30,8 +32,8 @@ class Worker(LoopActor):
 USE_TIMERS = """
 import sys
 from pathlib import Path
-from suptree.actors.linux import become_subreaper
-from suptree.control.actor_system import start_actor_system
+from suptree.actors.kernel.linux import become_subreaper
+from suptree.control.seal.actor_system import start_actor_system
 from worker import Worker
 
 become_subreaper()
@@ -48,11 +50,13 @@ finally:
 
 ERRORS = """
 import os
-from suptree.actors.loop_actor import LoopActor
+from suptree.actors.base.loop_actor import LoopActor
 
 
 class Worker(LoopActor):
-    handlers = {str: "on_do"}
+    def __init__(self):
+        super().__init__()
+        self.handlers = {str: self.on_do}
 
     def on_do(self, what, sender):
         if what == "callback":
@@ -89,8 +93,8 @@ USE_ERRORS = """
 import os, select, sys
 from pathlib import Path
 import structlog
-from suptree.actors.linux import become_subreaper
-from suptree.control.actor_system import start_actor_system
+from suptree.actors.kernel.linux import become_subreaper
+from suptree.control.seal.actor_system import start_actor_system
 from worker import Host, Worker
 
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

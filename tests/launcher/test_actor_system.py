@@ -7,8 +7,8 @@ from pathlib import Path
 START_WITH_SLOW_LOOKS = """
 import os, sys, time
 from pathlib import Path
-from suptree.actors.linux import become_subreaper
-from suptree.control.actor_system import start_actor_system
+from suptree.actors.kernel.linux import become_subreaper
+from suptree.control.seal.actor_system import start_actor_system
 
 ask = os.getppid
 

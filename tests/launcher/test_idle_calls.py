@@ -6,12 +6,13 @@ from pathlib import Path
 
 ACTOR = """
 import time
-from suptree.actors.loop_actor import LoopActor
-from suptree.actors.messages import Begin, Tell
+from suptree.actors.base.loop_actor import LoopActor
 
 
 class Worker(LoopActor):
-    handlers = {str: "on_work"}
+    def __init__(self):
+        super().__init__()
+        self.handlers = {str: self.on_work}
     calls = 0
 
     def on_work(self, what, sender):
@@ -32,8 +33,8 @@ class Worker(LoopActor):
 USE = """
 import sys, time
 from pathlib import Path
-from suptree.actors.linux import become_subreaper
-from suptree.control.actor_system import start_actor_system
+from suptree.actors.kernel.linux import become_subreaper
+from suptree.control.seal.actor_system import start_actor_system
 from worker import Worker
 
 become_subreaper()
