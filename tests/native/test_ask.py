@@ -69,6 +69,11 @@ def stream(live: LiveTree, agent_id: str, prompt: str, limit: float = 20) -> lis
     return live.ask(read)
 
 
+def wait_for_incarnation_after(live: LiveTree, incarnation: int) -> dict[str, Any]:
+    """The first status with a later incarnation of the oracle. Before that, its row still says that the one that ended runs."""
+    return live.wait_until(lambda s: any(row["id"] == "oracle" and row["incarnation"] > incarnation for row in s["agents"]))
+
+
 def refusal(live: LiveTree, agent_id: str, prompt: str) -> str:
     with pytest.raises((AskFailed, InputRefused)) as caught:
         ask(live, agent_id, prompt)
@@ -145,7 +150,7 @@ def test_an_error_that_ends_the_agent_is_the_answer_and_its_exit(
         ask(oracle, "oracle", prompt)
     assert f"'oracle' did not answer: {told}" == str(caught.value)
     assert (None if prompt == "exit" else exit_class) == caught.value.exit_class
-    status = oracle.wait_until(lambda s: any(row["id"] == "oracle" and row["incarnation"] > incarnation for row in s["agents"]))
+    status = wait_for_incarnation_after(oracle, incarnation)
     last = next(row["last_exit"] for row in status["agents"] if row["id"] == "oracle")
     assert (exit_class, reason) == (last["class"], last["reason"])
 
@@ -159,12 +164,16 @@ def test_whoever_waits_when_the_agent_ends_is_told_so(oracle: LiveTree) -> None:
             await client.ask("oracle", "Failed out of luck")
         return [str(error) for error in await asyncio.gather(*waiting, streaming, return_exceptions=True)]
 
-    told = "'oracle' did not answer: it ended meanwhile: failed (out of luck)"
-    assert [told] * 4 == oracle.ask(talk)
+    incarnation = oracle.agent("oracle")["incarnation"]
+    answer = "'oracle' did not answer: it ended meanwhile: failed (out of luck)"
+    assert [answer] * 4 == oracle.ask(talk)
+    wait_for_incarnation_after(oracle, incarnation)
 
 
 def test_whoever_waits_when_the_agent_is_killed_is_told_so(oracle: LiveTree) -> None:
+    incarnation = oracle.agent("oracle")["incarnation"]
     assert "AskFailed: 'oracle' did not answer: it ended meanwhile" == refusal(oracle, "oracle", "die")
+    wait_for_incarnation_after(oracle, incarnation)
     oracle.wait_until_all_run()
 
     async def talk(client: Client) -> list[Any]:
