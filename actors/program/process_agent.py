@@ -109,7 +109,8 @@ class ProcessAgent(AgentActor):
         oom_kills = self._cgroup.oom_kills()
         how = explain_exit(code, stop_requested=self._stop_requested, oom_kills=oom_kills, word=self._word, exit_codes=self.spec.exit_codes)
         how = replace(how, last_error=self.output.last_error, during_start=ran_for < self.spec.min_uptime)
-        await self._run_hook("post_exit", {"SUPTREE_EXIT_CLASS": how.exit_class.value, "SUPTREE_EXIT_REASON": how.reason})
+        exit_variables = {"SUPTREE_EXIT_CLASS": how.exit_class.value, "SUPTREE_EXIT_REASON": how.reason}
+        await self._run_hook("post_exit", self.spec.hooks.post_exit, exit_variables)
         await self.finish(how)
 
     def stop(self) -> None:
@@ -192,7 +193,7 @@ class ProcessAgent(AgentActor):
         stop = self.spec.stop
         assert self._ladder is not None  # noqa: S101  (it is there before there is a program)
         rungs = [
-            Rung("pre_stop", lambda: self._run_hook("pre_stop", {}), 0.0 if self.spec.hooks.pre_stop else None),
+            Rung("pre_stop", lambda: self._run_hook("pre_stop", self.spec.hooks.pre_stop, {}), 0.0 if self.spec.hooks.pre_stop else None),
             Rung("stdin closed", self._close_input, (stop.cancel or None) if self._input is not None else None),
             # Each with SIGCONT, as systemd does it: one that is stopped hears nothing else.
             Rung("SIGINT", lambda: self._signal_group(signal.SIGINT, signal.SIGCONT), stop.sigint or None),
@@ -217,12 +218,10 @@ class ProcessAgent(AgentActor):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(program.pid, number)
 
-    async def _run_hook(self, which: str, more: dict[str, str]) -> None:
-        hooks = self.spec.hooks
-        argv: tuple[str, ...] = getattr(hooks, which)
+    async def _run_hook(self, which: str, argv: tuple[str, ...], more: dict[str, str]) -> None:
         if not argv:
             return
         try:
-            await self._hooks.run(argv, cwd=self.spec.cwd, environment={**self.environment, **more}, limit=hooks.timeout)
+            await self._hooks.run(argv, cwd=self.spec.cwd, environment={**self.environment, **more}, limit=self.spec.hooks.timeout)
         except HookFailed as failure:
             self.output.write("err", f"[suptree] {which} hook: {failure}".encode())

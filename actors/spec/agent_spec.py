@@ -71,9 +71,9 @@ class StopSpec:
     sigterm: float = 5.0
 
     def __post_init__(self) -> None:
-        for rung in ("cancel", "sigint", "sigterm"):
-            if not getattr(self, rung) >= 0:
-                raise SpecError(f"stop: {rung} must be 0 seconds or more, not {getattr(self, rung)}")
+        for rung, seconds in (("cancel", self.cancel), ("sigint", self.sigint), ("sigterm", self.sigterm)):
+            if not seconds >= 0:
+                raise SpecError(f"stop: {rung} must be 0 seconds or more, not {seconds}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +156,7 @@ class ProgressSpec:
     restart_after: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("warn_after", "restart_after"):
-            seconds = getattr(self, name)
+        for name, seconds in (("warn_after", self.warn_after), ("restart_after", self.restart_after)):
             if seconds is not None and not seconds > 0:
                 raise SpecError(f"progress: {name} must be above 0 seconds, not {seconds}")
         if self.warn_after is not None and self.restart_after is not None and self.warn_after > self.restart_after:

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import httpx
 
-from suptree.actors import errors
 from suptree.actors.errors import (
+    AccessRefused,
     AlreadyPresent,
     AlreadyRunning,
     AskFailed,
@@ -18,6 +18,7 @@ from suptree.actors.errors import (
     NoSuchAgent,
     NotRunning,
     RequestTimeout,
+    SpecError,
     StartFailed,
     SuptreeError,
 )
@@ -32,6 +33,23 @@ _CONNECT_LIMIT = 5.0
 _ANSWER_LIMIT = 130.0
 _READ_LIMIT = 15.0
 _SLACK = 10.0
+
+# What the launcher answers with, by name; of any other name it is a SuptreeError.
+_ERRORS: dict[str, type[SuptreeError]] = {
+    kind.__name__: kind
+    for kind in (
+        AccessRefused,
+        AlreadyPresent,
+        AlreadyRunning,
+        AskFailed,
+        InputRefused,
+        NoSuchAgent,
+        NotRunning,
+        RequestTimeout,
+        SpecError,
+        StartFailed,
+    )
+}
 
 
 class Client:
@@ -245,12 +263,7 @@ def _raise_for(status: int, content: bytes) -> None:
         name, message = said["error"], said["message"]
     except (ValueError, KeyError):
         name, message = "", f"the launcher answered {status}"
-    raise _error(name, message)
-
-
-def _error(name: str, message: str) -> SuptreeError:
-    kind = getattr(errors, name, SuptreeError)
-    return kind(message) if isinstance(kind, type) and issubclass(kind, SuptreeError) else SuptreeError(message)
+    raise _ERRORS.get(name, SuptreeError)(message)
 
 
 def _text(agent_id: str, what: str, *, timeout: float, **body: Any) -> dict[str, Any]:
@@ -274,7 +287,7 @@ def _taken(answer: dict[str, Any], agent_id: str, what: str) -> dict[str, Any]:
 def _reply(said: dict[str, Any], agent_id: str) -> Any:
     """The value of the answer to a question; the error that fits when it is none."""
     if "error" in said:
-        raise _error(said["error"], said["message"])
+        raise _ERRORS.get(said["error"], SuptreeError)(said["message"])
     if _taken(said, agent_id, "asked")["answer"] == "failed":
         why = said["value"]
         raise AskFailed(f"{agent_id!r} did not answer: {why['message']}", why["class"], why["retry_after"])

@@ -1,0 +1,1 @@
+"""What an agent is given and kept from: environment, users, limits, and the modes of files."""

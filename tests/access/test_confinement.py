@@ -84,8 +84,8 @@ def told(path: Path) -> dict[str, Any]:
 
 @needs_root
 @pytest.mark.parametrize("stdin", ["null", "pty"])
-def test_a_program_its_hooks_and_its_probe_run_as_its_table_says(tmp_path: Path, stdin: str) -> None:
-    folder = Path(subprocess.check_output(["mktemp", "-d", "/tmp/st-XXXXXX"], text=True).strip())
+def test_a_program_its_hooks_and_its_probe_run_as_its_table_says(short_folder: Path, stdin: str) -> None:
+    folder = short_folder
     os.chown(folder, NOBODY.pw_uid, -1)
     argv = {name: [PYTHON, "-SE", "-c", TELLS, str(folder / name)] for name in ("program", "probe", "pre_stop", "post_exit")}
     argv["program"][3] += "\nimport time; time.sleep(1000)"
@@ -98,18 +98,15 @@ stdin = "{stdin}"
 liveness_probe = {{ exec = {json.dumps(argv["probe"])}, period = 0.2, timeout = 10 }}
 hooks = {{ pre_stop = {json.dumps(argv["pre_stop"])}, post_exit = {json.dumps(argv["post_exit"])} }}
 """
-    try:
-        with LiveTree(table("confined", argv["program"], confined)) as tree:
-            for name in ("program", "probe"):
-                told(folder / name)
-            tree.ask(lambda client: client.stop("confined"))
-        uid, gid = NOBODY.pw_uid, NOBODY.pw_gid
-        groups = os.getgrouplist("nobody", gid)
-        limits = {"nofile": [256, 512], "core": [0, 0], "umask": 0o27, "no_new_privs": "1", "cwd": "/tmp"}
-        expected = {"ids": [[uid] * 3, [gid] * 3, groups], **limits}
-        assert [expected] * 4 == [told(folder / name) for name in argv]
-    finally:
-        subprocess.run(["rm", "-rf", str(folder)], check=True)
+    with LiveTree(table("confined", argv["program"], confined)) as tree:
+        for name in ("program", "probe"):
+            told(folder / name)
+        tree.ask(lambda client: client.stop("confined"))
+    uid, gid = NOBODY.pw_uid, NOBODY.pw_gid
+    groups = os.getgrouplist("nobody", gid)
+    limits = {"nofile": [256, 512], "core": [0, 0], "umask": 0o27, "no_new_privs": "1", "cwd": "/tmp"}
+    expected = {"ids": [[uid] * 3, [gid] * 3, groups], **limits}
+    assert [expected] * 4 == [told(folder / name) for name in argv]
 
 
 def test_without_a_word_of_its_table_an_agent_runs_as_suptree_was_started(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ env_inherit = ["PLANTED_*"]
     assert {"plain": set(), "program": named} == given
     # Neither the launcher nor any actor was ever given them, nor holds them for others to take.
     assert (10, dict.fromkeys(ours, set())) == (len(ours), leaked)  # noqa: RUF024
-    assert set(held) == {0}
+    assert {0} == set(held)
 
 
 def wait_for(path: Path) -> None:

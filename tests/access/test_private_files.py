@@ -97,10 +97,11 @@ def run_and_look(tree: LiveTree) -> set[str]:
     return {path.name for path in (*paths.state.rglob("*"), *paths.runtime.iterdir())}
 
 
-def test_all_files_of_a_run_and_of_the_next_are_private(umask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_files_of_a_run_and_of_the_next_are_private(
+    umask: int, tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.umask(0o077)
-    runtime = Path(subprocess.check_output(["mktemp", "-d", "/tmp/st-XXXXXX"], text=True).strip())
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder))
     out = tmp_path / "umask"
     tree = LiveTree(TREE.replace("FILE", str(out)).replace("FOLDER", str(tmp_path)), sys_path=[AGENTS])
     os.umask(umask)
@@ -130,7 +131,6 @@ def test_all_files_of_a_run_and_of_the_next_are_private(umask: int, tmp_path: Pa
             assert "journal.sqlite.damaged" in run_and_look(tree)
     finally:
         os.umask(0o077)
-        subprocess.run(["rm", "-rf", str(runtime)], check=True)
     # The agents themselves get back what was.
     assert int(out.read_text() if umask != 0o777 else "0777", 8) == umask
     assert umask == json.loads((tmp_path / "native.limits").read_text())["umask"]

@@ -81,7 +81,7 @@ def test_a_step_that_somebody_ends_early_is_continued(loop: SteppedLoop) -> None
     assert not done
     assert is_readable(loop)
     loop.step()
-    assert done == ["second"]
+    assert ["second"] == done
 
 
 def test_a_step_that_never_comes_to_an_end_is_interrupted(loop: SteppedLoop) -> None:

@@ -2,10 +2,24 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+_FIRST_START = """
+import asyncio
+from loop_gaps import gaps_of_the_loop
+from suptree.control import ProcessManager
+
+async def main():
+    async with gaps_of_the_loop() as gaps, ProcessManager() as pm:
+        assert await pm.start_agent("a", "process_wrapper", {"command": "sleep", "args": ["1000000"]})
+    print(max(gaps))
+
+asyncio.run(main())
+"""
 _TASKS = Path("/proc/self/task")
 
 
@@ -32,13 +46,19 @@ async def gaps_of_the_loop() -> AsyncIterator[list[float]]:
     ticking.cancel()
 
 
+def longest_gap_of_a_first_start() -> float:
+    """For how many seconds at a time the first start of a program holds its loop up, in a program of its own."""
+    here = Path(__file__).parent
+    return float(subprocess.run([sys.executable, "-c", _FIRST_START], cwd=here, capture_output=True, check=True, timeout=100).stdout)
+
+
 def late(gaps: list[float]) -> list[float]:
-    """Those of more than 50 ms.
+    """Those of more than 100 ms; `benchmarks/first_start.py` holds the first start of a program to 50 ms.
 
     The kernel does not tell of a wait for a child that was just forked to get a core, nor of a core that the host of a virtual machine
     takes away: one or two may be for these.
     """
-    return [gap for gap in gaps if gap > 0.05]
+    return [gap for gap in gaps if gap > 0.1]
 
 
 def _waits() -> dict[str, float]:

@@ -99,7 +99,7 @@ def test_a_tree_goes_up_and_down_and_every_verb_between_says_what_it_did() -> No
     assert {"printer", "mailer"} <= {row["id"] for row in status()["agents"] if row["status"] == "running"}
 
     table = succeed("status")
-    assert table.splitlines()[0].split() == [
+    expected = [
         "AGENT",
         "TYPE",
         "SUPERVISOR",
@@ -111,6 +111,7 @@ def test_a_tree_goes_up_and_down_and_every_verb_between_says_what_it_did() -> No
         "MEMORY",
         "DETAIL",
     ]
+    assert expected == table.splitlines()[0].split()
     drawn = succeed("tree")
     assert drawn.index("writers") < drawn.index("researcher") < drawn.index("press")
     assert any(line.endswith(" out writing") for line in succeed("logs", "writer").splitlines())
@@ -237,7 +238,7 @@ def test_a_file_with_ten_mistakes_gets_all_of_them_in_one_answer(tmp_path: Path)
         assert 2 == done.returncode
         assert "" == done.stdout
         places = [line.removeprefix(f"{file}: ").split(" ")[0].rstrip(":") for line in done.stderr.splitlines()]
-        assert places == [
+        expected = [
             "tree.name",
             "supervisors.a.strategy",
             "supervisors.a.max_restarts",
@@ -252,6 +253,7 @@ def test_a_file_with_ten_mistakes_gets_all_of_them_in_one_answer(tmp_path: Path)
             "agents.writer.limits.memory_max",
             "agents.writer.heartbeat.dead_after",
         ]
+        assert expected == places
 
 
 def test_bad_toml_is_one_mistake_of_its_own(tmp_path: Path) -> None:
@@ -314,7 +316,7 @@ def test_what_explain_crash_says_of_the_running_demo_is_what_the_crash_does() ->
             if "the tree is ready" in line:
                 break
         told = succeed("explain", "crash", "searcher", "--tree", "demo").splitlines()
-        assert told[0] == "if searcher #1 ended now (crash):"
+        assert "if searcher #1 ended now (crash):" == told[0]
         assert told[1].startswith("tools decides: restart (crash")
         actions = [action.partition(". ")[2] for action in told[2:]]
         assert ["stop reviewer", "stop coder", "start searcher", "start coder", "start reviewer"] == actions

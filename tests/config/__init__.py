@@ -1,0 +1,1 @@
+"""The tree file and the tables in it, right and wrong."""

@@ -231,7 +231,7 @@ class TestGoodFiles:
         assert (f"{tmp_path}/bin/run", f"{tmp_path}/work") == (spec.command, spec.cwd)
 
     def test_a_command_without_a_slash_is_left_for_the_search_path(self, parse: Parse) -> None:
-        assert agent(parse('[agents.a]\ntype = "process_wrapper"\ncommand = "claude"'), "a").command == "claude"
+        assert "claude" == agent(parse('[agents.a]\ntype = "process_wrapper"\ncommand = "claude"'), "a").command
 
     def test_an_agent_without_a_folder_runs_where_the_file_stands(self, parse: Parse, tmp_path: Path) -> None:
         assert str(tmp_path) == agent(parse('[agents.a]\ntype = "process_wrapper"\ncommand = "sh"'), "a").cwd

@@ -217,7 +217,7 @@ def test_restart_child_that_fails_leaves_the_child_down() -> None:
     driver.auto = False
     driver.restart("a")
     assert ["reply r refused"] == driver.start_fails("a")
-    assert (driver.core.child("a").state.value, driver.core.child("a").detail) == ("down", "failed (exit 1)")
+    assert ("down", "failed (exit 1)") == (driver.core.child("a").state.value, driver.core.child("a").detail)
 
 
 def test_a_running_child_is_neither_restarted_nor_deleted() -> None:

@@ -162,8 +162,8 @@ def test_a_restart_window_forgets_only_what_is_old() -> None:
     window = RestartWindow(3, 10.0)
     window.add(0.0)
     window.add(6.0)
-    assert (window.count(10.0), window.left(10.0)) == (2, 1)
-    assert (window.count(10.1), window.left(10.1)) == (1, 2)
+    assert (2, 1) == (window.count(10.0), window.left(10.0))
+    assert (1, 2) == (window.count(10.1), window.left(10.1))
 
 
 def test_beyond_the_limit_the_one_child_is_quarantined_where_the_supervisor_says_so() -> None:

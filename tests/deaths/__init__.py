@@ -1,0 +1,1 @@
+"""How a death is classed, explained and written down."""

@@ -1,0 +1,1 @@
+"""What every request to the control API passes before it is carried out."""

@@ -1,0 +1,1 @@
+"""What has happened: events, and the sentences made of them."""

@@ -1,0 +1,1 @@
+"""Pings, deadlines and hangs."""

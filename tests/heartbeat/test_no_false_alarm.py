@@ -87,4 +87,4 @@ if __name__ == "__main__":
     for standstill in (0, 10):
         restarted, suspect = restarts_when_busy(200, 180, stopped=standstill)
         print(f"200 agents, all cores busy for 180 s, heartbeat actor stopped for {standstill} s: {restarted} restarted, {suspect} suspect")
-        assert restarted == 0
+        assert 0 == restarted

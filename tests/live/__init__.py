@@ -1,0 +1,1 @@
+"""Whole trees of real processes, through every room."""

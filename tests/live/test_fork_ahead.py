@@ -68,7 +68,7 @@ def test_what_was_forked_ahead_becomes_the_next_child() -> None:
         # The third incarnation of the first agent was forked anew, or is the process that was waiting.
         assert [3, 2] == [row["incarnation"] for row in after["agents"]]
         assert set() == waiting(after)
-        assert len(ahead) == 1
+        assert 1 == len(ahead)
 
 
 def test_a_process_that_dies_before_it_is_anybody_is_a_start_that_failed() -> None:

@@ -1,0 +1,1 @@
+"""`LLMAgent` and the library that it speaks through."""

@@ -1,0 +1,1 @@
+"""Native agents: created, asked, checkpointed."""

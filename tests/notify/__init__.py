@@ -1,0 +1,1 @@
+"""The sd_notify protocol and its sockets."""

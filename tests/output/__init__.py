@@ -1,0 +1,1 @@
+"""What agents print: read, cut into lines, cleaned of secrets, kept, and read again."""

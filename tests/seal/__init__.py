@@ -1,0 +1,1 @@
+"""The sealed transport between the processes of one tree, and who is kept out by it."""

@@ -1,0 +1,1 @@
+"""What an agent is and what it is given, as its table says it."""

@@ -1,0 +1,47 @@
+"""Somebody new finds the place: rooms of few modules, each with a sentence on what it is for, and files of one idea each."""
+
+import ast
+import re
+from pathlib import Path
+
+from tests.project.repository import CODE, PACKAGES, files, name, rooms, tree
+
+MOST_MODULES = 15
+MOST_LINES = 400
+ONE_SENTENCE = re.compile(r"[^\n]*[^.!?\n]\.")
+
+# Files that are still too long, each with the lines that it has today: the number may only fall.
+TOO_LONG = {
+    "supervisors/core/execution.py": 401,
+    "tests/client/test_process_manager.py": 467,
+    "tests/config/test_tree_file.py": 642,
+    "tests/core/test_start_and_stop.py": 461,
+    "tests/door/test_bounds.py": 426,
+    "tests/launcher/test_control_door.py": 438,
+}
+
+
+def modules(folder: Path) -> int:
+    return sum(1 for path in folder.glob("*.py") if path.name != "__init__.py")
+
+
+def is_one_sentence(docstring: str | None) -> bool:
+    return docstring is not None and ONE_SENTENCE.fullmatch(docstring) is not None and ". " not in docstring
+
+
+def test_no_room_holds_more_than_fifteen_modules() -> None:
+    full = {name(folder): modules(folder) for folder in rooms(*PACKAGES, "tests") if modules(folder) > MOST_MODULES}
+    assert {} == full
+
+
+def test_every_room_says_in_one_sentence_what_it_is_for() -> None:
+    docstrings = {
+        name(folder): ast.get_docstring(tree(folder / "__init__.py")) if (folder / "__init__.py").is_file() else None
+        for folder in rooms(*PACKAGES, "tests")
+    }
+    assert {} == {folder: docstring for folder, docstring in docstrings.items() if not is_one_sentence(docstring)}
+
+
+def test_no_file_is_longer_than_four_hundred_lines() -> None:
+    lines = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files(".py", *CODE)}
+    assert {} == {path: length for path, length in lines.items() if length > TOO_LONG.get(path, MOST_LINES)}
