@@ -133,7 +133,7 @@ def unsealed_launcher(folder: Path) -> Path:
     script = folder / "unsealed-launcher"
     script.write_text(
         f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\nsys.argv = sys.argv[2:]\n"
-        "import seal\nfrom suptree.control import launcher\nseal.remove_the_seal()\nsys.exit(launcher.main())\n"
+        "import seal\nfrom suptree.control.launcher import launcher\nseal.remove_the_seal()\nsys.exit(launcher.main())\n"
     )
     script.chmod(0o700)
     return script

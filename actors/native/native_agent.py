@@ -12,11 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import structlog
-
 from ..agent.agent_actor import AgentActor
 from ..agent.confinement import CannotConfine
 from ..agent.limits import Limits
+from ..base.log_sink import log_stream_on, log_to
 from ..base.messages import Ask
 from ..deaths.evidence import shortened
 from ..deaths.exit_classes import classify
@@ -325,8 +324,7 @@ class NativeAgent(AgentActor):
     def _redirect_output(self) -> None:
         """Its prints go to its own log, line by line; what C code and child processes write goes to the same file as it is."""
         # What the actor itself logs still goes where it went.
-        own = os.fdopen(os.dup(2), "w", buffering=1)
-        structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))
+        log_to(log_stream_on(os.dup(2)))
         for descriptor in (1, 2):
             self.output.redirect(descriptor)
         self._raw_output = (RawOutput(_OWN_STDOUT, self.redactor, os.fstat(1).st_size),)

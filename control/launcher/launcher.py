@@ -14,13 +14,14 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import structlog
 from thespian.actors import ActorSystem
 
+from suptree.actors.base.log_sink import begin_logging
 from suptree.actors.base.messages import Begin, Context, Services
 from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
 from suptree.actors.kernel.cgroup import Groups, make_run_groups
@@ -44,6 +45,8 @@ from .link import Link
 
 log = structlog.get_logger()
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+
 EXIT_ASKED = 0
 EXIT_GAVE_UP = 1
 _STOP_LIMIT_WITHOUT_OWNER = 30.0
@@ -54,16 +57,8 @@ _STORY_EVENTS = 20
 
 def main() -> int:
     """Run the tree that the first argument orders; return the exit status."""
+    begin_logging()
     orders = Orders(**json.loads(sys.argv[1]))
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
     try:
         return Launcher(orders).run()
     except SuptreeError as error:
@@ -93,6 +88,10 @@ class Launcher:
         self.system: TreeSystem
         self.groups = Groups()
         self.pids: dict[str, int] = {}
+        self._begin: Callable[[Work], asyncio.Task[None]] | None = None
+        """Begins some work of the launcher, while the tree runs."""
+        self._stopping: list[asyncio.Task[None]] = []
+        self._failed = False
 
     def run(self) -> int:
         """Start everything, serve until the tree has ended, and leave nothing behind."""
@@ -202,29 +201,45 @@ class Launcher:
         loop.add_signal_handler(signal.SIGTERM, self.ask_to_stop)
         loop.add_reader(self.system.refused_frames, self._hear_of_refused_frames)
         server = await self.link.serve(listener)
-        ended = [asyncio.create_task(process_ended(self.pids[name]), name=name) for name in ("admin", "top")]
         api = await serve_api(self)
-        owner = asyncio.create_task(self._owner_gone())
-        ready = asyncio.create_task(self._announce())
-        if self.stop_asked:
-            self.ask_to_stop()
-        done, _ = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
-        for task in (*ended, owner, ready):
-            task.cancel()
-        dead = min(task.get_name() for task in done)
+        dead = await self._until_the_tree_ends()
         admin_died = dead == "admin"
         if admin_died:
             log.error("admin_died", pid=self.pids["admin"])
         else:
             await asyncio.to_thread(system.shutdown)
         swept = await sweep(tuple)
-        if admin_died or not self.stop_asked:
+        gave_up = admin_died or self._failed or not self.stop_asked
+        if gave_up:
             log.error("tree_gave_up", story=self._story(dead))
         if (strays := [pid for pid in swept if pid not in self.pids.values()]) and not admin_died:
             log.warning("processes_swept", pids=strays)
         await api.stop()
         server.close()
-        return EXIT_ASKED if self.stop_asked and not admin_died else EXIT_GAVE_UP
+        return EXIT_GAVE_UP if gave_up else EXIT_ASKED
+
+    async def _until_the_tree_ends(self) -> str:
+        """Wait for the end of the admin or of the top supervisor, and say which it was; until then, do all that the launcher has to do."""
+        async with asyncio.TaskGroup() as group:
+            ends = [group.create_task(process_ended(self.pids[name]), name=name) for name in ("admin", "top")]
+            self._begin = lambda work: group.create_task(self._heard(work))
+            others = [self._begin(self._owner_gone), self._begin(self._announce)]
+            if self.stop_asked:
+                self.ask_to_stop()
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            self._begin = None
+            for task in (*ends, *others, *self._stopping):
+                task.cancel()
+        return min(task.get_name() for task in done)
+
+    async def _heard(self, work: Work) -> None:
+        """Do something; an error in it ends the tree, in order: without that work, nobody might ever end it."""
+        try:
+            await work()
+        except Exception:
+            self._failed = True
+            self.ask_to_stop()
+            log.exception("launcher_failed", work=getattr(work, "__name__", str(work)))
 
     def _hear_of_refused_frames(self) -> None:
         for pid, refused in told(self.system.refused_frames):
@@ -257,18 +272,20 @@ class Launcher:
     def ask_to_stop(self) -> None:
         """Begin to stop the tree in order; a second call is the grace's end for what still stops."""
         self.stop_asked = True
-        self._stopping = asyncio.ensure_future(self._stop_tree())
+        # Before the tree has begun it is only noted, and afterwards there is nothing left to stop.
+        if self._begin is not None:
+            self._stopping.append(self._begin(self._stop_tree))
 
     async def _stop_tree(self) -> None:
         try:
-            answer = await self.link.ask("shutdown", TOP, limit=_SHUTDOWN_HEARD_LIMIT)
-        except RequestTimeout:
-            answer = {"answer": "nothing"}
-        if answer["answer"] != "ok":
+            answer = (await self.link.ask("shutdown", TOP, limit=_SHUTDOWN_HEARD_LIMIT))["answer"]
+        except Exception as error:  # noqa: BLE001  (whatever it was: the tree is to end)
+            answer = str(error)
+        if answer != "ok":
             # Nobody is left who could do it in order: what dies with the top supervisor is swept.
-            log.error("shutdown_not_heard", answer=answer["answer"])
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pids["top"], signal.SIGKILL)
+            log.error("shutdown_not_heard", answer=answer)
 
     async def _announce(self) -> None:
         await self.link.ready.wait()
@@ -279,8 +296,8 @@ class Launcher:
             return
         if os.getppid() == self.orders.owner_pid:
             await process_ended(self.orders.owner_pid)
-        log.info("owner_gone", pid=self.orders.owner_pid)
         self.ask_to_stop()
+        log.info("owner_gone", pid=self.orders.owner_pid)
         await asyncio.sleep(_STOP_LIMIT_WITHOUT_OWNER)
         self.ask_to_stop()
 

@@ -17,9 +17,10 @@ import sys
 from pathlib import Path
 from typing import Any
 from thespian.system.transport.TCPTransport import ExternalTransportCopy, TCPTransport
-from suptree.control import actor_system, launcher
-from suptree.control.sealed_socket import SealedSocket
-from suptree.control.sealed_transport import SealedTransport
+from suptree.control.launcher import launcher
+from suptree.control.seal import actor_system
+from suptree.control.seal.sealed_socket import SealedSocket
+from suptree.control.seal.sealed_transport import SealedTransport
 
 class Unsealed(TCPTransport):
     inherited = frozenset()
