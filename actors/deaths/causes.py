@@ -30,7 +30,7 @@ BY_CLASS: dict[ExitClass, Cause] = {
     ),
     ExitClass.HUNG: Cause(
         "It hung: it was alive, but silent for too long, and was killed for that.",
-        "no ping of it came within dead_after",
+        "no ping from it came within dead_after",
         "See what it did last in its output; if it may be silent for so long, give it a longer heartbeat dead_after.",
     ),
     ExitClass.UNHEALTHY: Cause(

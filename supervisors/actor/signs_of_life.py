@@ -79,7 +79,7 @@ class SignsOfLife(ChildOwner):
         child = self.living(silent)
         # What it said meanwhile may have taken its watchdog away.
         if child is not None and (silent.source == "actor" or child.watchdog is not None):
-            cause = Exit(ExitClass.HUNG, f"no ping of its {silent.source} for {silent.age:.1f} s")
+            cause = Exit(ExitClass.HUNG, f"no ping from its {silent.source} for {silent.age:.1f} s")
             self.condemn(child, cause, at_once=silent.source == "actor")
 
     def on_suspect(self, suspect: Suspect, _sender: ActorAddress) -> None:

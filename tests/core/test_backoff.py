@@ -119,7 +119,7 @@ def test_a_stop_cancels_a_backoff() -> None:
     assert [] == driver.pass_time(1000)
 
 
-def test_a_backoff_is_cancelled_at_once_even_in_the_middle_of_something_else() -> None:
+def test_a_backoff_is_cancelled_immediately_even_in_the_middle_of_something_else() -> None:
     driver = Driver([*specs("a", backoff=Backoff()), *specs("b")], **PATIENT)
     driver.exits("a")
     driver.exits("a")
@@ -169,7 +169,7 @@ def group(strategy: Strategy) -> Driver:
     return driver
 
 
-def test_in_a_group_the_siblings_are_stopped_at_once_and_one_timer_serves_all() -> None:
+def test_in_a_group_the_siblings_are_stopped_immediately_and_one_timer_serves_all() -> None:
     driver = group(Strategy.ONE_FOR_ALL)
     told = [w for w in driver.told if "kill" not in w]  # type: ignore[attr-defined]
     assert ["report b restart", "set resume b 1", "stop c2", "stop a2"] == told

@@ -105,7 +105,7 @@ def test_a_group_restart_does_not_revive_who_waits_for_a_person() -> None:
 # ---- hold -------------------------------------------------------------------------------------------
 
 
-def test_an_exit_that_a_restart_cannot_mend_is_held() -> None:
+def test_an_exit_that_a_restart_cannot_fix_is_held() -> None:
     driver = Driver(specs("ab", hold=True))
     assert ["report a hold"] == driver.exits("a", PERMANENT_FAILURE)
     assert 0.0 == driver.report().delay
@@ -119,7 +119,7 @@ def test_without_hold_such_an_exit_is_like_any_other() -> None:
     assert ["report a restart", "start a2"] == driver.exits("a", PERMANENT_FAILURE)
 
 
-def test_a_first_start_that_a_restart_cannot_mend_is_held_and_the_others_start() -> None:
+def test_a_first_start_that_a_restart_cannot_fix_is_held_and_the_others_start() -> None:
     driver = Driver([*specs("a", hold=True), *specs("b")], strategy=Strategy.ONE_FOR_ALL, auto=False)
     assert ["report a hold", "start b1"] == driver.start_fails("a", PERMANENT_FAILURE)
 

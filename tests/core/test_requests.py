@@ -254,7 +254,7 @@ def test_a_child_that_backs_off_answers_restarting() -> None:
 # ---- which_children and count_children --------------------------------------------------------------
 
 
-def test_which_and_count_children_are_answered_at_once_whatever_is_going_on() -> None:
+def test_which_and_count_children_are_answered_immediately_whatever_is_going_on() -> None:
     driver = Driver(specs("abc"), auto=False)
     driver.started("a")
     driver.feed(WhichChildrenRequested("w"))

@@ -179,7 +179,7 @@ def test_beyond_the_limit_the_one_child_is_quarantined_where_the_supervisor_says
 # ---- failed starts during a restart -----------------------------------------------------------------
 
 
-def test_a_failed_restart_costs_one_and_is_tried_again_at_once() -> None:
+def test_a_failed_restart_costs_one_and_is_tried_again_immediately() -> None:
     driver = Driver(specs("a"), max_restarts=2)
     driver.auto = False
     driver.exits("a")

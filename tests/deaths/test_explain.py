@@ -208,9 +208,9 @@ def test_a_hang_is_explained_with_what_was_printed_before(tree: LiveTree) -> Non
     decided(tree, "mute", "leave")
     said(
         story(tree, "mute"),
-        "exit       hung: no ping of its program for",
+        "exit       hung: no ping from its program for",
         "It hung: it was alive, but silent for too long",
-        "because    no ping of it came within dead_after",
+        "because    no ping from it came within dead_after",
         "give it a longer",
         "is suspect: silent for",
         "stopping: hung: no ping",

@@ -135,7 +135,7 @@ def test_there_are_words_for_every_class_and_every_decision() -> None:
         ("permanent", "command not found: 'x' is in no folder of PATH", "A command was not found"),
         ("permanent", "exit 126 (cannot be executed)", "cannot be executed"),
         ("permanent", "factory 'a:b': there is no module 'a' on the path", "factory"),
-        ("hung", "no ping of its program for 3.0 s", "silent for too long"),
+        ("hung", "no ping from its program for 3.0 s", "silent for too long"),
         ("hung", "it said WATCHDOG=trigger", "reported itself"),
         ("hung", "no answer of the model for 60 s", "kept silent for too long"),
         ("budget", "it used 45 tokens, and has max_tokens of 40", "used up its tokens"),

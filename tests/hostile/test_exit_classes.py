@@ -49,7 +49,7 @@ FAILED = '{"suptree": "failed", "reason": "the model refused"}'
 CASES: dict[str, Case] = {
     # A cause that the supervisor recorded.
     "silent": Case(
-        "exits_never", (), "hung", "no ping of its program for", "watchdog = true\nheartbeat = { interval = 0.2, dead_after = 1 }"
+        "exits_never", (), "hung", "no ping from its program for", "watchdog = true\nheartbeat = { interval = 0.2, dead_after = 1 }"
     ),
     "old": Case("exits_never", (), "budget", "it ran longer than its max_runtime of 0.5 s", "limits = { max_runtime = 0.5 }"),
     "loud": Case("floods", (), "budget", "it wrote more than its max_output of 1 MiB", 'limits = { max_output = "1M" }'),

@@ -37,7 +37,7 @@ def freezer() -> Iterator[Path]:
         FREEZER.rmdir()
 
 
-def test_what_does_not_die_is_told_and_no_new_incarnation_begins_before_it_has(freezer: Path) -> None:
+def test_what_does_not_die_is_reported_and_no_new_incarnation_begins_before_it_has(freezer: Path) -> None:
     with LiveTree(TREE) as running:
         before = running.wait_until_all_run()["agents"][0]
         (freezer / "cgroup.procs").write_text(str(before["pid"]))

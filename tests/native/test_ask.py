@@ -277,7 +277,7 @@ def test_an_agent_that_blocks_disturbs_no_other(oracle: LiveTree) -> None:
 
     slowest, told = oracle.ask(talk)
     assert [
-        "AskFailed: 'oracle' did not answer: it ended meanwhile: hung (no ping of its actor for",
+        "AskFailed: 'oracle' did not answer: it ended meanwhile: hung (no ping from its actor for",
         "RequestTimeout: 'oracle' did not answer within 0.5 s",
         "RequestTimeout: 'oracle' did not take what it was told within 0.3 s",
     ] == [told[0].partition(" for")[0] + " for", *told[1:]]

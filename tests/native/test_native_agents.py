@@ -43,7 +43,7 @@ def ended(factory: str) -> dict[str, Any]:
         ("ExitsInCallback", "failed", "sys.exit: exit 255"),
         ("Yields", "permanent", "its run() is a generator"),
         ("Segfaults", "crash", "its actor died by SIGSEGV"),
-        ("Blocks", "hung", "no ping of its actor for"),
+        ("Blocks", "hung", "no ping from its actor for"),
         ("LeavesThread", "normal", "run() returned"),
     ],
 )

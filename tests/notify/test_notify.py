@@ -105,19 +105,19 @@ def test_a_program_in_c(tmp_path: Path) -> None:
 
 NOISE = 5.0  # seconds; less than from any of these times to the one that it would be without the word
 HUNG = {
-    "silent": (["READY=1"], "watchdog = true\nheartbeat = { dead_after = 2 }", "no ping of its program for 2.0 s"),
+    "silent": (["READY=1"], "watchdog = true\nheartbeat = { dead_after = 2 }", "no ping from its program for 2.0 s"),
     "trigger": (["READY=1", "WATCHDOG=trigger"], "", "it said WATCHDOG=trigger"),
-    "own-watchdog": (["READY=1\nWATCHDOG_USEC=700000"], "", "no ping of its program for 0.7 s"),
+    "own-watchdog": (["READY=1\nWATCHDOG_USEC=700000"], "", "no ping from its program for 0.7 s"),
     "longer-watchdog": (
         ["READY=1\nWATCHDOG_USEC=4000000"],
         "watchdog = true\nheartbeat = { dead_after = 2 }",
-        "no ping of its program for 4.0 s",
+        "no ping from its program for 4.0 s",
     ),
     "stays": (["READY=1", "STOPPING=1"], "", "it said STOPPING=1, and did not end within 3 s"),
     "waited": (
         ["READY=1\nSTATUS=waiting for a person", "sleep:4", "STATUS=at work"],
         "watchdog = true\nheartbeat = { dead_after = 2 }",
-        "no ping of its program for 2.0 s",
+        "no ping from its program for 2.0 s",
     ),
 }
 LIVES = {
