@@ -42,7 +42,7 @@ def judge(answer: str) -> tuple[list[str], int]:
     if not asked:
         return ["NOT audited: the vulnerability service could not be asked about any package"], 0
     found = [
-        f"{each['name']} {each['version']}: {fault['id']}; mended in {', '.join(fault['fix_versions']) or 'no version yet'}"
+        f"{each['name']} {each['version']}: {fault['id']}; fixed in {', '.join(fault['fix_versions']) or 'no version yet'}"
         for each in asked
         for fault in each["vulns"]
     ]

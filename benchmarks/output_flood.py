@@ -42,7 +42,7 @@ RESTARTS = 30
 
 
 def both_pipes(source: str, size: int) -> str:
-    """A shell line that prints `size` bytes to its output and as much to its error output, at once."""
+    """A shell line that prints `size` bytes to its output and as much to its error output at the same time."""
     part = f"{source} | head -c {size // 2}"
     return f"{{ {part}; }} & {{ {part}; }} >&2; wait"
 

@@ -70,7 +70,7 @@ class Echo(Actor):  # type: ignore[misc]
 
 
 class Talker(Actor):  # type: ignore[misc]
-    """Measures how fast it and an Echo talk: one message at a time, then many at once."""
+    """Measures how fast it and an Echo talk: one message at a time, then many together."""
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802
         if message == "begin":
@@ -140,7 +140,7 @@ def unsealed_launcher(folder: Path) -> Path:
 
 
 def measure_restart(running: LiveTree) -> float:
-    """Seconds from SIGKILL of a program to the next one, by the clock of whoever started it."""
+    """Seconds from SIGKILL of a program to the next one, by the clock of the process that started it."""
     before = running.agent("victim")
 
     async def until_it_runs(client: Client) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def judge() -> Callable[[str], tuple[list[str], int]]:
             [CLEAN, FOUND],
             [
                 "2 packages audited, 2 vulnerabilities",
-                "h11 0.14.0: PYSEC-1; mended in 0.16.0",
-                "h11 0.14.0: PYSEC-2; mended in no version yet",
+                "h11 0.14.0: PYSEC-1; fixed in 0.16.0",
+                "h11 0.14.0: PYSEC-2; fixed in no version yet",
             ],
             1,
         ),

@@ -22,8 +22,8 @@ BANNED = {
 }
 PATTERN = re.compile("|".join(rf"(?<![a-z])(?:{words.replace(' ', '[ _]')})(?![a-z])" for words in BANNED), re.IGNORECASE)
 
-# How often one of them may still be said in a folder. A number may only fall; the pages for users have come to 0.
-BUDGET = {"actors": 120, "supervisors": 85, "control": 80, "scripts": 24, "testing": 0, "tests": 310, "benchmarks": 0, "examples": 0, ".ci": 0}
+# How often one of them may still be said in a folder. A number may only fall; a folder that is not named has come to 0.
+BUDGET = {"actors": 120, "supervisors": 85, "control": 80, "scripts": 24, "tests": 310}
 
 # It says what each version changed, in the words of its time.
 HISTORY = "CHANGELOG.md"
@@ -47,7 +47,7 @@ def test_the_code_says_it_in_plain_words_more_and_more() -> None:
         if path != Path(__file__):
             said[name(path).partition("/")[0]] += len(banned(path.read_text(encoding="utf-8")))
 
-    assert {} == {folder: number for folder, number in said.items() if number > BUDGET[folder]}
+    assert {} == {folder: number for folder, number in said.items() if number > BUDGET.get(folder, 0)}
 
 
 @pytest.mark.parametrize(
