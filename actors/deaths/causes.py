@@ -265,6 +265,7 @@ NEXT: dict[str | None, str] = {
     "quarantine": "It is quarantined: it stays down until a person starts it; its siblings run on.",
     "escalate": "Its supervisor gives up: it stops its other children and ends.",
     "auto_shutdown": "It was significant: its supervisor stops its other children and ends.",
+    "wait": "Its supervisor waits for the start of a sibling, and decides after that.",
     None: "Nothing was decided about it: what it belonged to was ending, or was being stopped or restarted as a whole.",
 }
 """What follows from each decision."""
@@ -272,7 +273,7 @@ NEXT: dict[str | None, str] = {
 TO_DO: dict[str | None, str] = {
     "leave": "suptree start {id}",
     "hold": "mend the cause, then: suptree start {id}",
-    "park": "nothing; or, to start it before its time: suptree restart {id}",
+    "park": "nothing; or, to start it before its time: suptree start {id}",
     "quarantine": "mend the cause, then: suptree start {id}",
     "escalate": "suptree explain {supervisor}",
     "auto_shutdown": "suptree start {supervisor}",

@@ -72,6 +72,7 @@ class AgentTable(Table):
     significant: bool = False
     max_restarts: Annotated[int, Field(ge=0)] | None = None
     backoff: BackoffOrNot = None
+    healthy_after: Seconds | None = None
     hold: bool = False
     park: bool = False
     quota_group: Annotated[Text, Field(min_length=1)] | None = None
@@ -155,6 +156,16 @@ class AgentTable(Table):
             ("backoff", "restart"),
             lambda table: table.restart is RestartType.TEMPORARY and table.backoff is not None,
             "a temporary agent is never restarted, so there is nothing to delay",
+        ),
+        Rule(
+            ("healthy_after", "backoff"),
+            lambda table: table.healthy_after is not None and table.backoff is not None and table.backoff.given("healthy_after"),
+            "stands in backoff too: give one of the two",
+        ),
+        Rule(
+            ("healthy_after", "restart"),
+            lambda table: table.restart is RestartType.TEMPORARY and table.given("healthy_after"),
+            "a temporary agent is never restarted, so there is nothing to forget",
         ),
         Rule(("quota_group", "park"), lambda table: table.quota_group is not None and not table.park, "needs park = true"),
     )
@@ -273,6 +284,7 @@ class AgentTable(Table):
             start=agent,
             backoff=None if self.backoff is None else self.backoff.spec(),
             max_restarts=self.max_restarts,
+            healthy_after=self.healthy_after,
             hold=self.hold,
             park=self.park,
             quota_group=self.quota_group,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from suptree.actors.errors import ConfigError, SpecError
 
-from ..decisions.backoff import check_limits
+from ..decisions.limits import never_exceeded
 from ..spec.child_spec import AutoShutdown, ChildSpec
 from ..spec.tree_spec import ROOT, SupervisorSpec, TreeSpec
 from .agent_config import RESERVED_IDS, AgentTable, fault_of_id
@@ -179,14 +179,29 @@ def _misfits(tables: _Tables, refused: set[tuple[str | int, ...]]) -> Iterator[P
                 (table, own_id, "significant"),
                 f'means nothing unless [supervisors.{supervisor}] sets auto_shutdown to "any_significant" or "all_significant"',
             )
-        limit = {("supervisors", supervisor, key) for key in ("max_restarts", "within")}
-        own = {(table, own_id, key) for key in ("restart", "auto_restart", "max_restarts")}
-        if isinstance(child, AgentTable) and child.backoff and refused.isdisjoint(limit | own):
-            bare = ChildSpec(id=own_id, restart=child.restart_type, backoff=child.backoff.spec(), max_restarts=child.max_restarts)
-            try:
-                check_limits(above.flags(), [bare])
-            except SpecError as error:
-                yield Problem((table, own_id, "backoff"), str(error).removeprefix(f"{own_id}: "))
+    for supervisor, above in {ROOT: tables.root, **tables.supervisors}.items():
+        yield from _limits(tables, supervisor, above, refused)
+
+
+def _limits(tables: _Tables, supervisor: str, above: RootTable, refused: set[tuple[str | int, ...]]) -> Iterator[Problem]:
+    """A limit of a supervisor that its children could never exceed; not judged where a key that it depends on was refused."""
+    below = [(table, own_id) for table, own_id, parent in tables.parents() if parent == supervisor]
+    keys = ("restart", "auto_restart", "max_restarts", "backoff", "supervisor")
+    asked = {("supervisors", supervisor, key) for key in ("max_restarts", "within")} | {(*child, key) for child in below for key in keys}
+    if not refused.isdisjoint(asked):
+        return
+    places: dict[str, tuple[str, str]] = {}
+    specs = []
+    for place in below:
+        places["/".join(place)] = place
+        if place[0] == "supervisors":
+            specs.append(ChildSpec(id="/".join(place), restart=tables.supervisors[place[1]].restart))
+        else:
+            agent = tables.agents[place[1]]
+            backoff = None if agent.backoff is None else agent.backoff.spec()
+            specs.append(ChildSpec(id="/".join(place), restart=agent.restart_type, backoff=backoff, max_restarts=agent.max_restarts))
+    if (never := never_exceeded(above.flags(), specs)) is not None:
+        yield Problem((*places[never.id], "backoff"), never.why)
 
 
 def _cycles_and_depths(tables: _Tables) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from enum import Enum
 from suptree.actors.errors import SpecError
 from suptree.actors.exits import Exit, ExitClass
 
-from ..decisions.backoff import Uniform, check_limits
+from ..decisions.backoff import Uniform
 from ..decisions.child import Child
 from ..decisions.core_commands import Decision, Report
 from ..decisions.core_events import (
@@ -22,6 +22,7 @@ from ..decisions.core_events import (
     TerminateChildRequested,
 )
 from ..decisions.judge import Judge, Outcome
+from ..decisions.limits import check_limits
 from ..decisions.spread import EvenSpread
 from ..decisions.strategy import restarts_siblings, taken_along
 from ..spec.child_spec import AutoShutdown, ChildSpec, SupervisorFlags
@@ -81,14 +82,18 @@ class CoreState:
         for spec in children:
             if spec.id in self.children:
                 raise SpecError(f"{spec.id}: duplicate child id")
-            self.check(spec)
+            self._check_flags(spec)
             self.children[spec.id] = Child(spec)
+        check_limits(flags, children)
 
     def check(self, spec: ChildSpec) -> None:
-        """Raise SpecError if such a child can never work under these flags."""
+        """Raise SpecError if such a child can never work beside the others and under these flags."""
+        self._check_flags(spec)
+        check_limits(self.flags, [*(child.spec for child in self.children.values()), spec])
+
+    def _check_flags(self, spec: ChildSpec) -> None:
         if spec.significant and self.flags.auto_shutdown is AutoShutdown.NEVER:
             raise SpecError(f"{spec.id}: a significant child needs a supervisor with auto_shutdown")
-        check_limits(self.flags, [spec])
 
     # ---- the children --------------------------------------------------------------------------
 

@@ -102,12 +102,18 @@ def terminate_child(state: CoreState, event: TerminateChildRequested) -> None:
 
 
 def restart_child(state: CoreState, event: RestartChildRequested) -> None:
-    """Start a child that is down, held or quarantined."""
+    """Start a child that is down, held or quarantined, or that waits for a timer: then it is started before its time.
+
+    OTP knows no such waits; systemd's `start` of a unit that waits for its restart is the model. Those that wait for the child follow it.
+    """
     child = state.children.get(event.id)
-    if child is None or child.state in ALIVE or child.state in RESTARTING:
+    if child is None or child.state in ALIVE or child.state is ChildState.RESTARTING:
         state.commander.reply(event.request, _why_not(child))
         return
-    if child.state is not ChildState.DOWN:
+    if child.state in RESTARTING:
+        state.commander.stop_waiting(child)
+        release_followers(state, child)
+    elif child.state is not ChildState.DOWN:
         child.move(Step.GIVE_UP)
     child.waits_for = None
     child.fingerprint = None

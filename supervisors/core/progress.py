@@ -72,6 +72,10 @@ def child_ended(state: CoreState, child: Child, exit_: Exit) -> None:
     if plan is None or plan.current != child.spec.id:
         child.unhandled = True
         state.put((Turn.DECIDE, child.spec.id))
+        if plan is not None and plan.current is not None and not plan.stopping:
+            # It may take as long as the sibling's start does.
+            child.detail = f"{child.last_exit.told}: what comes next is decided when {plan.current} has started"
+            state.report(child, Outcome(Decision.WAIT, child.detail))
         return
     child.move(Step.ENDED)
     if plan.stopping:

@@ -7,7 +7,6 @@ from enum import Enum
 from suptree.actors.exits import Exit, ExitClass
 
 from ..spec.child_spec import ChildSpec
-from .backoff import is_healthy
 
 
 class ChildState(Enum):
@@ -94,7 +93,7 @@ class Child:
     """A child spec and what has become of it.
 
     `restarts` counts every automatic restart for good; `in_a_row` counts those that its own exits and failed starts caused, and is what
-    backoff and the child's own limit look at.
+    backoff and the child's own limit look at; a healthy life forgets them.
     """
 
     spec: ChildSpec
@@ -152,10 +151,9 @@ class Child:
             self.condemned = None
         self.last_exit = exit_
         self.killed = False
-        if self.started_at is not None and is_healthy(now - self.started_at, self.spec.backoff):
+        if self.started_at is not None and now - self.started_at >= self.spec.forgets_after:
             self.fingerprint = None
-            if self.spec.backoff is not None:
-                self.in_a_row = 0
+            self.in_a_row = 0
 
     def view(self) -> "ChildView":
         """What it looks like from outside."""

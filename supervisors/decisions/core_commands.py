@@ -102,6 +102,8 @@ class Decision(Enum):
     """The supervisor exceeded its restart intensity and gives up."""
     AUTO_SHUTDOWN = "auto_shutdown"
     """It was significant: its end shuts the supervisor down."""
+    WAIT = "wait"
+    """Its supervisor waits for the start of a sibling, and decides after that; another report follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ class ChildSpec:
     `shutdown` is in seconds: how long the child may take to stop before it is killed (`INFINITY`, or `BRUTAL_KILL` to kill it at once).
     `start` is what the supervisor actor needs to start it; the core never looks inside.
     The rest are additions, off by default: `backoff`; `max_restarts`, a limit of this child alone beyond which it is quarantined;
+    `healthy_after`, the seconds of life after which its restarts in a row and its failures alike are forgotten (`forgets_after` if None);
     `hold` (do not restart what a restart cannot mend, nor a third identical failure); `park` (a quota exit waits and costs no restart) and
     `quota_group` (parks together).
     """
@@ -87,6 +88,7 @@ class ChildSpec:
     start: Any = None
     backoff: Backoff | None = None
     max_restarts: int | None = None
+    healthy_after: float | None = None
     hold: bool = False
     park: bool = False
     quota_group: str | None = None
@@ -100,8 +102,15 @@ class ChildSpec:
             raise SpecError(f"{self.id}: a permanent child cannot be significant; make it transient or temporary")
         if self.max_restarts is not None and self.max_restarts < 0:
             raise SpecError(f"{self.id}: max_restarts must be 0 or more, not {self.max_restarts}")
+        if self.healthy_after is not None and not self.healthy_after > 0:
+            raise SpecError(f"{self.id}: healthy_after must be above 0 seconds, not {self.healthy_after}")
         if self.quota_group is not None and not self.park:
             raise SpecError(f"{self.id}: a quota_group needs park")
+
+    @property
+    def forgets_after(self) -> float:
+        """After how many seconds of life what was before is forgotten: its own `healthy_after`, or else that of its backoff (60 s)."""
+        return (self.backoff or Backoff()).healthy_after if self.healthy_after is None else self.healthy_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 import pathlib
 
-from suptree.supervisors.decisions.backoff import HEALTHY_AFTER, JITTER
+from suptree.supervisors.decisions.backoff import JITTER
 from suptree.supervisors.decisions.child import TRANSITIONS, ChildState, Step
 from suptree.supervisors.decisions.fingerprint import ALIKE_LIMIT
 from suptree.supervisors.decisions.park import DEFAULT_RETRY_AFTER, LEAST_SPREAD, LEAST_WAIT, SPREAD
 from suptree.supervisors.decisions.rules import OWN_RULES, RESTARTS
-from suptree.supervisors.spec.child_spec import Backoff, RestartType
+from suptree.supervisors.spec.child_spec import Backoff, ChildSpec, RestartType
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "semantics.md"
 
@@ -37,15 +37,18 @@ def own_rules() -> str:
 
 def numbers() -> str:
     """The constants of the policies."""
-    backoff = Backoff()
+    backoff, forgets_after = Backoff(), ChildSpec(id="a").forgets_after
     rows = [
         ["backoff before restart 1 in a row", "none"],
         [
             "backoff before restart n in a row",
             f"min({backoff.cap:g} s, {backoff.base:g} s · 2^(n-2)) · uniform({JITTER[0]:g}, {JITTER[1]:g}); base and cap by the spec",
         ],
-        ["restarts in a row are forgotten after", f"{backoff.healthy_after:g} s of life; by the spec"],
-        ["failures alike that are held", f"{ALIKE_LIMIT}; forgotten after {HEALTHY_AFTER:g} s of life, or what the backoff says"],
+        [
+            "restarts in a row are forgotten after",
+            f"{forgets_after:g} s of life; `healthy_after` of the child or of its backoff",
+        ],
+        ["failures alike that are held", f"{ALIKE_LIMIT}; forgotten after the same time"],
         ["park that does not say how long", f"{DEFAULT_RETRY_AFTER:g} s"],
         ["shortest park", f"{LEAST_WAIT:g} s"],
         ["spread of a park", f"up to {SPREAD:.0%} of the wait later, at least {LEAST_SPREAD:g} s"],

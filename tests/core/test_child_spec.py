@@ -27,6 +27,7 @@ def test_the_defaults_are_otps() -> None:
 def test_the_additions_are_off_by_default() -> None:
     spec = ChildSpec(id="a")
     assert (None, None, False, False, None) == (spec.backoff, spec.max_restarts, spec.hold, spec.park, spec.quota_group)
+    assert (None, 60.0) == (spec.healthy_after, spec.forgets_after)
     assert OnLimit.ESCALATE == SupervisorFlags().on_limit
 
 
@@ -38,6 +39,8 @@ def test_the_additions_are_off_by_default() -> None:
         ({"shutdown": float("nan")}, "a: shutdown must be 0 seconds or more, not nan"),
         ({"significant": True}, "a: a permanent child cannot be significant; make it transient or temporary"),
         ({"max_restarts": -1}, "a: max_restarts must be 0 or more, not -1"),
+        ({"healthy_after": 0.0}, "a: healthy_after must be above 0 seconds, not 0.0"),
+        ({"healthy_after": float("nan")}, "a: healthy_after must be above 0 seconds, not nan"),
         ({"quota_group": "g"}, "a: a quota_group needs park"),
     ],
 )
@@ -49,7 +52,7 @@ def test_a_child_that_can_never_work_is_refused(fields: dict[str, Any], problem:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"shutdown": 0.0}, {"shutdown": BRUTAL_KILL}, {"max_restarts": 0}, {"quota_group": "g", "park": True}],
+    [{"shutdown": 0.0}, {"shutdown": BRUTAL_KILL}, {"max_restarts": 0}, {"healthy_after": 0.1}, {"quota_group": "g", "park": True}],
 )
 def test_what_is_just_allowed_is_allowed(fields: dict[str, Any]) -> None:
     ChildSpec(id="a", **fields)

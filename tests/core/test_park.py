@@ -65,10 +65,37 @@ def test_a_failed_start_that_parks_holds_up_the_rest_of_its_group() -> None:
     assert ["start c1"] == driver.started("b")
 
 
-def test_a_parked_child_can_be_terminated() -> None:
+def test_a_person_can_start_a_parked_child_before_its_time() -> None:
+    driver = Driver(specs("ab", park=True, quota_group="g"))
+    driver.exits("a", QUOTA)
+    assert {"a": "parked", "b": "parked"} == driver.states()
+    assert ["cancel resume a", "start a2", "reply r ok"] == driver.restart("a")
+    assert {"a": "running", "b": "parked"} == driver.states()
+    assert (None, 0) == (driver.core.child("a").until, driver.core.child("a").restarts)
+    assert ["start b2"] == driver.pass_time(1000)
+
+
+def test_those_that_wait_for_a_parked_child_follow_it_when_a_person_starts_it() -> None:
+    driver = Driver([*specs("a", park=True), *specs("bc")], strategy=Strategy.REST_FOR_ONE)
+    driver.exits("a", QUOTA)
+    assert {"a": "parked", "b": "down", "c": "down"} == driver.states()
+    assert ["cancel resume a", "start a2", "reply r ok", "start b2", "start c2"] == driver.restart("a")
+    assert [] == driver.pass_time(1000)
+
+
+def test_a_parked_child_that_a_person_starts_in_vain_stays_down_and_those_that_wait_start_without_it() -> None:
+    driver = Driver([*specs("a", park=True), *specs("b")], strategy=Strategy.ONE_FOR_ALL)
+    driver.exits("a", QUOTA)
+    driver.auto = False
+    assert ["cancel resume a", "start a2"] == driver.restart("a")
+    assert ["reply r refused", "start b2"] == driver.start_fails("a")
+    assert {"a": "down", "b": "starting"} == driver.states()
+
+
+def test_a_parked_child_can_be_terminated_but_not_deleted() -> None:
     driver = Driver(specs("a", park=True))
     driver.exits("a", QUOTA)
-    assert ["reply r restarting"] == driver.restart("a")
+    assert ["reply d restarting"] == driver.delete("a")
     assert ["cancel resume a", "reply t ok"] == driver.terminate("a")
     assert {"a": "down"} == driver.states()
     assert [] == driver.pass_time(1000)

@@ -77,12 +77,38 @@ def test_the_restarts_are_kept_over_terminate_and_restart() -> None:
     assert ["report a quarantine"] == driver.exits("a")
 
 
-@pytest.mark.parametrize(("backoff", "decision"), [(None, "quarantine"), (Backoff(healthy_after=10.0), "restart")])
-def test_health_gives_the_limit_back_where_there_is_a_backoff(backoff: Backoff | None, decision: str) -> None:
-    driver = Driver(specs("a", max_restarts=1, backoff=backoff))
-    driver.exits("a")
-    driver.pass_time(10)
-    assert f"report a {decision}" == driver.exits("a")[0]
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({}, 60.0),
+        ({"healthy_after": 10.0}, 10.0),
+        ({"healthy_after": 3600.0}, 3600.0),
+        ({"backoff": Backoff(healthy_after=10.0)}, 10.0),
+        ({"backoff": Backoff(), "healthy_after": 5.0}, 5.0),
+    ],
+)
+def test_health_gives_the_limit_back(fields: dict[str, Any], seconds: float) -> None:
+    for lived, decision in ((seconds - 0.1, "quarantine"), (seconds, "restart")):
+        driver = Driver(specs("a", max_restarts=1, **fields))
+        driver.exits("a")
+        driver.pass_time(lived)
+        assert f"report a {decision}" == driver.exits("a")[0]
+
+
+def test_a_crash_a_month_never_ends_a_child_with_a_limit_of_its_own() -> None:
+    driver = Driver(specs("a", max_restarts=3))
+    for month in range(24):
+        driver.pass_time(30 * 86_400)
+        assert ["report a restart", f"start a{month + 2}"] == driver.exits("a")
+        assert 2 == driver.report().restarts_left
+    assert 24 == driver.core.child("a").restarts
+
+
+def test_a_start_that_fails_forgets_nothing_however_long_it_takes() -> None:
+    driver = Driver(specs("a", max_restarts=1), auto=False)
+    driver.start_fails("a")
+    driver.pass_time(600)
+    assert ["report a quarantine"] == driver.start_fails("a")
 
 
 def test_a_quarantined_child_can_be_terminated_deleted_and_told_apart() -> None:

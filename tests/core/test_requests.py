@@ -240,15 +240,26 @@ def test_delete_child_deletes_the_spec_of_a_child_that_is_down() -> None:
     assert {"b": "running"} == driver.states()
 
 
-def test_a_child_that_backs_off_answers_restarting() -> None:
+def test_a_child_that_backs_off_is_not_deleted_but_started_before_its_time() -> None:
     driver = Driver(specs("a", backoff=Backoff()))
     driver.exits("a")
     driver.pass_time(10)
     driver.exits("a")
     assert "backing_off" == driver.states()["a"]
-    assert ["reply r restarting"] == driver.restart("a")
     assert ["reply d restarting"] == driver.delete("a")
     assert ["reply s already_present"] == driver.start(ChildSpec(id="a"))
+    assert ["cancel resume a", "start a3", "reply r ok"] == driver.restart("a")
+    assert [] == driver.pass_time(1000)
+
+
+def test_a_child_whose_failed_start_is_tried_again_answers_restarting() -> None:
+    driver = Driver(specs("ab"), auto=False, max_restarts=10)
+    driver.started("a")
+    driver.started("b")
+    driver.exits("a")
+    driver.restart("a", "before")
+    driver.delete("a", "d")
+    assert ["reply before restarting", "reply d restarting", "report a restart", "start a3"] == driver.start_fails("a")
 
 
 # ---- which_children and count_children --------------------------------------------------------------

@@ -321,3 +321,41 @@ def test_a_crash_is_told_before_it_is_dealt_with() -> None:
     driver = Driver(specs("a"))
     driver.exits("a", CRASH)
     assert Report("a", 1, Decision.RESTART, "crash (SIGSEGV)", 0.0, ("a",), 0) == driver.commands[0]
+
+
+# ---- while a sibling starts -------------------------------------------------------------------------
+
+
+def test_a_child_that_ends_while_a_sibling_starts_waits_for_that_and_says_so() -> None:
+    driver = Driver(specs("abc"), max_restarts=10)
+    driver.auto = False
+    driver.exits("a")
+    assert ["report b wait"] == driver.exits("b")
+    why = "crash (SIGSEGV): what comes next is decided when a has started"
+    assert (why, (), 0.0, 9) == (driver.report().why, driver.report().affected, driver.report().delay, driver.report().restarts_left)
+    assert why == driver.core.child("b").detail
+    assert ["report b restart", "start b2"] == driver.started("a")
+    assert "" == driver.core.child("b").detail
+
+
+def test_a_child_that_ends_while_the_supervisor_starts_waits_and_says_so() -> None:
+    driver = Driver(specs("ab"), auto=False)
+    driver.started("a")
+    assert ["report a wait"] == driver.exits("a", NORMAL)
+    assert ["report a restart", "start a2"] == driver.started("b")
+
+
+def test_a_child_that_ends_while_a_person_starts_a_sibling_waits_and_says_so() -> None:
+    driver = Driver(specs("a", restart=TRANSIENT), auto=True)
+    driver.auto = False
+    driver.start(ChildSpec(id="b"))
+    assert ["report a wait"] == driver.exits("a", NORMAL)
+    assert ["reply s refused", "report a leave"] == driver.start_fails("b")
+
+
+def test_a_child_that_ends_while_a_sibling_stops_says_nothing_before_it_is_decided() -> None:
+    driver = Driver(specs("abc"))
+    driver.auto = False
+    driver.terminate("c")
+    assert [] == driver.exits("a")
+    assert ["cancel kill c", "reply t ok", "report a restart", "start a2"] == driver.exits("c", STOPPED)

@@ -186,7 +186,7 @@ def test_a_quota_is_parked_and_what_the_program_left_behind_is_named(tree: LiveT
         "left over  1 process, ended with it:",
         "sleep 6000",
         "now        parked until its quota is back: started again at",
-        "to do      nothing; or, to start it before its time: suptree restart quota",
+        "to do      nothing; or, to start it before its time: suptree start quota",
     )
 
 

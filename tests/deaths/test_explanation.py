@@ -47,7 +47,7 @@ DEAD = row("crashed", stopped_at=AT, last_exit={"class": "failed", "reason": "ex
             DEAD,
             [death("park", 60.0)],
             "parked until its quota is back: started again at 2026-01-02 03:05:05 UTC (56 s from now)",
-            "nothing; or, to start it before its time: suptree restart a",
+            "nothing; or, to start it before its time: suptree start a",
         ),
         (DEAD, [death("hold")], "held for a person (since 2026-01-02 03:04:05 UTC)", "mend the cause, then: suptree start a"),
         (
