@@ -68,6 +68,8 @@ class HeartbeatActor(LoopActor):
         self._early: deque[tuple[float, list[int], Notification]] = deque(maxlen=_EARLY_KEPT)
         self._statuses: dict[Key, Notification | None] = {}
         """Who said a `STATUS=` just now, and what it said since."""
+        self._given_up: set[int] = set()
+        """Users who are not heard any more."""
         self._strangers = self._malformed = 0
         self._refusals_due: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -98,7 +100,7 @@ class HeartbeatActor(LoopActor):
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
         # What it said before it ended counts.
-        for opened in self.notify_sockets.opened.values():
+        for opened in list(self.notify_sockets.opened.values()):
             self._listen(opened)
         key = (unwatch.id, unwatch.incarnation)
         self.liveness.unwatch(key)
@@ -118,6 +120,8 @@ class HeartbeatActor(LoopActor):
     def _hear_user(self, user_id: int) -> str | None:
         """Listen to agents of another user too. What prevents it, if anything does."""
         shared = self.begin.context.shared_dir
+        if user_id in self._given_up:
+            return f"user {user_id} has sent descriptors to its notify socket that cannot be closed, and is not heard any more"
         try:
             if user_id not in self.notify_sockets.opened:
                 self._listen_at(self.notify_sockets.open(shared, user_id))
@@ -147,6 +151,8 @@ class HeartbeatActor(LoopActor):
         """Take what waits, up to a limit; how many datagrams that were."""
         self._has_news = False
         for taken in range(_DATAGRAMS_AT_ONCE):
+            if opened.is_blocked and self._give_up(opened):
+                return taken
             try:
                 pid, said = opened.receive()
             except BlockingIOError:
@@ -157,6 +163,16 @@ class HeartbeatActor(LoopActor):
                 self._hear(pid, said)
                 self._has_news |= said.changes_state
         return _DATAGRAMS_AT_ONCE
+
+    def _give_up(self, opened: NotifySocket) -> bool:
+        descriptor = opened.fileno()
+        user_id = self.notify_sockets.give_up(opened)
+        if user_id is None:
+            return False
+        self.loop.remove_reader(descriptor)
+        self._given_up.add(user_id)
+        log.error("notify_socket_given_up", user_id=user_id, why="descriptors that were sent there cannot be closed")
+        return True
 
     def _hear(self, pid: int, said: Notification) -> None:
         lineage = [pid]
@@ -218,7 +234,7 @@ class HeartbeatActor(LoopActor):
     def _judge(self) -> None:
         # What was sent while we could not look counts.
         for _ in range(_ROUNDS_BEFORE_A_VERDICT):
-            waits = [opened for opened in self.notify_sockets.opened.values() if not self._listen(opened)]
+            waits = [opened for opened in list(self.notify_sockets.opened.values()) if not self._listen(opened)]
             if not waits:
                 break
         self._timer = None

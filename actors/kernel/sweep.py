@@ -43,7 +43,9 @@ async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
     except ProcessLookupError:
         return
     try:
-        signal.pidfd_send_signal(pidfd, number)
+        # One that runs as somebody else, by a set-user-ID program, may be none of ours to signal: then it ends when it likes.
+        with contextlib.suppress(PermissionError):
+            signal.pidfd_send_signal(pidfd, number)
         await pidfd_readable(pidfd)
         os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222  (it has ended: this does not wait)
     except (ProcessLookupError, ChildProcessError):

@@ -56,8 +56,8 @@ def parse(datagram: bytes) -> Notification | None:
     """What a datagram says; None when it is not of the protocol.
 
     Unknown assignments are skipped, `MAINPID=` and `FDSTORE=1` among them, as are values that make no sense: so does systemd. `BARRIER=1`
-    needs nothing: we ask the kernel for no descriptors, so it closes those that come with a datagram when that one is read, and by then
-    every earlier one has been handled.
+    needs nothing: the descriptor that comes along with a datagram is closed when that datagram has been read, and by then every earlier one
+    has been handled.
     """
     if datagram == b"WATCHDOG=1":
         return PING

@@ -9,9 +9,13 @@ import time
 from pathlib import Path
 from typing import Self
 
+from .descriptor_closer import DescriptorCloser
 from .notification import DATAGRAM_LIMIT, Notification, parse
 
 _CREDENTIALS = struct.Struct("3i")
+_MOST_DESCRIPTORS = 253
+"""In one datagram: SCM_MAX_FD of the kernel."""
+_ANCILLARY_ROOM = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_MOST_DESCRIPTORS * struct.calcsize("i"))
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 
 
@@ -21,6 +25,7 @@ class NotifySocket:
     def __init__(self, opened: socket.socket) -> None:
         self._socket = opened
         self._socket.setblocking(False)
+        self._closer = DescriptorCloser()
         self.took_at = time.monotonic()
         """When something was last taken from it."""
         self._arrival = select.poll()
@@ -47,12 +52,27 @@ class NotifySocket:
         """For whoever waits for datagrams."""
         return self._socket.fileno()
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether so many descriptors that were sent here cannot be closed that the next ones would block us: then receive no more."""
+        return self._closer.is_stuck
+
     def receive(self) -> tuple[int, Notification | None]:
         """The pid of a sender and what it said, None when that is not of the protocol. Raises BlockingIOError when nothing is there."""
-        # Room for the credentials alone: descriptors that are sent along are closed by the kernel, here and now.
-        datagram, ancillary, flags, _ = self._socket.recvmsg(DATAGRAM_LIMIT, socket.CMSG_SPACE(_CREDENTIALS.size))
-        pid = _CREDENTIALS.unpack(ancillary[0][2])[0] if ancillary else 0
+        # With room for every descriptor that can come along: the kernel closes what finds no room inside of this call, and a sender can
+        # choose descriptors whose close waits.
+        datagram, ancillary, flags, _ = self._socket.recvmsg(DATAGRAM_LIMIT, _ANCILLARY_ROOM, socket.MSG_CMSG_CLOEXEC)
+        pid = 0
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+                pid = _CREDENTIALS.unpack(data)[0]
+            elif (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                self._closer.close(memoryview(data[: len(data) - len(data) % 4]).cast("i"))
         return pid, None if flags & socket.MSG_TRUNC else parse(datagram)
+
+    def give_up(self) -> None:
+        """Let go of it without waiting: what is still queued in it is closed with it."""
+        self._closer.close([self._socket.detach()])
 
     def wait(self, seconds: float) -> None:
         """Block until something comes, for at most so many seconds."""

@@ -39,6 +39,17 @@ class NotifySockets:
         self.opened[user_id] = new
         return new
 
+    def give_up(self, opened: NotifySocket) -> int | None:
+        """For the heartbeat actor: stop listening to a user who keeps us from closing what that user sends; whose socket it was.
+
+        None, and nothing is done, where the socket is our own: agents that run as ourselves can harm us anyway.
+        """
+        user_id = next((user_id for user_id, known in self.opened.items() if known is opened), None)
+        if user_id is not None:
+            del self.opened[user_id]
+            opened.give_up()
+        return user_id
+
     def keep(self) -> None:
         """For whoever forks that actor, when it is dead: take what it has opened, for the next one."""
         while True:

@@ -1,0 +1,137 @@
+"""A tree of an ordinary user, and a program below it that has become root's: the tree may not signal that program, and lives on."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ..access.other_user import NOBODY, PYTHON, needs_root
+
+pytestmark = needs_root
+
+SUPTREE = str(Path(sys.executable).parent / "suptree")
+# The capability lets it read a virtual environment below a folder that is root's alone; it lets it signal nobody.
+AS_NOBODY = ["setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", "--clear-groups"]
+AS_NOBODY += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+# As sudo does: all three user ids are root's from then on, and the kernel forgets whose death would end it.
+BECOMES_ROOT = "import os, time; os.setresuid(0, 0, 0); print(os.getpid(), flush=True); time.sleep(1000000)"
+
+
+@pytest.fixture
+def set_user_id(tmp_path: Path) -> Path:
+    """A program that may become root."""
+    program = tmp_path / "becomes"
+    shutil.copy(Path(PYTHON).resolve(), program)
+    program.chmod(0o4755)
+    return program
+
+
+class OrdinaryTree:
+    """A tree of another user than root."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        self.home = folder / "home"
+        self.home.mkdir(mode=0o700)
+        (self.home / "tree.toml").write_text(text)
+        for path in (self.home, self.home / "tree.toml"):
+            os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "SUPTREE_HOME": str(self.home / "state"),
+            "XDG_RUNTIME_DIR": str(self.home),
+        }
+
+    def suptree(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run one command; its output goes to files, for a launcher in the background keeps them open."""
+        with (self.home / "out").open("w+") as out:
+            done = subprocess.run(
+                [*AS_NOBODY, SUPTREE, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=self.home,
+                env=self._environment,
+                timeout=100,
+                check=False,
+            )
+            out.seek(0)
+            return subprocess.CompletedProcess(done.args, done.returncode, out.read())
+
+    def status(self) -> dict[str, Any]:
+        done = self.suptree("status", "--json")
+        assert 0 == done.returncode, done.stdout
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+
+@pytest.fixture
+def tree(tmp_path: Path, set_user_id: Path) -> Iterator[OrdinaryTree]:
+    forks = f"{set_user_id} -SE -c {json.dumps(BECOMES_ROOT)} & echo $! >root.pid; exec sleep 1000000"
+    found = OrdinaryTree(
+        tmp_path,
+        f"""
+[agents.a]
+type = "process_wrapper"
+command = "sh"
+args = ["-c", {json.dumps(forks)}]
+stop = {{ cancel = 0, sigint = 0.1, sigterm = 0.1 }}
+
+[agents.b]
+type = "process_wrapper"
+command = "sleep"
+args = ["1000000"]
+""",
+    )
+    up = found.suptree("up", "tree.toml", "-d")
+    assert 0 == up.returncode, up.stdout
+    yield found
+    root = psutil.Process(int((found.home / "root.pid").read_text()))
+    if root.is_running():
+        root.kill()
+    down = found.suptree("down")
+    assert (0, True) == (down.returncode, "0 processes left" in down.stdout), down.stdout
+
+
+def root_process(tree: OrdinaryTree) -> psutil.Process:
+    deadline = time.monotonic() + 30
+    while True:  # polls: a file of the agent
+        text = (tree.home / "root.pid").read_text() if (tree.home / "root.pid").exists() else ""
+        if text.strip():
+            process = psutil.Process(int(text))
+            if process.uids().real == 0:
+                return process
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def agents(status: dict[str, Any]) -> dict[str, tuple[str, int]]:
+    return {row["id"]: (row["status"], row["incarnation"]) for row in status["agents"]}
+
+
+def wait_for(tree: OrdinaryTree, expected: dict[str, tuple[str, int]], word: str = "") -> None:
+    deadline = time.monotonic() + 60
+    while (found := agents(tree.status())) != expected or word not in (
+        tree.status()["agents"][0]["detail"] or ""
+    ):  # polls the command line
+        assert time.monotonic() < deadline, (found, tree.status())
+
+
+@pytest.mark.parametrize("how", ["killed", "actor killed"])
+def test_a_death_that_leaves_what_we_may_not_signal_is_fenced_and_everything_else_goes_on(tree: OrdinaryTree, how: str) -> None:
+    root, before = root_process(tree), tree.status()
+    os.kill(before["agents"][0]["pid" if how == "killed" else "actor_pid"], 9)
+    wait_for(tree, {"a": ("stopping", 1), "b": ("running", 1)}, "unkillable")
+    assert root.is_running()
+    assert before["pids"] == tree.status()["pids"]
+    # A person ends it; then the next incarnation begins.
+    root.kill()
+    wait_for(tree, {"a": ("running", 2), "b": ("running", 1)})
