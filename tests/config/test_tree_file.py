@@ -1,13 +1,11 @@
-from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
 from suptree.actors import AgentType
 from suptree.actors.errors import ConfigError
 from suptree.actors.spec.agent_spec import AgentSpec, HeartbeatSpec, LimitSpec, ProbeSpec, ProgressSpec, Ready, StopSpec
-from suptree.supervisors.config.tree_file import MAX_DEPTH, load_tree, parse_tree
+from suptree.supervisors.config.tree_file import MAX_DEPTH, load_tree
 from suptree.supervisors.spec.child_spec import (
     INFINITY,
     AutoShutdown,
@@ -20,26 +18,7 @@ from suptree.supervisors.spec.child_spec import (
 )
 from suptree.supervisors.spec.tree_spec import SupervisorSpec, TreeSpec
 
-Problems = list[tuple[str, str]]
-Parse = Callable[[str], TreeSpec]
-Refuse = Callable[[str], Problems]
-
-
-@pytest.fixture
-def parse(tmp_path: Path) -> Parse:
-    return lambda text: parse_tree(dedent(text), "fleet.toml", tmp_path)
-
-
-@pytest.fixture
-def refuse(parse: Parse) -> Refuse:
-    """Everything that is wrong with a text."""
-
-    def problems_of(text: str) -> Problems:
-        with pytest.raises(ConfigError) as refused:
-            parse(text)
-        return refused.value.problems
-
-    return problems_of
+from .parsing import Parse, Refuse
 
 
 def children(tree: TreeSpec) -> dict[str, ChildSpec]:
@@ -596,63 +575,6 @@ class TestBadFiles:
             )
         ]
         assert expected == refuse(text)
-
-    def test_a_limit_that_a_slow_backoff_keeps_from_firing_is_refused(self, refuse: Refuse) -> None:
-        [(place, what)] = refuse("""\
-            [supervisors.root]
-            max_restarts = 5
-            within = 5
-            [agents.a]
-            type = "process_wrapper"
-            command = "sh"
-            backoff = true
-        """)
-
-        assert ("agents.a.backoff (line 7)", "the limit of 5 restarts within 5 s could never be exceeded") == (
-            place,
-            what.partition(":")[0],
-        )
-
-    @pytest.mark.parametrize(("agents", "fits"), [(1, False), (6, False), (7, True)])
-    def test_a_limit_is_not_refused_that_many_agents_exceed_together(self, parse: Parse, agents: int, fits: bool) -> None:
-        text = "[supervisors.root]\nmax_restarts = 50\nwithin = 60\n" + "".join(
-            f'[agents.a{n}]\ntype = "process_wrapper"\ncommand = "sh"\nbackoff = true\n' for n in range(agents)
-        )
-        if fits:
-            assert agents == len(parse(text).root.children)
-            return
-        with pytest.raises(ConfigError) as refused:
-            parse(text)
-        assert ["agents.a0.backoff (line 7)"] == [place for place, _ in refused.value.problems]
-
-    def test_a_limit_is_not_refused_that_a_sibling_without_a_backoff_exceeds(self, parse: Parse) -> None:
-        spec = parse("""\
-            [supervisors.root]
-            max_restarts = 50
-            within = 60
-            [supervisors.below]
-            [agents.a]
-            type = "process_wrapper"
-            command = "sh"
-            backoff = true
-        """)
-        assert ["below", "a"] == [child.id for child in spec.root.children]
-
-    def test_health_is_given_for_the_agent_or_for_its_backoff_and_not_for_both(self, parse: Parse, refuse: Refuse) -> None:
-        text = '[agents.a]\ntype = "process_wrapper"\ncommand = "sh"\nmax_restarts = 2\n'
-        assert [60.0, 10.0, 20.0] == [
-            parse(text + more).root.children[0].forgets_after
-            for more in ("", "healthy_after = 10", "backoff = { healthy_after = 20 }\n[supervisors.root]\non_limit = 'quarantine'")
-        ]
-        assert [("agents.a.healthy_after (line 5)", "stands in backoff too: give one of the two")] == refuse(
-            text + "healthy_after = 10\nbackoff = { healthy_after = 20 }"
-        )
-        assert [("agents.a.healthy_after (line 4)", "must be above 0, not 0")] == refuse(
-            text.replace("max_restarts = 2", "healthy_after = 0")
-        )
-        assert [("agents.a.healthy_after (line 4)", "a temporary agent is never restarted, so there is nothing to forget")] == refuse(
-            text.replace("max_restarts = 2", 'healthy_after = 9\nrestart = "temporary"')
-        )
 
     def test_secrets_in_the_environment_are_not_repeated(self, parse: Parse) -> None:
         with pytest.raises(ConfigError) as refused:

@@ -7,6 +7,7 @@ from suptree.supervisors.core.core import Phase
 from suptree.supervisors.decisions.core_commands import Decision, ExitSupervisor, Report
 from suptree.supervisors.decisions.restart_window import RestartWindow
 from suptree.supervisors.decisions.rules import RESTARTS
+from suptree.supervisors.decisions.strategy import restarts_siblings, taken_along
 from suptree.supervisors.spec.child_spec import AutoShutdown, ChildSpec, OnLimit, RestartType, Strategy
 
 from .driver import CRASH, FAILED, NORMAL, PERMANENT, STOPPED, TEMPORARY, TRANSIENT, Driver, specs
@@ -321,6 +322,25 @@ def test_a_crash_is_told_before_it_is_dealt_with() -> None:
     driver = Driver(specs("a"))
     driver.exits("a", CRASH)
     assert Report("a", 1, Decision.RESTART, "crash (SIGSEGV)", 0.0, ("a",), 0) == driver.commands[0]
+
+
+# ---- strategies ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (Strategy.ONE_FOR_ONE, {"a": ("a",), "b": ("b",), "c": ("c",)}),
+        (Strategy.ONE_FOR_ALL, {"a": ("a", "b", "c"), "b": ("a", "b", "c"), "c": ("a", "b", "c")}),
+        (Strategy.REST_FOR_ONE, {"a": ("a", "b", "c"), "b": ("b", "c"), "c": ("c",)}),
+    ],
+)
+def test_a_strategy_says_which_siblings_a_restart_takes_along(strategy: Strategy, expected: dict[str, tuple[str, ...]]) -> None:
+    assert expected == {child_id: taken_along(strategy, "abc", child_id) for child_id in "abc"}
+
+
+def test_only_one_for_one_leaves_the_siblings_alone() -> None:
+    assert [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE] == [strategy for strategy in Strategy if restarts_siblings(strategy)]
 
 
 # ---- while a sibling starts -------------------------------------------------------------------------
