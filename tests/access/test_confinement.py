@@ -31,12 +31,12 @@ umask = os.umask(0)
 os.umask(umask)
 status = dict(line.rstrip('\\n').split(":\\t", 1) for line in open("/proc/self/status"))
 open("/dev/stdout", "w").close()
-told = {
+written = {
     "ids": [os.getresuid(), os.getresgid(), os.getgroups()], "umask": umask, "cwd": os.getcwd(), "no_new_privs": status["NoNewPrivs"],
     "nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "core": resource.getrlimit(resource.RLIMIT_CORE),
 }
 with open(sys.argv[1] + ".new", "w") as file:
-    json.dump(told, file)
+    json.dump(written, file)
 os.rename(sys.argv[1] + ".new", sys.argv[1])
 """
 # Forks twice, leaves its session and its group, and lives on.
@@ -73,7 +73,7 @@ def end_of(tree: LiveTree, agent: str) -> dict[str, Any]:
     return next(row["last_exit"] for row in status["agents"] if row["id"] == agent)
 
 
-def told(path: Path) -> dict[str, Any]:
+def written(path: Path) -> dict[str, Any]:
     deadline = time.monotonic() + WITHIN
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} was not written"
@@ -100,13 +100,13 @@ hooks = {{ pre_stop = {json.dumps(argv["pre_stop"])}, post_exit = {json.dumps(ar
 """
     with LiveTree(table("confined", argv["program"], confined)) as tree:
         for name in ("program", "probe"):
-            told(folder / name)
+            written(folder / name)
         tree.ask(lambda client: client.stop("confined"))
     uid, gid = NOBODY.pw_uid, NOBODY.pw_gid
     groups = os.getgrouplist("nobody", gid)
     limits = {"nofile": [256, 512], "core": [0, 0], "umask": 0o27, "no_new_privs": "1", "cwd": "/tmp"}
     expected = {"ids": [[uid] * 3, [gid] * 3, groups], **limits}
-    assert [expected] * 4 == [told(folder / name) for name in argv]
+    assert [expected] * 4 == [written(folder / name) for name in argv]
 
 
 def test_without_a_word_of_its_table_an_agent_runs_as_suptree_was_started(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_without_a_word_of_its_table_an_agent_runs_as_suptree_was_started(tmp_pa
     )
     try:
         with LiveTree(program + native, sys_path=[AGENTS]):
-            found, found_native = told(tmp_path / "plain"), told(tmp_path / "native.limits")
+            found, found_native = written(tmp_path / "plain"), written(tmp_path / "native.limits")
     finally:
         os.umask(before)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -143,7 +143,7 @@ rlimits = {{ nofile = "400:500" }}
         tree.wait_until_all_run(WITHIN)
         log = tree.launcher.paths.state / "logs" / "native.log"
         assert (0o600, 0o700) == (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777)
-    assert {"umask": 0o57, "nofile": [400, 500], "no_new_privs": "1"} == told(tmp_path / "native.limits")
+    assert {"umask": 0o57, "nofile": [400, 500], "no_new_privs": "1"} == written(tmp_path / "native.limits")
 
 
 @needs_root
@@ -184,7 +184,7 @@ def test_what_another_user_started_is_ended_as_well(monkeypatch: pytest.MonkeyPa
         ("./mine", 'cwd = "FOLDER"', "command 'FOLDER/mine' cannot be started as user nobody: Permission denied"),
     ],
 )
-def test_what_its_user_may_not_do_is_told(tmp_path: Path, command: str, more: str, reason: str) -> None:
+def test_what_its_user_may_not_do_is_said_in_its_reason(tmp_path: Path, command: str, more: str, reason: str) -> None:
     with LiveTree(table("a", ["true"]).replace('cwd = "/tmp"', "")) as tree:
         folder = tree.home / "program"
         folder.mkdir()
@@ -241,7 +241,7 @@ def test_who_is_not_root_is_nobody_else() -> None:
 
 
 @needs_root
-def test_a_limit_that_may_not_be_raised_is_told() -> None:
+def test_a_limit_that_may_not_be_raised_is_reported() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
     def enter() -> str:
@@ -254,7 +254,7 @@ def test_a_limit_that_may_not_be_raised_is_told() -> None:
     assert as_nobody(enter).startswith("rlimits.nofile: ")
 
 
-def test_what_fails_in_the_new_process_is_told_in_this_one() -> None:
+def test_what_fails_in_the_new_process_is_reported_in_this_one() -> None:
     # More than any kernel opens.
     confinement = Confinement(spec(rlimits={"nofile": (2**40, 2**40)}), None, umask=0o22, nofile=None)
     with pytest.raises(CannotConfine, match=r"^rlimits\.nofile: "), confinement.starting() as confine:

@@ -106,7 +106,7 @@ def test_every_method_on_two_agents_of_each_kind_and_the_loop_is_never_blocked()
     run(program)
 
 
-def test_a_crash_without_auto_restart_is_recorded_at_once_and_nothing_is_restarted() -> None:
+def test_a_crash_without_auto_restart_is_recorded_immediately_and_nothing_is_restarted() -> None:
     async def program() -> None:
         async with manager() as pm:
             assert await pm.start_agent("a", "process_wrapper", {"command": "sh", "args": ["-c", "sleep 0.2; echo bad >&2; exit 3"]})
@@ -270,7 +270,7 @@ def test_the_first_start_of_a_program_does_not_hold_its_loop_up() -> None:
     assert min(longest_gap_of_a_first_start() for _ in range(3)) < 0.1
 
 
-def test_many_starts_at_once_all_succeed() -> None:
+def test_many_starts_at_the_same_time_all_succeed() -> None:
     async def program() -> None:
         async with gaps_of_the_loop() as gaps, manager() as pm:
             ids = [f"a{number}" for number in range(30)]
@@ -300,7 +300,7 @@ def test_after_a_shutdown_agents_start_afresh_and_the_others_are_remembered() ->
     run(program)
 
 
-def test_a_launcher_that_dies_is_noticed_at_once_and_the_next_start_makes_a_new_tree(
+def test_a_launcher_that_dies_is_noticed_immediately_and_the_next_start_makes_a_new_tree(
     tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tmp").mkdir()

@@ -124,7 +124,7 @@ def sockets_of(pid: int) -> list[str]:
     return [str(connection.laddr) for connection in psutil.Process(pid).net_connections("unix") if connection.laddr]
 
 
-def test_a_line_is_told_and_the_incarnation_before_is_shown(tmp_path: Path) -> None:
+def test_a_line_reaches_its_agent_and_the_incarnation_before_is_shown(tmp_path: Path) -> None:
     (tmp_path / "cat.toml").write_text('[agents.cat]\ntype = "process_wrapper"\ncommand = "cat"\nstdin = "pipe"\n')
     succeed("up", str(tmp_path / "cat.toml"), "-d")
     assert "" == succeed("tell", "cat", "one line")

@@ -105,7 +105,7 @@ def test_ctrl_c_while_the_command_line_is_loaded_ends_it_with_a_word(folder: Pat
     assert (0, "demo: interrupted, 0 processes left\n") == (command.returncode, said)
 
 
-def test_after_ctrl_c_the_same_tree_can_go_up_at_once(folder: Path) -> None:
+def test_after_ctrl_c_the_same_tree_can_go_up_immediately(folder: Path) -> None:
     file = folder / "slow.toml"
     file.write_text(SLOW)
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_ctrl_c_before_a_tree_runs_in_the_background_is_no_success(folder: Path)
     assert (130, "up: interrupted, 0 processes left\n") == (command.returncode, said)
 
 
-def test_what_takes_the_tree_down_while_it_goes_up_is_told(folder: Path) -> None:
+def test_what_takes_the_tree_down_while_it_goes_up_is_reported(folder: Path) -> None:
     file = folder / "slow.toml"
     file.write_text(SLOW)
     for number, expected in (

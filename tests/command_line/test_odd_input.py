@@ -95,7 +95,7 @@ def test_a_launcher_that_never_answers_is_not_waited_for_long(tmp_path: Path, mo
         ("XDG_RUNTIME_DIR", "/tmp/" + "x" * 100),
     ],
 )
-def test_a_folder_that_cannot_be_is_told_with_what_to_set(tmp_path: Path, variable: str, folder: str) -> None:
+def test_a_folder_that_cannot_be_is_reported_with_what_to_set(tmp_path: Path, variable: str, folder: str) -> None:
     done = suptree("up", NEWSROOM, "-d", **{"SUPTREE_HOME": str(tmp_path), variable: folder})
     assert (1, "", 1) == (done.returncode, done.stdout, len(done.stderr.splitlines()))
     assert variable in done.stderr

@@ -29,5 +29,5 @@ def test_a_pid_is_shown_whole_or_not_at_all() -> None:
     assert ["12345" in drawn(width) for width in (20, 40, 200)] == ["PID" in drawn(width) for width in (20, 40, 200)]
 
 
-def test_where_there_is_room_everything_is_told() -> None:
+def test_where_there_is_room_everything_is_reported() -> None:
     assert {"3", "12.5s", "0.4s", "5M", "held:"} <= set(drawn(200).split())

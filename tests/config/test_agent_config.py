@@ -98,7 +98,7 @@ def test_the_configuration_is_not_changed() -> None:
     assert {"command": "sh", "cwd": None} == config
 
 
-def test_every_fault_is_reported_at_once() -> None:
+def test_every_fault_is_reported_in_one_answer() -> None:
     config = {"comand": "sh", "max_restarts": "3", "type": "x", "env": {"A": 1}, 5: 6}
 
     expected = [
@@ -113,7 +113,7 @@ def test_every_fault_is_reported_at_once() -> None:
     assert expected == problems("top", "native-llm", config)
 
 
-def test_an_agent_without_a_factory_is_told_to_give_one() -> None:
+def test_an_agent_without_a_factory_is_refused_with_what_to_give() -> None:
     assert [("factory", 'is missing: a native_llm needs one ("package.module:attribute")')] == problems("a", "native_llm", {"name": "A"})
 
 
@@ -143,7 +143,7 @@ def test_what_a_program_is_run_with_reaches_its_spec() -> None:
     assert 1 + 2 + 2 * 3 + SECONDS_BEYOND_THE_LADDER == child.shutdown
 
 
-def test_faults_of_what_a_program_is_run_with_are_told_with_what_would_be_right() -> None:
+def test_faults_of_what_a_program_is_run_with_are_reported_with_what_would_be_right() -> None:
     config = {"command": "sh", "hooks": {"pre_stop": "drain", "prestop": []}, "exit_codes": {"256": "quota", "3": "hung"}, "min_uptime": -1}
 
     expected = {
@@ -191,7 +191,7 @@ def test_what_an_agent_is_given_and_confined_by_reaches_its_spec(tmp_path: Path,
     assert spec == decode_child(encode_child(agent_child_from_config("a", "process_wrapper", config, tmp_path))).start
 
 
-def test_every_fault_of_what_an_agent_is_given_and_confined_by_is_told_at_once(tmp_path: Path) -> None:
+def test_every_fault_of_what_an_agent_is_given_and_confined_by_is_reported_in_one_answer(tmp_path: Path) -> None:
     (tmp_path / "open.env").write_text("A=1")
     (tmp_path / "open.env").chmod(0o644)
     config = {
@@ -261,7 +261,7 @@ def test_a_native_agent_is_confined_but_has_no_user_of_its_own() -> None:
     assert [("user", expected)] == problems("a", "native_llm", {**config, "user": "nobody"})
 
 
-def test_a_command_that_is_a_shell_line_is_told_without_its_secrets() -> None:
+def test_a_command_that_is_a_shell_line_is_reported_without_its_secrets() -> None:
     ((_, what),) = problems("a", "process_wrapper", {"command": "run --api-key hidden-1 --token=hidden-2  -v"})
     assert 'is one program, not a shell line, and no file "run --api-key [redacted] --token=[redacted] -v" exists' in what
 

@@ -290,7 +290,7 @@ class TestGoodFiles:
 
 
 class TestBadFiles:
-    def test_ten_mistakes_get_ten_answers_at_once_each_with_its_place(self, refuse: Refuse, tmp_path: Path) -> None:
+    def test_ten_mistakes_get_ten_answers_in_one_run_each_with_its_place(self, refuse: Refuse, tmp_path: Path) -> None:
         problems = refuse("""\
             [tree]
             name = "newsroom"

@@ -148,13 +148,13 @@ class Driver:
     def pass_time(self, seconds: float) -> list[str]:
         """The timers that are due fire, in order."""
         until = self.now + seconds
-        told: list[str] = []
+        given: list[str] = []
         while due := {timer: when for timer, (when, _) in self.timers.items() if when <= until}:
             timer = min(due, key=lambda timer: (due[timer], timer.use.value, timer.child_id))
             self.now = due[timer]
-            told += self.feed(self.timers.pop(timer)[1])
+            given += self.feed(self.timers.pop(timer)[1])
         self.now = until
-        return told
+        return given
 
     def states(self) -> dict[str, str]:
         """What each child is doing."""

@@ -56,7 +56,7 @@ def test_a_crash_loop_starts_at_the_documented_times() -> None:
     assert 9 == driver.core.child("a").restarts
 
 
-def test_a_restart_that_waits_is_told_with_its_delay_and_shown() -> None:
+def test_a_restart_that_waits_is_reported_with_its_delay_and_shown() -> None:
     driver = Driver(specs("a", backoff=Backoff()), **PATIENT)
     driver.exits("a")
     driver.now = 10.0
@@ -156,14 +156,14 @@ def group(strategy: Strategy) -> Driver:
     """The middle one of three waits, after two crashes at once."""
     driver = Driver(specs("abc", backoff=Backoff()), strategy=strategy, **PATIENT)
     driver.exits("b")
-    driver.told = driver.exits("b")  # type: ignore[attr-defined]
+    driver.given = driver.exits("b")  # type: ignore[attr-defined]
     return driver
 
 
 def test_in_a_group_the_siblings_are_stopped_immediately_and_one_timer_serves_all() -> None:
     driver = group(Strategy.ONE_FOR_ALL)
-    told = [w for w in driver.told if "kill" not in w]  # type: ignore[attr-defined]
-    assert ["report b restart", "set resume b 1", "stop c2", "stop a2"] == told
+    given = [w for w in driver.given if "kill" not in w]  # type: ignore[attr-defined]
+    assert ["report b restart", "set resume b 1", "stop c2", "stop a2"] == given
     assert ["b", None, "b"] == [child.waits_for for child in driver.core.children()]
     assert ["start a3", "start b3", "start c3"] == driver.pass_time(1.0)
     assert {None} == {child.waits_for for child in driver.core.children()}

@@ -15,19 +15,19 @@ from suptree.supervisors.spec.child_spec import BRUTAL_KILL, Backoff, ChildSpec,
 from .driver import CRASH, NORMAL, PERMANENT_FAILURE, QUOTA, Driver, specs
 
 
-def told(driver: Driver, child_id: str, exit_: Exit = CRASH) -> list[str]:
+def forecast_of(driver: Driver, child_id: str, exit_: Exit = CRASH) -> list[str]:
     return [str(action) for action in forecast(driver.core, child_id, exit_, driver.now).actions]
 
 
 def test_the_ordered_actions_of_a_group_restart_are_foretold() -> None:
     driver = Driver(specs("abc"), strategy=Strategy.ONE_FOR_ALL)
-    assert ["stop c", "stop a", "start a", "start b", "start c"] == told(driver, "b")
+    assert ["stop c", "stop a", "start a", "start b", "start c"] == forecast_of(driver, "b")
 
 
 def test_asking_changes_nothing() -> None:
     driver = Driver(specs("abc"), strategy=Strategy.ONE_FOR_ALL)
     before = driver.core.children()
-    told(driver, "b")
+    forecast_of(driver, "b")
     assert before == driver.core.children()
     assert 0 == driver.core.restarts_in_window(0)
 
@@ -43,20 +43,20 @@ def test_an_end_that_waits_for_its_turn_is_taken_in_first() -> None:
     driver.exits("b")
     driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
     driver.exits("a")
-    assert ["start c"] == told(driver, "c")
+    assert ["start c"] == forecast_of(driver, "c")
 
 
 def test_a_wait_is_foretold() -> None:
     driver = Driver(specs("ab", backoff=Backoff()), strategy=Strategy.ONE_FOR_ALL, max_restarts=5, within=100.0)
     driver.exits("a")
-    assert ["wait 1 s for a", "stop b", "start a", "start b"] == told(driver, "a")
+    assert ["wait 1 s for a", "stop b", "start a", "start b"] == forecast_of(driver, "a")
     assert "wait 1.23 s for a" == str(Action(Verb.WAIT, "a", 1.234))
 
 
 def test_waits_end_in_order() -> None:
     driver = Driver(specs("abc", park=True, quota_group="g"), uniform=iter_uniform([3.0, 1.0, 2.0]))
     wanted = ["wait 63 s for a", "wait 61 s for b", "wait 62 s for c", "stop c", "stop b", "start b", "start c", "start a"]
-    assert wanted == told(driver, "a", QUOTA)
+    assert wanted == forecast_of(driver, "a", QUOTA)
 
 
 def test_the_report_is_about_the_child_itself() -> None:
@@ -77,7 +77,7 @@ class iter_uniform:  # noqa: N801
 
 def test_a_brutal_kill_is_foretold() -> None:
     driver = Driver(specs("ab", shutdown=BRUTAL_KILL), strategy=Strategy.ONE_FOR_ALL)
-    assert ["kill b", "start a", "start b"] == told(driver, "a")
+    assert ["kill b", "start a", "start b"] == forecast_of(driver, "a")
 
 
 def test_a_hold_is_foretold() -> None:
@@ -89,11 +89,11 @@ def test_a_hold_is_foretold() -> None:
 def test_what_is_in_progress_is_taken_to_end_well_first() -> None:
     driver = Driver(specs("abc"), auto=False)
     driver.started("a")
-    assert ["start a"] == told(driver, "a")
+    assert ["start a"] == forecast_of(driver, "a")
     driver.started("b")
     driver.started("c")
     driver.terminate("b")
-    assert ["start a"] == told(driver, "a")
+    assert ["start a"] == forecast_of(driver, "a")
 
 
 def test_a_child_that_does_not_run_cannot_end() -> None:

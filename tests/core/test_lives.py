@@ -25,12 +25,12 @@ def test_a_child_that_is_added_goes_on_counting_as_well() -> None:
     assert [StartChild(spec, 8, 3)] == supervisor.handle(StartChildRequested("r", spec, last_incarnation=7, restarts=3), 0.0)
 
 
-def test_an_id_that_comes_back_goes_on_counting_from_the_greater_of_what_is_remembered_and_what_is_told() -> None:
-    for told, incarnation in ((0, 2), (1, 2), (7, 8)):
+def test_an_id_that_comes_back_goes_on_counting_from_the_greater_of_what_is_remembered_and_what_is_reported() -> None:
+    for last, incarnation in ((0, 2), (1, 2), (7, 8)):
         driver = Driver(specs("a"))
         driver.terminate("a")
         driver.delete("a")
-        driver.start(ChildSpec(id="a"), last_incarnation=told)
+        driver.start(ChildSpec(id="a"), last_incarnation=last)
         assert incarnation == driver.incarnation("a")
 
 

@@ -16,8 +16,8 @@ from .driver import CRASH, FAILED, QUOTA, STOPPED, TEMPORARY, Driver, high, spec
 FOUR_SECONDS = Exit(ExitClass.QUOTA, "429", retry_after=4.0)
 
 
-def quiet(driver: Driver, told: list[str]) -> list[str]:
-    return [word for word in told if "kill" not in word]
+def quiet(driver: Driver, given: list[str]) -> list[str]:
+    return [word for word in given if "kill" not in word]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def grouped(ids: Iterable[str], **fields: object) -> list[ChildSpec]:
 
 def test_a_quota_exit_parks_its_whole_group_and_tells_the_other_supervisors() -> None:
     driver = Driver([*grouped("abc"), *specs("d", park=True)])
-    told = quiet(driver, driver.exits("b", FOUR_SECONDS))
+    given = quiet(driver, driver.exits("b", FOUR_SECONDS))
     assert [
         "report b park",
         "set resume b 5",
@@ -128,7 +128,7 @@ def test_a_quota_exit_parks_its_whole_group_and_tells_the_other_supervisors() ->
         "set resume c 5",
         "stop c1",
         "stop a1",
-    ] == told
+    ] == given
     assert ParkQuotaGroup("g", 4.0) in driver.commands
     assert {"a": "parked", "b": "parked", "c": "parked", "d": "running"} == driver.states()
     assert "its quota group is parked" == driver.core.child("a").detail
@@ -161,8 +161,8 @@ def test_a_member_that_backs_off_parks_instead() -> None:
     driver.exits("b")
     driver.exits("b")
     assert "backing_off" == driver.states()["b"]
-    told = driver.exits("a", FOUR_SECONDS)
-    assert ["report a park", "set resume a 5", "park g", "report b park", "cancel resume b", "set resume b 5"] == told
+    given = driver.exits("a", FOUR_SECONDS)
+    assert ["report a park", "set resume a 5", "park g", "report b park", "cancel resume b", "set resume b 5"] == given
     assert ["start a2"] == driver.pass_time(4.9) + driver.pass_time(0.1)[:1]
     assert "running" == driver.states()["b"]
 
@@ -173,16 +173,16 @@ def test_a_second_quota_exit_extends_the_wait_of_the_group_and_never_shortens_it
     assert 5.0 == driver.core.child("b").until
     assert [] == driver.feed(QuotaGroupParked("g", 2.0))
     assert 5.0 == driver.core.child("b").until
-    told = driver.feed(QuotaGroupParked("g", 40.0))
-    assert ["report a park", "set resume a 50", "report b park", "set resume b 50"] == [w for w in told if "cancel" not in w]
+    given = driver.feed(QuotaGroupParked("g", 40.0))
+    assert ["report a park", "set resume a 50", "report b park", "set resume b 50"] == [w for w in given if "cancel" not in w]
     assert [] == driver.pass_time(49.9)
     assert ["start a2", "start b2"] == driver.pass_time(0.1)
 
 
 def test_a_group_that_another_supervisor_parked_is_parked_here_and_not_passed_on() -> None:
     driver = Driver([*grouped("a"), *specs("b")])
-    told = driver.feed(QuotaGroupParked("g", None))
-    assert ["report a park", "set resume a 75", "stop a1"] == quiet(driver, told)
+    given = driver.feed(QuotaGroupParked("g", None))
+    assert ["report a park", "set resume a 75", "stop a1"] == quiet(driver, given)
     assert [] == driver.feed(QuotaGroupParked("other", None))
 
 
@@ -293,7 +293,7 @@ def test_in_one_for_all_everyone_waits_for_the_one_that_parks() -> None:
 
 def test_in_rest_for_one_the_first_member_takes_along_what_comes_after_it() -> None:
     driver = Driver([*specs("x"), *grouped("a"), *specs("b"), *grouped("c"), *specs("d")], strategy=Strategy.REST_FOR_ONE)
-    told = quiet(driver, driver.exits("c", FOUR_SECONDS))
+    given = quiet(driver, driver.exits("c", FOUR_SECONDS))
     assert [
         "report c park",
         "set resume c 5",
@@ -303,18 +303,18 @@ def test_in_rest_for_one_the_first_member_takes_along_what_comes_after_it() -> N
         "set resume a 5",
         "stop b1",
         "stop a1",
-    ] == told
+    ] == given
     assert {"x": "running", "a": "parked", "b": "down", "c": "parked", "d": "down"} == driver.states()
     assert [None, None, "a", None, "c"] == [child.waits_for for child in driver.core.children()]
-    told = quiet(driver, driver.pass_time(5))
-    assert ["start a2", "start b2", "start c2", "start d2"] == told
+    given = quiet(driver, driver.pass_time(5))
+    assert ["start a2", "start b2", "start c2", "start d2"] == given
     assert {0} == {child.restarts for child in driver.core.children()}
 
 
 def test_in_rest_for_one_a_group_that_another_supervisor_parked_waits_for_its_first_member() -> None:
     driver = Driver([*grouped("a"), *specs("b"), *grouped("c")], strategy=Strategy.REST_FOR_ONE)
-    told = quiet(driver, driver.feed(QuotaGroupParked("g", 4.0)))
-    assert ["report a park", "set resume a 5", "stop c1", "stop b1", "stop a1"] == told
+    given = quiet(driver, driver.feed(QuotaGroupParked("g", 4.0)))
+    assert ["report a park", "set resume a 5", "stop c1", "stop b1", "stop a1"] == given
     assert {"a": "parked", "b": "down", "c": "down"} == driver.states()
     assert [None, "a", "a"] == [child.waits_for for child in driver.core.children()]
 
@@ -342,12 +342,12 @@ def test_a_first_member_that_backs_off_parks_with_those_that_wait_for_it() -> No
     driver.exits("a")
     driver.exits("a")
     driver.restart("b")
-    told = quiet(driver, driver.feed(QuotaGroupParked("g", 4.0)))
-    assert ["report a park", "cancel resume a", "set resume a 5", "stop b3"] == told
+    given = quiet(driver, driver.feed(QuotaGroupParked("g", 4.0)))
+    assert ["report a park", "cancel resume a", "set resume a 5", "stop b3"] == given
     assert {"a": "parked", "b": "down"} == driver.states()
 
 
-def test_whoever_waits_for_a_child_that_is_deleted_starts_though_a_later_child_of_that_id_is_parked() -> None:
+def test_a_client_that_waits_for_a_child_that_is_deleted_starts_though_a_later_child_of_that_id_is_parked() -> None:
     driver = Driver([*grouped(["aa"]), ChildSpec(id="bb")], strategy=Strategy.REST_FOR_ONE, max_restarts=9)
     driver.exits("aa", FOUR_SECONDS)
     driver.auto = False

@@ -44,8 +44,8 @@ def test_a_limit_of_its_own_is_not_charged_to_the_supervisor() -> None:
 
 def test_a_large_limit_holds_as_well() -> None:
     driver = Driver(specs("a", max_restarts=int("300")))
-    told = [driver.exits("a")[0] for _ in range(301)]
-    assert ["report a restart"] * 300 + ["report a quarantine"] == told
+    given = [driver.exits("a")[0] for _ in range(301)]
+    assert ["report a restart"] * 300 + ["report a quarantine"] == given
 
 
 def test_no_restart_at_all_can_be_allowed() -> None:
@@ -111,7 +111,7 @@ def test_a_start_that_fails_forgets_nothing_however_long_it_takes() -> None:
     assert ["report a quarantine"] == driver.start_fails("a")
 
 
-def test_a_quarantined_child_can_be_terminated_deleted_and_told_apart() -> None:
+def test_a_quarantined_child_can_be_terminated_deleted_and_distinguished() -> None:
     driver = Driver(specs("ab", max_restarts=0))
     driver.exits("a")
     assert ["reply t ok"] == driver.terminate("a")
@@ -180,8 +180,8 @@ def test_three_failures_alike_are_held_not_tried_a_fourth_time() -> None:
 )
 def test_a_different_end_begins_a_new_series(third: Exit) -> None:
     driver = Driver(specs("a", hold=True), **LENIENT)
-    told = [driver.exits("a", exit_)[0] for exit_ in (died("no"), died("no"), third, died("no"), died("no"), died("no"))]
-    assert ["report a restart"] * 5 + ["report a hold"] == told
+    given = [driver.exits("a", exit_)[0] for exit_ in (died("no"), died("no"), third, died("no"), died("no"), died("no"))]
+    assert ["report a restart"] * 5 + ["report a hold"] == given
 
 
 def test_without_hold_failures_alike_are_restarted() -> None:

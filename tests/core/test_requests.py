@@ -91,7 +91,7 @@ def test_terminate_child_deletes_a_temporary_child() -> None:
     assert ["reply t not_found"] == driver.terminate("a")
 
 
-def test_terminate_child_without_grace_kills_at_once() -> None:
+def test_terminate_child_without_grace_kills_immediately() -> None:
     driver = Driver(specs("a"))
     assert ["kill a1", "reply t ok"] == driver.terminate("a", graceful=False)
 

@@ -19,12 +19,12 @@ ONE_FOR_ALL, REST_FOR_ONE = Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE
 @pytest.mark.parametrize("restart", list(RestartType))
 def test_a_child_is_restarted_as_its_restart_type_says(restart: RestartType, exit_class: ExitClass) -> None:
     driver = Driver(specs("a", restart=restart))
-    told = driver.exits("a", Exit(exit_class, "x"))
+    given = driver.exits("a", Exit(exit_class, "x"))
     normal = exit_class in (ExitClass.NORMAL, ExitClass.SHUTDOWN)
     if RESTARTS[restart, normal]:
-        assert ["report a restart", "start a2"] == told
+        assert ["report a restart", "start a2"] == given
     else:
-        assert ["report a leave"] == told
+        assert ["report a leave"] == given
         assert f"{exit_class} (x): a {restart.value} child is not restarted" == driver.report().why
 
 
@@ -55,16 +55,16 @@ def test_one_for_one_restarts_the_one() -> None:
 
 def test_one_for_all_stops_the_others_in_reverse_and_starts_all_forward() -> None:
     driver = Driver(specs("abc"), strategy=ONE_FOR_ALL)
-    told = [word for word in driver.exits("b") if "kill" not in word]
-    assert ["report b restart", "stop c1", "stop a1", "start a2", "start b2", "start c2"] == told
+    given = [word for word in driver.exits("b") if "kill" not in word]
+    assert ["report b restart", "stop c1", "stop a1", "start a2", "start b2", "start c2"] == given
     assert ("a", "b", "c") == driver.commands[0].affected
     assert {1} == {child.restarts for child in driver.core.children()}
 
 
 def test_rest_for_one_restarts_those_started_later() -> None:
     driver = Driver(specs("abc"), strategy=REST_FOR_ONE)
-    told = [word for word in driver.exits("b") if "kill" not in word]
-    assert ["report b restart", "stop c1", "start b2", "start c2"] == told
+    given = [word for word in driver.exits("b") if "kill" not in word]
+    assert ["report b restart", "stop c1", "start b2", "start c2"] == given
     assert ("b", "c") == driver.commands[0].affected
     assert [0, 1, 1] == [child.restarts for child in driver.core.children()]
 
@@ -88,7 +88,7 @@ def test_a_group_restart_costs_one() -> None:
     assert 1 == driver.commands[0].restarts_left
 
 
-def test_a_sibling_that_ends_while_its_group_is_stopped_costs_nothing_and_is_told() -> None:
+def test_a_sibling_that_ends_while_its_group_is_stopped_costs_nothing_and_is_reported() -> None:
     driver = Driver([*specs("ab"), ChildSpec(id="t", restart=TEMPORARY)], strategy=ONE_FOR_ALL)
     driver.auto = False
     driver.exits("a")
@@ -281,8 +281,8 @@ def significant(ids: str, restart: RestartType = TRANSIENT) -> list[ChildSpec]:
 
 def test_the_end_of_any_significant_child_shuts_the_supervisor_down() -> None:
     driver = Driver([*significant("a"), *specs("b")], auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
-    told = driver.exits("a", NORMAL)
-    assert ["report a auto_shutdown", "stop b1", "set kill b 5", "cancel kill b", "exit shutdown"] == told
+    given = driver.exits("a", NORMAL)
+    assert ["report a auto_shutdown", "stop b1", "set kill b 5", "cancel kill b", "exit shutdown"] == given
     assert ExitSupervisor(Exit(ExitClass.SHUTDOWN, "significant child a ended")) == driver.commands[-1]
     assert "normal (exit 0): a transient child is not restarted; it was significant" == driver.commands[0].why
 
@@ -318,7 +318,7 @@ def test_a_terminated_significant_child_shuts_nothing_down() -> None:
     assert Phase.RUNNING == driver.core.phase
 
 
-def test_a_crash_is_told_before_it_is_dealt_with() -> None:
+def test_a_crash_is_reported_before_it_is_dealt_with() -> None:
     driver = Driver(specs("a"))
     driver.exits("a", CRASH)
     assert Report("a", 1, Decision.RESTART, "crash (SIGSEGV)", 0.0, ("a",), 0) == driver.commands[0]

@@ -39,18 +39,18 @@ def test_children_are_started_in_order_one_at_a_time() -> None:
 
 def test_which_child_is_to_follow_can_be_read_while_one_starts_and_at_no_other_time() -> None:
     driver = Driver(specs("abc"), auto=False, started=False, strategy=Strategy.ONE_FOR_ALL)
-    told = [driver.core.next_start]
+    next_ones = [driver.core.next_start]
     driver.feed(SupervisorStarted())
     for child in "abc":
-        told.append(driver.core.next_start)
+        next_ones.append(driver.core.next_start)
         driver.started(child)
-    told.append(driver.core.next_start)
+    next_ones.append(driver.core.next_start)
     driver.exits("b")
-    told.append(driver.core.next_start)  # c is being stopped
+    next_ones.append(driver.core.next_start)  # c is being stopped
     driver.exits("c", STOPPED)
     driver.exits("a", STOPPED)
-    told.append(driver.core.next_start)
-    assert [None, "b", "c", None, None, None, "b"] == [None if spec is None else spec.id for spec in told]
+    next_ones.append(driver.core.next_start)
+    assert [None, "b", "c", None, None, None, "b"] == [None if spec is None else spec.id for spec in next_ones]
 
 
 def test_a_start_names_spec_incarnation_and_restarts() -> None:
@@ -83,7 +83,7 @@ def test_children_are_stopped_in_reverse_one_at_a_time() -> None:
     assert ExitSupervisor(Exit(ExitClass.SHUTDOWN, "shutdown requested")) == driver.commands[-1]
 
 
-def test_a_supervisor_that_never_started_exits_at_once() -> None:
+def test_a_supervisor_that_never_started_exits_immediately() -> None:
     driver = Driver(specs("ab"), started=False)
     assert ["exit shutdown"] == driver.feed(ShutdownRequested())
     assert [] == driver.feed(SupervisorStarted())
@@ -364,7 +364,7 @@ def test_an_event_that_is_late_or_comes_twice_changes_nothing(event: ChildStarte
     assert before == driver.core.children()
 
 
-def test_an_exit_that_is_told_twice_is_handled_once() -> None:
+def test_an_exit_that_is_reported_twice_is_handled_once() -> None:
     driver = Driver(specs("ab"))
     driver.auto = False
     driver.terminate("b")

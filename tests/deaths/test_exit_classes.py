@@ -33,10 +33,10 @@ def test_what_is_no_word_is_output(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reason", "said"),
     [('"slow down"', "slow down"), ('"  one\\ntwo"', "one"), ('"\\n two"', "two"), ('" \\n"', "it said failed"), ("5", "it said failed")],
 )
-def test_its_reason_is_one_line(reason: str, told: str) -> None:
+def test_its_reason_is_one_line(reason: str, said: str) -> None:
     word = parse_word(f'{{"suptree": "failed", "reason": {reason}}}'.encode())
     assert word is not None
-    assert told == word.reason
+    assert said == word.reason

@@ -83,7 +83,7 @@ def test_one_that_never_died_says_so() -> None:
     )
 
 
-def test_earlier_deaths_are_told_in_a_line_each() -> None:
+def test_earlier_deaths_are_reported_in_a_line_each() -> None:
     lines = screen(explanation_after_the_run("shop", "a", [death("hold"), *[death("restart", 2.0)] * 6]))
     assert "a #2 died; the last of 7 deaths that are known" == lines[0]
     assert [

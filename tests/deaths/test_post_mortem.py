@@ -226,7 +226,7 @@ def the_deaths(state: Path) -> list[Death]:
     return [death for place in files.places(state) if (death := place.read()) is not None]
 
 
-def test_a_death_is_written_at_once_and_completed_when_it_was_decided(tmp_path: Path) -> None:
+def test_a_death_is_written_immediately_and_completed_when_it_was_decided(tmp_path: Path) -> None:
     deaths = Deaths("shop", str(tmp_path))
     deaths.hear(happened("starting", 1, config={"command": "sh"}, type="process_wrapper", restarts=0))
     deaths.hear(happened("started", 1.5, pid=7))
@@ -269,7 +269,7 @@ def test_a_new_registry_completes_what_the_old_one_had_begun(tmp_path: Path) -> 
     assert (["kept"], "restart", 3) == (death["evidence"]["err"], death["decision"]["decision"], len(death["timeline"]))
 
 
-def test_of_a_long_life_the_beginning_and_the_end_are_told(tmp_path: Path) -> None:
+def test_of_a_long_life_the_beginning_and_the_end_are_reported(tmp_path: Path) -> None:
     deaths = Deaths("shop", str(tmp_path))
     deaths.hear(happened("starting", 1))
     for number in range(100):

@@ -189,7 +189,7 @@ def test_a_connection_may_rest_between_requests(serve: Callable[..., None]) -> N
     serve(test)
 
 
-def test_requests_that_come_at_once_are_answered_in_turn(serve: Callable[..., None]) -> None:
+def test_requests_that_come_together_are_answered_in_turn(serve: Callable[..., None]) -> None:
     async def test(served: Served) -> None:
         reader, writer = await asyncio.open_unix_connection(served.path)
         served.let_go.set()
@@ -365,7 +365,7 @@ def test_all_bodies_together_have_bounded_room(serve: Callable[..., None], monke
     serve(test)
 
 
-def test_what_goes_wrong_inside_is_told_to_nobody(serve: Callable[..., None], capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_goes_wrong_inside_is_shown_to_no_client(serve: Callable[..., None], capfd: pytest.CaptureFixture[str]) -> None:
     async def test(served: Served) -> None:
         status, body = await ask(served, GET % b"fails")
         assert (500, "InternalError", False) == (status, json.loads(body)["error"], b"hunter2" in body)
@@ -411,7 +411,7 @@ def test_what_is_no_http_is_answered_once_and_counted(serve: Callable[..., None]
     serve(test)
 
 
-def test_whoever_waits_when_the_launcher_ends_hears_that_it_has(serve: Callable[..., None]) -> None:
+def test_a_client_that_waits_when_the_launcher_ends_hears_that_it_has(serve: Callable[..., None]) -> None:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(30)
 

@@ -70,9 +70,9 @@ def test_every_way_of_having_no_token_gets_the_same_answer(tcp: Opened, token: T
     ]
     answers = [tcp.ask(headers=headers) for headers in ways]
     answers.append(tcp.ask("POST", {"content-type": "text/plain"}, content=b"x"))
-    told = {(answer.status_code, answer.text, *sorted(answer.headers.multi_items())) for answer in answers}
+    answered = {(answer.status_code, answer.text, *sorted(answer.headers.multi_items())) for answer in answers}
     assert (1, [Why.TOKEN] * len(answers), 401, "Bearer") == (
-        len(told),
+        len(answered),
         tcp.refused,
         answers[0].status_code,
         answers[0].headers["www-authenticate"],

@@ -82,7 +82,7 @@ def test_a_peer_that_is_admitted_is_handed_out(tmp_path: Path) -> None:
             connection.close()
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_that_is_taken_is_reported() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -59,7 +59,7 @@ def test_what_is_refused_is_not_repeated(text: bytes) -> None:
     assert "hunter2" not in refused.value.detail
 
 
-def test_every_fault_of_an_object_is_told_at_once() -> None:
+def test_every_fault_of_an_object_is_reported_in_one_answer() -> None:
     with pytest.raises(HTTPException) as refused:
         expect({"a": 1, "b": "x", "c": None}, "the arguments", a=str, b=bool)
     assert "the arguments: unknown key 'c'; a must be a text; b must be true or false" == refused.value.detail

@@ -25,14 +25,14 @@ def test_a_token_is_made_at_first_use_and_stays(path: Path) -> None:
     )
 
 
-def test_a_token_that_many_ask_for_at_once_is_one(path: Path) -> None:
+def test_a_token_that_many_ask_for_at_the_same_time_is_one(path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         found = set(threads.map(lambda _: TokenFile(path).ensure(), range(50)))
     assert 1 == len(found)
     assert [path] == list(path.parent.iterdir())
 
 
-def test_a_rotated_token_is_another_at_once(path: Path) -> None:
+def test_a_rotated_token_is_another_immediately(path: Path) -> None:
     file = TokenFile(path)
     old = file.ensure()
     new = file.rotate()

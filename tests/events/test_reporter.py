@@ -9,10 +9,10 @@ EXIT = {"class": "failed", "reason": "exit 1", "last_error": None}
 
 
 def test_a_new_registry_is_given_the_evidence_of_the_latest_deaths_and_of_no_more() -> None:
-    told: list[Any] = []
+    messages: list[Any] = []
 
     def send(message: Any) -> bool:
-        told.append(message)
+        messages.append(message)
         return True
 
     reporter = Reporter("root", "run:1", send)
@@ -21,7 +21,7 @@ def test_a_new_registry_is_given_the_evidence_of_the_latest_deaths_and_of_no_mor
         reporter.tell("agent_decided", "a", incarnation, decision="restart", delay=0.0, why="", affected=[])
     reporter.tell_all_again()
 
-    first, snapshot = told[0], told[-1]
+    first, snapshot = messages[0], messages[-1]
     assert isinstance(first, Happened)
     assert {"err": ["1"]} == first.event["evidence"]
     assert isinstance(snapshot, Snapshot)

@@ -163,6 +163,6 @@ def test_progress() -> None:
         running.wait_until(
             lambda s: any((row["detail"] or "")[:25] == "stalled: no progress for " for row in s["agents"] if row["id"] == "warned")
         )
-        told = [bool(event["seconds"]) for event in running.events() if event["event"] == "agent_stalled" and event["id"] == "warned"]
-        assert [True, False, True] == told[:3]
+        stalled = [bool(event["seconds"]) for event in running.events() if event["event"] == "agent_stalled" and event["id"] == "warned"]
+        assert [True, False, True] == stalled[:3]
         assert "running" == running.agent("warned")["status"]

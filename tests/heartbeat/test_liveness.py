@@ -38,7 +38,7 @@ def test_the_lateness_of_the_one_who_looks_is_nobody_elses() -> None:
     assert 14.0 == liveness.next_deadline()
 
 
-def test_when_most_fall_silent_at_once_no_verdict_is_given() -> None:
+def test_when_most_fall_silent_together_no_verdict_is_given() -> None:
     liveness = watching("a", "b", "c", "d", "e")
     for pid, agent_id in ((100, "a"),):
         liveness.pinged(pid, (agent_id, 1), 3.0)

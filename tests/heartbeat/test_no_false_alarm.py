@@ -66,8 +66,8 @@ def restarts_when_busy(agents: int, seconds: float, *, stopped: float) -> tuple[
             time.sleep(max(0.0, seconds - stopped) / 2)
             after = running.wait_until(lambda s: bool(s["agents"]), 60)
         events = running.events()[known:]
-        told = [event for event in events if event["event"] not in ("agent_suspect", "service_refused")]
-        assert [] == told
+        reported = [event for event in events if event["event"] not in ("agent_suspect", "service_refused")]
+        assert [] == reported
         ages = [row["last_ping_age"] for row in after["agents"]]
         assert all(age is not None and age < 5 for age in ages), ages
         assert {"strangers": 0, "malformed": 0} == after["refused_notifications"]

@@ -135,7 +135,7 @@ def test_a_hook_that_takes_too_long_is_ended_with_all_that_it_started(running: L
     assert not actor.is_running()
 
 
-def test_a_hook_that_fails_is_told_and_stops_nothing(running: LiveTree) -> None:
+def test_a_hook_that_fails_is_reported_and_stops_nothing(running: LiveTree) -> None:
     running.ask(lambda client: client.stop("unhookable"))
     assert [
         "[suptree] pre_stop hook: '/no/such/hook' cannot be run: No such file or directory",

@@ -119,11 +119,11 @@ def test_an_attack_reaches_nothing_and_is_written_down(tree: LiveTree, doors: di
     reasons = {"link": {"stranger"}, "control": {"malformed", "too_large", "content_type"}, "tcp": {"malformed", "host", "too_slow"}}
     assert reasons[door] <= {why for why, count in more.items() if count}
     assert more.get("stranger", 0) == (len(attacks(target)) if door == "link" else 0)
-    tree.wait_until(lambda s: told(tree) == s["refused"], 20)
+    tree.wait_until(lambda s: counted(tree) == s["refused"], 20)
     expect_repair(tree)
 
 
-def told(tree: LiveTree) -> Any:
+def counted(tree: LiveTree) -> Any:
     """The last word of the journal on what was refused."""
     with contextlib.closing(sqlite3.connect(f"file:{tree.launcher.paths.state / JOURNAL_FILE}?mode=ro", uri=True)) as journal:
         events = [json.loads(text) for (text,) in journal.execute("SELECT event FROM events ORDER BY seq")]
@@ -211,7 +211,7 @@ def test_a_client_on_tcp_does_what_one_on_the_socket_does(tree: LiveTree, port: 
     assert ("castle", f"127.0.0.1:{port}", "through TCP") == (found := asyncio.run(talk()))[:2] + found[3:]
 
 
-def test_a_client_without_the_token_is_told(port: int, token: TokenFile) -> None:
+def test_a_client_without_the_token_hears_what_is_missing(port: int, token: TokenFile) -> None:
     async def talk(given: str) -> None:
         async with Client.tcp(f"http://127.0.0.1:{port}", given) as client:
             await client.status()
@@ -236,7 +236,9 @@ async def all_of(events: AsyncIterator[Any]) -> list[Any]:
         return [event async for event in events]
 
 
-def test_a_rotated_token_is_in_force_at_once_and_cuts_off_who_follows(tree: LiveTree, doors: dict[str, Address], token: TokenFile) -> None:
+def test_a_rotated_token_is_in_force_immediately_and_cuts_off_clients_that_follow(
+    tree: LiveTree, doors: dict[str, Address], token: TokenFile
+) -> None:
     old = token.ensure()
 
     async def follow(port: int) -> list[Any]:
@@ -392,7 +394,7 @@ def test_the_longest_line_that_can_be_told_can_be_sent_however_it_is_written(doo
     assert (200, "ok") == (answer.status_code, answer.json()["answer"])
 
 
-def test_a_port_that_is_taken_is_told_before_anything_runs(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_reported_before_anything_runs(tmp_path: Path) -> None:
     file = tmp_path / "tree.toml"
     file.write_text(TREE)
     with socket.socket() as taken:
@@ -405,7 +407,7 @@ def test_a_port_that_is_taken_is_told_before_anything_runs(tmp_path: Path) -> No
     assert [] == list(tmp_path.rglob(JOURNAL_FILE))
 
 
-def test_a_tree_that_runs_already_is_told_so_and_not_that_its_port_is_taken(tree: LiveTree, port: int) -> None:
+def test_up_of_a_tree_that_runs_already_says_so_and_not_that_its_port_is_taken(tree: LiveTree, port: int) -> None:
     done = suptree("up", str(tree.file), "-d", "--listen", f"127.0.0.1:{port}", SUPTREE_HOME=str(tree.home))
     assert (1, "", True) == (done.returncode, done.stdout, "castle' runs already" in done.stderr)
 

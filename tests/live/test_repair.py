@@ -105,7 +105,7 @@ def test_a_service_that_is_killed_runs_again_and_no_agent_notices(newsroom: Live
     ],
     ids=" and ".join,
 )
-def test_several_that_are_killed_at_once_run_again_and_go_on_counting(newsroom: LiveTree, victims: tuple[str, ...]) -> None:
+def test_several_that_are_killed_together_run_again_and_go_on_counting(newsroom: LiveTree, victims: tuple[str, ...]) -> None:
     before = newsroom.wait_until_all_run()
     services = {name: pid for name, pid in before["pids"].items() if name in victims}
     rows = {name: row(before, name) for name in victims if name not in services}
@@ -143,7 +143,7 @@ args = ["-c", "sleep 1000000 & setsid sleep 1000000 & echo hi; sleep 1000000; :"
 
 
 @pytest.mark.parametrize("victim", ["launcher", "admin", "top"])
-def test_when_the_foundation_is_killed_nothing_is_left_and_up_works_at_once(victim: str) -> None:
+def test_when_the_foundation_is_killed_nothing_is_left_and_up_works_immediately(victim: str) -> None:
     with LiveTree(NEWSROOM) as tree:
         kill(tree.wait_until_all_run()["pids"][victim])
         if victim != "launcher":

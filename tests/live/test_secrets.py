@@ -293,7 +293,7 @@ def test_no_command_line_of_the_tree_itself_holds_a_secret(tree: LiveTree) -> No
     assert (True, {}) == (len(pids) >= 6, {pid: found for pid, text in commands.items() if (found := leaked(text))})
 
 
-def test_faults_of_a_tree_file_are_told_without_its_secrets(tree: LiveTree) -> None:
+def test_faults_of_a_tree_file_are_reported_without_its_secrets(tree: LiveTree) -> None:
     text = tree.file.read_text()
     for wrong in (
         text.replace("env = {", "env = [").replace("}", "]"),

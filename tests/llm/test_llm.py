@@ -52,20 +52,20 @@ def test_whatever_is_given_is_taken() -> None:
 )
 def test_what_cannot_be_is_refused_without_being_shown(key: str, values: list[Any]) -> None:
     for value in values:
-        told = refusal({key: value})
-        assert told.startswith(f"config.{key}: must ")
-        assert "sk-0123" not in told
-        assert "password@" not in told
+        error = refusal({key: value})
+        assert error.startswith(f"config.{key}: must ")
+        assert "sk-0123" not in error
+        assert "password@" not in error
 
 
-def test_every_fault_is_told_at_once() -> None:
-    told = refusal({"api_key": "sk-0123", "model": "x", "timeout": 0, "history": -1})
+def test_every_fault_is_reported_in_one_answer() -> None:
+    error = refusal({"api_key": "sk-0123", "model": "x", "timeout": 0, "history": -1})
     assert [
         "config.api_key: keys come from the environment: name the variable that holds it, api_key_env",
         "config.model: belongs into the table of the agent: model",
         "config.timeout: must be a number of seconds above 0",
         "config.history: must be a whole number, 0 or more",
-    ] == told.split("; ")
+    ] == error.split("; ")
 
 
 @pytest.mark.parametrize(

@@ -147,9 +147,9 @@ def test_a_rate_limit_parks_it_until_then_and_costs_no_restart(server: LLMServer
     with tree(llm("limited", endpoint, "park = true"), llm("limited-until", endpoint, "park = true"), llm("poor", endpoint)) as live:
         live.wait_until_all_run(WITHIN)
         begun = time.monotonic()
-        told = failure(live, "limited")
+        error = failure(live, "limited")
         reason = "rate limit: the endpoint answered with status 429 (rate_limit_exceeded)"
-        assert (f"'limited' did not answer: {reason}", "quota", 2.0) == (str(told), told.exit_class, told.retry_after)
+        assert (f"'limited' did not answer: {reason}", "quota", 2.0) == (str(error), error.exit_class, error.retry_after)
         parked = row(live.wait_until(lambda status: row(status, "limited")["last_exit"], WITHIN), "limited")
         assert ("quota", reason) == (parked["last_exit"]["class"], parked["last_exit"]["reason"])
         back = row(
@@ -193,12 +193,12 @@ def test_an_error_of_its_provider_has_its_class_and_nothing_of_what_was_said(ser
                 "model 'missing' is not there, or cannot do this: the endpoint answered with status 404 (model_not_found)",
             ),
         ):
-            told = failure(live, agent_id, PROMPT)
+            error = failure(live, agent_id, PROMPT)
             assert (f"{agent_id!r} did not answer: {reason}", exit_class) == (
-                str(told)[: len(reason) + len(agent_id) + 19],
-                told.exit_class,
+                str(error)[: len(reason) + len(agent_id) + 19],
+                error.exit_class,
             )
-            assert (exit_class, str(told).partition("did not answer: ")[2]) == last_exit(live, agent_id)
+            assert (exit_class, str(error).partition("did not answer: ")[2]) == last_exit(live, agent_id)
         # It is asked once: to try again is for its supervisor.
         assert 1 == len(server.of("broken"))
         wait_for_restart(live, "broken", "mad", "nobody")
@@ -311,7 +311,7 @@ def test_its_key_is_never_shown(server: LLMServer, tmp_path: Path) -> None:
             live.wait_until_all_run(WITHIN)
             assert "you said hello" == ask(live, "keeper", "hello")
             assert "you said hello" == ask(live, "filed", "hello")
-            told = failure(live, "locked")
+            error = failure(live, "locked")
             live.wait_until(lambda status: str(row(status, "locked")["detail"]).startswith("hold"), WITHIN)
             assert f"Bearer {KEY}" == server.of("keeper")[0].headers["authorization"]
             assert f"Bearer {FILED_KEY}" == server.of("filed")[0].headers["authorization"]
@@ -321,7 +321,7 @@ def test_its_key_is_never_shown(server: LLMServer, tmp_path: Path) -> None:
             live.ask(lambda client: client.stop("keeper"))
             live.ask(lambda client: client.stop("filed"))
             ended = ("keeper", "filed", "locked")
-            shown = [live.status(), live.events(), str(told), *(live.ask(lambda c, a=a: c.explanation(a)) for a in ended)]  # type: ignore[misc]
+            shown = [live.status(), live.events(), str(error), *(live.ask(lambda c, a=a: c.explanation(a)) for a in ended)]  # type: ignore[misc]
             for key in (KEY, FILED_KEY):
                 assert key not in json.dumps(shown)
                 assert [] == files_with(live, key)

@@ -155,7 +155,7 @@ def test_an_error_that_ends_the_agent_is_the_answer_and_its_exit(
     assert (exit_class, reason) == (last["class"], last["reason"])
 
 
-def test_whoever_waits_when_the_agent_ends_is_told_so(oracle: LiveTree) -> None:
+def test_a_client_that_waits_when_the_agent_ends_hears_that_it_did(oracle: LiveTree) -> None:
     async def talk(client: Client) -> list[Any]:
         waiting = [asyncio.create_task(client.ask("oracle", "wait", timeout=60)) for _ in range(3)]
         streaming = asyncio.create_task(anext(client.ask_stream("oracle", "wait", timeout=60)))
@@ -170,7 +170,7 @@ def test_whoever_waits_when_the_agent_ends_is_told_so(oracle: LiveTree) -> None:
     wait_for_incarnation_after(oracle, incarnation)
 
 
-def test_whoever_waits_when_the_agent_is_killed_is_told_so(oracle: LiveTree) -> None:
+def test_a_client_that_waits_when_the_agent_is_killed_hears_that_it_was(oracle: LiveTree) -> None:
     incarnation = oracle.agent("oracle")["incarnation"]
     assert "AskFailed: 'oracle' did not answer: it ended meanwhile" == refusal(oracle, "oracle", "die")
     wait_for_incarnation_after(oracle, incarnation)
@@ -244,7 +244,7 @@ def test_an_error_in_the_middle_comes_after_the_parts_before_it(live: LiveTree, 
     assert f"AskFailed: 'teller' did not answer: {why}" == refusal(live, "teller", prompt)
 
 
-def test_there_are_only_so_many_questions_at_once_and_who_keeps_its_cancellation_counts(live: LiveTree) -> None:
+def test_only_so_many_questions_are_answered_at_a_time_and_one_that_resists_its_cancellation_counts(live: LiveTree) -> None:
     async def talk(client: Client) -> tuple[set[str], str]:
         late = await asyncio.gather(*(client.ask("deaf", "x", timeout=3) for _ in range(QUESTIONS_LIMIT)), return_exceptions=True)
         with pytest.raises(InputRefused) as refused:
@@ -308,7 +308,7 @@ def test_what_an_agent_calls_update_heartbeat_with_is_its_status(live: LiveTree)
             live.wait_until(partial(says, agent_id, shown))
 
 
-def test_the_control_api_tells_every_fault_of_a_question_at_once(live: LiveTree) -> None:
+def test_the_control_api_reports_every_fault_of_a_question_in_one_answer(live: LiveTree) -> None:
     async def post(body: Any, query: str = "") -> str:
         async with Client(live.launcher.paths.control_socket) as client:
             response = await client._http.post(f"/agents/oracle/ask{query}", json=body)

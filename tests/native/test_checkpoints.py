@@ -200,7 +200,7 @@ def test_a_checkpoint_that_kills_its_agent_is_tried_once() -> None:
         wait_for_line(live, "its last checkpoint is not restored: restoring it ended the process; set aside as")
 
 
-def test_a_checkpoint_that_cannot_be_taken_is_told_and_the_one_before_is_kept() -> None:
+def test_a_checkpoint_that_cannot_be_taken_is_reported_and_the_one_before_is_kept() -> None:
     with tree("Unjust", "checkpoint_interval = 0.1") as live:
         live.wait_until_all_run()
         wait_for_file(folder(live) / "a.json")

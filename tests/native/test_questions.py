@@ -35,13 +35,13 @@ async def idle() -> None:
 
 def talk(script: Callable[[Questions], Awaitable[None]], settled: Callable[[], Awaitable[None]] = at_once) -> tuple[Told, list[str]]:
     """What was answered, and which errors ended the agent."""
-    told: Told = []
+    answers: Told = []
     fatal: list[str] = []
 
     async def run() -> tuple[Told, list[str]]:
         questions = Questions(
             Agent(),
-            answer=lambda request, answer, value, _more: told.append((request, answer, value)),
+            answer=lambda request, answer, value, _more: answers.append((request, answer, value)),
             explain=str,
             fatal=lambda error: fatal.append(str(error)),
             settled=settled,
@@ -49,7 +49,7 @@ def talk(script: Callable[[Questions], Awaitable[None]], settled: Callable[[], A
         await script(questions)
         await idle()
         # The end of the loop cancels what is still answered.
-        return list(told), list(fatal)
+        return list(answers), list(fatal)
 
     return asyncio.run(run())
 
@@ -70,7 +70,7 @@ def test_a_reply_waits_until_what_was_learned_is_kept() -> None:
     assert ([], []) == talk(script, never)
 
 
-def test_at_the_end_a_reply_that_is_there_is_given_and_whoever_still_waits_is_told() -> None:
+def test_at_the_end_a_reply_that_is_there_is_given_and_a_client_that_still_waits_gets_an_error() -> None:
     async def script(questions: Questions) -> None:
         questions.take(ask("1", "hello"))
         questions.take(ask("2", "wait"))

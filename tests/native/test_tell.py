@@ -155,7 +155,7 @@ def test_interrupts_reach_a_program_with_a_terminal() -> None:
         assert "SIGINT" == live.agent("a")["last_exit"]["reason"]
 
 
-def test_the_handle_of_a_native_agent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_handle_of_a_native_agent_gets_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(AGENTS)
 
     async def talk() -> tuple[list[bool], str]:

@@ -47,7 +47,7 @@ def test_an_agent_can_say_that_it_waits(status: str, waits: bool) -> None:
     assert waits == Notification(status=status).waits
 
 
-def test_only_what_is_more_than_a_ping_is_told_to_others() -> None:
+def test_only_what_is_more_than_a_ping_is_reported_to_others() -> None:
     assert [False, False, True, True] == [
         Notification().changes_state,
         Notification(pinged=True).changes_state,

@@ -43,8 +43,8 @@ def tree(*tables: str) -> LiveTree:
     return LiveTree('[tree]\nname = "notify"\n' + "".join(tables))
 
 
-def told(events: list[Event], agent: str) -> list[str]:
-    """What was told of an agent between its start and its end, each event by the word that it is known by, and what it said."""
+def reported(events: list[Event], agent: str) -> list[str]:
+    """What was reported of an agent between its start and its end, each event by the word that it is known by, and what it said."""
     return [
         f"{event['event'].partition('_')[2]} {event.get('status') or event.get('why') or ''}".strip()
         for event in events
@@ -78,7 +78,7 @@ def test_the_whole_life_of_a_shell_script() -> None:
     with tree(table("script", ["/bin/sh", "-c", script])) as running:
         end = end_of(running, "script")["script"]
         assert ("failed", "exit 3, after STOPPING=1") == (end["class"], end["reason"])
-        assert ["status one", "ready", "status two", "stopping it said STOPPING=1"] == told(running.events(), "script")
+        assert ["status one", "ready", "status two", "stopping it said STOPPING=1"] == reported(running.events(), "script")
 
 
 def test_a_program_with_the_sdnotify_package() -> None:
@@ -90,7 +90,7 @@ def test_a_program_with_the_sdnotify_package() -> None:
     with tree(table("program", [sys.executable, "-c", program], "watchdog = true\nheartbeat = { dead_after = 10 }")) as running:
         end = end_of(running, "program")["program"]
         assert ("normal", "exit 0, after STOPPING=1") == (end["class"], end["reason"])
-        assert ["ready", "status at work", "stopping it said STOPPING=1"] == told(running.events(), "program")
+        assert ["ready", "status at work", "stopping it said STOPPING=1"] == reported(running.events(), "program")
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler (cc)")
@@ -100,7 +100,7 @@ def test_a_program_in_c(tmp_path: Path) -> None:
     with tree(table("program", [str(program)], "watchdog = true\nheartbeat = { dead_after = 10 }")) as running:
         end = end_of(running, "program")["program"]
         assert ("failed", "exit 3, after STOPPING=1") == (end["class"], end["reason"])
-        assert ["status at work", "ready", "stopping it said STOPPING=1"] == told(running.events(), "program")
+        assert ["status at work", "ready", "stopping it said STOPPING=1"] == reported(running.events(), "program")
 
 
 NOISE = 5.0  # seconds; less than from any of these times to the one that it would be without the word
@@ -188,7 +188,7 @@ def test_strangers_and_nonsense_are_dropped_and_counted() -> None:
         assert 3 == refused["strangers"]
         # A kernel may refuse to send a datagram of a megabyte at all.
         assert refused["malformed"] in (5, 6)
-        assert [["ready"], ["ready"]] == [told(running.events(), agent) for agent in ("babbler", "calm")]
+        assert [["ready"], ["ready"]] == [reported(running.events(), agent) for agent in ("babbler", "calm")]
 
 
 def test_of_a_flood_of_statuses_the_last_one_arrives_and_few_others() -> None:
@@ -200,7 +200,7 @@ def test_of_a_flood_of_statuses_the_last_one_arrives_and_few_others() -> None:
     )
     with tree(table("chatty", [sys.executable, "-c", program])) as running:
         running.wait_until(lambda s: s["agents"][0]["detail"] == "19999", WITHIN)
-        assert len(told(running.events(), "chatty")) < 200
+        assert len(reported(running.events(), "chatty")) < 200
 
 
 def test_programs_that_have_connected_once_are_heard_by_the_next_heartbeat_actor_too() -> None:

@@ -67,6 +67,6 @@ def test_random_datagrams_are_counted_and_nothing_else_happens() -> None:
         ]
         assert before["pids"] == after["pids"]
         # Told at a bounded rate, however many there are.
-        told = tree.events()[events:]
-        assert {"service_refused"} == {event["event"] for event in told}
-        assert len(told) <= took / 5 + 2
+        reported = tree.events()[events:]
+        assert {"service_refused"} == {event["event"] for event in reported}
+        assert len(reported) <= took / 5 + 2

@@ -66,7 +66,7 @@ def test_nothing_is_lost_of_200_mb_and_little_memory_taken() -> None:
         assert ([str(number) for number in range(LAST - len(numbers) + 1, LAST + 1)], "done") == (numbers, done)
 
 
-def test_an_agent_that_floods_is_stopped_at_once_and_its_pings_go_on() -> None:
+def test_an_agent_that_floods_is_stopped_immediately_and_its_pings_go_on() -> None:
     with LiveTree(tree("yes & exec yes >&2", "heartbeat = { interval = 0.1, suspect_after = 1, dead_after = 5 }")) as live:
         live.wait_until_all_run()
         until(lambda: rotated_path(log_of(live)).exists())

@@ -31,14 +31,14 @@ def test_a_python_that_does_not_run_is_named(tmp_path: Path, name: str) -> None:
     assert (1, expected) == run(SCRIPTS / name, tmp_path, PATH=os.environ["PATH"], PYTHON="/no/python")
 
 
-def test_a_python_that_is_too_old_is_told_what_is_needed(tmp_path: Path) -> None:
+def test_for_a_python_that_is_too_old_it_says_what_is_needed(tmp_path: Path) -> None:
     old = fake_python(tmp_path, "old", "echo 3.9; exit 1")
 
     expected = f"suptree: PYTHON={old} cannot be used: {old} is Python 3.9, and 3.11 or later is needed\n"
     assert (1, expected) == run(SCRIPTS / "demo", tmp_path, PATH=os.environ["PATH"], PYTHON=str(old))
 
 
-def test_a_python_that_makes_no_environments_is_told_what_to_install(tmp_path: Path) -> None:
+def test_for_a_python_that_makes_no_environments_it_says_what_to_install(tmp_path: Path) -> None:
     bare = fake_python(tmp_path, "bare", f'case "$*" in *ensurepip*) exit 1 ;; esac; exec {sys.executable} "$@"')
 
     status, said = run(SCRIPTS / "demo", tmp_path, PATH=os.environ["PATH"], PYTHON=str(bare))

@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_the_first_is_told_at_once_and_the_others_once_a_second(clock: Clock) -> None:
+def test_the_first_is_reported_immediately_and_the_others_once_a_second(clock: Clock) -> None:
     hears, tells = telling_pair()
     with hears, tells:
         refused = RefusedFrames(tells)
@@ -40,7 +40,7 @@ def test_the_first_is_told_at_once_and_the_others_once_a_second(clock: Clock) ->
         assert (None, []) == (refused.tell(), list(told(hears)))
 
 
-def test_what_a_busy_launcher_does_not_hear_is_told_again(clock: Clock) -> None:
+def test_what_a_busy_launcher_does_not_hear_is_reported_again(clock: Clock) -> None:
     hears, tells = telling_pair()
     with hears, tells:
         refused = RefusedFrames(tells)

@@ -200,7 +200,7 @@ def test_an_encrypted_message_that_comes_late_is_refused_whatever_the_clocks_say
         assert (expected, None if expected else Why.LATE) == (hear(ends.server), ends.server.refused)
 
 
-def test_a_connection_that_is_dropped_is_closed_at_once() -> None:
+def test_a_connection_that_is_dropped_is_closed_immediately() -> None:
     gc.disable()
     try:
         with tcp_pair() as (client, plain):
@@ -212,7 +212,7 @@ def test_a_connection_that_is_dropped_is_closed_at_once() -> None:
         gc.enable()
 
 
-def test_without_the_library_that_encrypts_one_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_that_encrypts_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
     with pytest.raises(SuptreeError, match=r"needs encryption, which is not installed: pip install 'suptree\[cluster\]'"):
         EncryptedSeal(KEY)

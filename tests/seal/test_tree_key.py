@@ -76,6 +76,6 @@ def test_a_key_that_others_may_know_or_have_made_is_refused(tmp_path: Path, faul
     assert f"{key_path(tmp_path)} {words}: make another key with `suptree key --rotate --tree {tmp_path.name}`" == str(refused.value)
 
 
-def test_a_key_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_key_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SuptreeError, match=r"seal.key cannot be written: No such file or directory"):
         rotate_key(tmp_path / "nowhere")

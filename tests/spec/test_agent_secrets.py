@@ -103,7 +103,7 @@ def test_what_a_log_shows_of_a_message_or_a_spec_holds_no_secret() -> None:
     }
     spec = AgentSpec(agent_id="a", agent_type=AgentType.PROCESS_WRAPPER, command="x", **fields)
     begin = Begin("a", 1, 0, spec, Context("t", "run-1", "/state", "/runtime"), Services())
-    told = Numbered((1, 2), 3, Tell("a", 1, "r", SECRET))
-    shown = [str(spec), str(begin), str(told), repr(ChildSpec(id="a", start=spec))]
+    message = Numbered((1, 2), 3, Tell("a", 1, "r", SECRET))
+    shown = [str(spec), str(begin), str(message), repr(ChildSpec(id="a", start=spec))]
     assert [] == [text for text in shown if SECRET in text]
-    assert "Numbered((1, 2), 3, Tell)" == str(told)
+    assert "Numbered((1, 2), 3, Tell)" == str(message)

@@ -44,7 +44,7 @@ def test_its_table_adds_to_that_and_the_most_particular_wins() -> None:
     assert {**MACHINE, "PATH": "/own", "A": "env", "B": "file", "C": "inherited", **OURS} == found
 
 
-def test_a_program_that_is_to_ping_is_told_how_often() -> None:
+def test_a_program_that_is_to_ping_finds_how_often_in_its_environment() -> None:
     found = agent_environment(begin(watchdog=True, heartbeat=HeartbeatSpec(dead_after=12.0)), {}, None)
     assert "12000000" == found["WATCHDOG_USEC"]
 
