@@ -5,12 +5,13 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from suptree.actors.exits import ExitClass
 from suptree.actors.spec.agent_spec import AgentSpec
 from suptree.actors.state import AgentType
 from suptree.control.client.client import Client
@@ -23,7 +24,7 @@ from suptree.supervisors.spec.child_spec import INFINITY, ChildSpec, RestartType
 from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec
 
 from .otp_live_agent import address
-from .otp_trace import child_spec, supervisor_flags, told
+from .otp_scenario import call_answer, child_spec, last_entry, supervisor_flags
 
 _FACTORY = "suptree.scripts.otp_live_agent:LiveAgent"
 _EVENT_LIMIT = 30.0
@@ -57,9 +58,9 @@ class LiveScenario:
         self._starts = {child["id"]: child.get("start", ["ok"]) for child in scenario["children"]}
         self._trace: list[list[Any]] = []
         self._news: asyncio.Queue[Event] = asyncio.Queue()
-        self._told_to_exit: set[tuple[str, int]] = set()
+        self._asked_to_exit: set[tuple[str, int]] = set()
         self._exited = asyncio.Event()
-        self._told_to_stop = False
+        self._stopped_by_us = False
         self._seq = 0
 
     async def run(self) -> list[list[Any]]:
@@ -82,10 +83,10 @@ class LiveScenario:
         for name, *arguments in self._scenario["events"]:
             if self._exited.is_set():
                 return
-            await getattr(self, f"_{name}")(*arguments)
+            await _EVENTS[name](self, *arguments)
             await self._settle()
         if not self._exited.is_set():
-            self._told_to_stop = True
+            self._stopped_by_us = True
             await self._answer(await self._client.request("stop", self._supervisor))
             while not self._exited.is_set():
                 self._take(await self._news.get())
@@ -98,13 +99,13 @@ class LiveScenario:
             self._trace.append(["no_such_child", child_id])
             return
         self._trace.append(["exited", child_id, reason])
-        self._told_to_exit.add((self._prefix + child_id, child.incarnation))
+        self._asked_to_exit.add((self._prefix + child_id, child.incarnation))
         if reason == "killed":
             os.kill((await self._client.agent(self._prefix + child_id))["actor_pid"], signal.SIGKILL)
         else:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
                 teller.sendto(reason.encode(), address(self._folder, self._prefix + child_id))
-        while (self._prefix + child_id, child.incarnation) in self._told_to_exit:
+        while (self._prefix + child_id, child.incarnation) in self._asked_to_exit:
             self._take(await self._news.get())
 
     async def _terminate_child(self, child_id: str) -> None:
@@ -122,7 +123,7 @@ class LiveScenario:
         self._trace.append(["start_child", child["id"], answer["answer"]])
 
     async def _which_children(self) -> None:
-        self._trace.append(["which_children", *told(Answer.OK, await self._children())])
+        self._trace.append(["which_children", *call_answer(Answer.OK, await self._children())])
 
     async def _count_children(self) -> None:
         answer = await self._answer(await self._client.request("count_children", self._supervisor))
@@ -155,7 +156,7 @@ class LiveScenario:
         self._seq = event["seq"]
         if event["event"] == "supervisor_exited" and event["id"] == self._supervisor:
             self._exited.set()
-            self._trace.append(self._last_entry(event["exit"]["class"]))
+            self._trace.append(last_entry(self._trace, ExitClass(event["exit"]["class"]), stopped_by_us=self._stopped_by_us))
         if not event["event"].startswith("agent_") or not event["id"].startswith(self._prefix):
             return
         child_id = event["id"].removeprefix(self._prefix)
@@ -164,18 +165,12 @@ class LiveScenario:
                 self._trace.append(["started", child_id])
             case "agent_ignored":
                 self._trace.append(["ignored", child_id])
-            case "agent_exited" if (event["id"], event["incarnation"]) in self._told_to_exit:
-                self._told_to_exit.remove((event["id"], event["incarnation"]))
+            case "agent_exited" if (event["id"], event["incarnation"]) in self._asked_to_exit:
+                self._asked_to_exit.remove((event["id"], event["incarnation"]))
             case "agent_exited" if event["exit"]["reason"] == KILLED:
                 pass  # a brutal kill leaves no trace
             case "agent_exited":
                 self._trace.append(["stopped" if event["exit"]["class"] == "shutdown" else "start_failed", child_id])
-
-    def _last_entry(self, exit_class: str) -> list[Any]:
-        if exit_class == "failed":
-            # start_link itself has failed, and names the child.
-            return next(entry for entry in reversed(self._trace) if entry[0] == "start_failed")
-        return ["supervisor_stopped"] if self._told_to_stop else ["supervisor_exited", exit_class]
 
     async def _settle(self) -> None:
         """Return when the supervisor has exited, or nothing is under way and nothing has happened for two rounds of asking."""
@@ -203,6 +198,18 @@ class LiveScenario:
         config = {"folder": self._folder, "start": self._starts.get(child["id"], child.get("start", ["ok"]))}
         agent = AgentSpec(agent_id=agent_id, agent_type=AgentType.NATIVE_LLM, factory=_FACTORY, config=config)
         return replace(child_spec(child), id=agent_id, start=agent)
+
+
+_EVENTS: dict[str, Callable[..., Awaitable[None]]] = {
+    "exit": LiveScenario._exit,
+    "terminate_child": LiveScenario._terminate_child,
+    "restart_child": LiveScenario._restart_child,
+    "delete_child": LiveScenario._delete_child,
+    "start_child": LiveScenario._start_child,
+    "which_children": LiveScenario._which_children,
+    "count_children": LiveScenario._count_children,
+    "advance": LiveScenario._advance,
+}
 
 
 async def live_traces(scenarios: Iterable[dict[str, Any]]) -> AsyncIterator[list[list[Any]]]:

@@ -1,4 +1,4 @@
-"""The agent of live traces: starts, or does not, as its scenario says, and ends when it is told how."""
+"""The agent of live traces: starts, or does not, as its scenario says, and ends when it is asked to, as it is asked to."""
 
 import asyncio
 import socket
@@ -39,7 +39,7 @@ class LiveAgent:
         return cls(heard)
 
     async def run(self) -> None:
-        """End as told: `normal`, `shutdown` or `crash`."""
+        """End as asked: `normal`, `shutdown` or `crash`."""
         match await asyncio.get_running_loop().sock_recv(self._heard, 64):
             case b"crash":
                 raise RuntimeError("crash")

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from suptree.scripts.otp_trace import Simulation
+from suptree.scripts.otp_simulation import Simulation
 
 HERE = pathlib.Path(__file__).resolve().parent
 HAS_ERLANG = shutil.which("erl") is not None and shutil.which("erlc") is not None

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from suptree.scripts.otp_trace import Simulation, main
+from suptree.scripts.otp_simulation import Simulation
+from suptree.scripts.otp_trace import main
 
 
 def child(child_id: str, **fields: Any) -> dict[str, Any]:

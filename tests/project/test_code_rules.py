@@ -21,8 +21,6 @@ MADE_NAMES = {
 # The same, until they are tables of functions.
 MADE_NAMES_STILL = {
     ("actors/base/loop_actor.py", "_dispatch"),
-    ("scripts/otp_live.py", "_run"),
-    ("scripts/otp_trace.py", "run"),
     ("supervisors/actor/control_requests.py", "take"),
     ("supervisors/actor/supervisor_actor.py", "tell_core"),
 }
