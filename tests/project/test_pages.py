@@ -15,6 +15,7 @@ FOLDERS = "|".join((*CODE, "docs")).replace(".", r"\.")
 PATH = re.compile(rf"(?<![\w/.-])(?:\./)?((?:{FOLDERS})/(?:[\w./-]*\w)?)")
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 MODULE = re.compile(r"python -m (tests[\w.]*|suptree\.[\w.]+|benchmarks[\w.]*)")
+STEP = re.compile(r"^\d+\. `([^`]+)` `(\w+)`: ", re.MULTILINE)
 TEST = re.compile(r"`((?:test|Test)\w+)`")
 
 ids = [name(path) for path in PAGES]
@@ -65,3 +66,24 @@ def test_each_test_that_a_page_names_is_there(page: Path) -> None:
 
 def test_a_path_that_is_gone_would_be_seen() -> None:
     assert {"actors/gone.py", "tests/no_more"} == paths_in("see `actors/gone.py`, `python tests/no_more` and `core.py`")
+
+
+def journeys() -> dict[str, str]:
+    """The journeys of the design, each with its text."""
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Five journeys\n")[2].partition("\n## ")[0]
+    return {text.partition("\n")[0]: text for text in section.split("\n### ")[1:]}
+
+
+def test_there_are_five_journeys_and_each_goes_down_and_back() -> None:
+    assert ["A crash", "A hang", "A command", "A reading", "An ending"] == list(journeys())
+    assert {} == {title: text for title, text in journeys().items() if "Down, " not in text or "\nBack" not in text}
+
+
+@pytest.mark.parametrize("journey", journeys().values(), ids=journeys())
+def test_each_step_of_a_journey_is_a_function_of_the_file_that_it_names(journey: str) -> None:
+    steps = STEP.findall(journey)
+
+    lines = [line for line in journey.splitlines() if line[:1].isdigit()]
+    assert len(lines) == len(steps) > 0
+    assert [] == [f"{path} {function}" for path, function in steps if function not in defined(ROOT / path)]
