@@ -116,5 +116,9 @@ class AskFailed(SuptreeError):
         self.retry_after = retry_after
 
 
+class UnknownEvent(SuptreeError, ValueError):
+    """A JSON object is no event, or one of a type that this version does not know."""
+
+
 class RequestTimeout(SuptreeError, TimeoutError):
     """No answer came within the time limit; whether the request was carried out is not known."""

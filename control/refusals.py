@@ -7,14 +7,15 @@ from collections.abc import Callable, Coroutine, Mapping
 from enum import StrEnum
 from typing import Any
 
-from suptree.actors.events.happening import happening
+from suptree.actors.events.entry import Entry, entry_now
+from suptree.actors.events.event_types import TreeRefused
 
-TELL_EVERY = 5.0
-"""Seconds. Whoever floods us must not flood the journal."""
+REPORT_EVERY = 5.0
+"""Seconds. A stranger that floods us must not flood the journal."""
 
 
 class Why(StrEnum):
-    """What was wrong with whoever, or whatever, was refused."""
+    """What was wrong with what was refused."""
 
     STRANGER = "stranger"
     """Another user, or on the link any process but the registry."""
@@ -40,7 +41,7 @@ class Why(StrEnum):
 class Refusals:
     """Counts by door (`control`, `tcp`, `link`, `actor ID`) and reason; `record` writes an event into the journal."""
 
-    def __init__(self, run_id: str, record: Callable[[dict[str, Any]], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, run_id: str, record: Callable[[Entry], Coroutine[Any, Any, None]]) -> None:
         self._source = f"launcher {run_id}"
         self._record = record
         self._counts: dict[str, Counter[str]] = {}
@@ -65,11 +66,11 @@ class Refusals:
         """Take in what somebody else has counted, by reason; call it in the event loop."""
         self._counts.setdefault(door, Counter()).update(refused)
         if self._due is None:
-            self._due = asyncio.get_running_loop().call_later(TELL_EVERY, self._tell)
+            self._due = asyncio.get_running_loop().call_later(REPORT_EVERY, self._report)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         self._due = None
-        event = happening("tree_refused", None, None, source=self._source, serial=next(self._serials), refused=self.counts)
-        recording = asyncio.ensure_future(self._record(event))
+        entry = entry_now(TreeRefused(refused=self.counts), None, source=self._source, serial=next(self._serials))
+        recording = asyncio.ensure_future(self._record(entry))
         self._recording.add(recording)
         recording.add_done_callback(self._recording.discard)

@@ -157,7 +157,7 @@ class LiveScenario:
         if event["event"] == "supervisor_exited" and event["id"] == self._supervisor:
             self._exited.set()
             self._trace.append(last_entry(self._trace, ExitClass(event["exit"]["class"]), stopped_by_us=self._stopped_by_us))
-        if not event["event"].startswith("agent_") or not event["id"].startswith(self._prefix):
+        if event["kind"] != "agent" or not event["id"].startswith(self._prefix):
             return
         child_id = event["id"].removeprefix(self._prefix)
         match event["event"]:

@@ -7,6 +7,7 @@ from typing import Any
 from thespian.actors import ActorAddress
 
 from ..deaths.evidence import Evidence
+from ..events.entry import Entry
 from ..exits import Exit, ExitClass
 from ..kernel.cgroup import Groups
 from ..notify.notification import Notification
@@ -281,10 +282,10 @@ class PingAges:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
-    """One event, as a plain mapping that goes to the journal and to every client."""
+class Reported:
+    """One event, for the journal and for every client."""
 
-    event: Mapping[str, Any]
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +294,7 @@ class Snapshot:
 
     supervisor: str
     rows: Mapping[str, Any]
-    recent: tuple[Mapping[str, Any], ...] = ()
+    recent: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

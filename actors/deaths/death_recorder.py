@@ -1,16 +1,17 @@
 """Who died, heard from the events: it keeps what led to each death, and writes the post-mortems."""
 
 import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 import structlog
 
+from ..events.entry import Entry, encode, exit_as_json, exit_from_json
+from ..events.event_types import ChildEvent, Decided, Exited, Kind, Starting
 from ..events.wording import moment
-from ..exits import ExitClass
 from ..output.output_log import log_path
 from . import post_mortem_files as files
 from .evidence import Evidence, evidence_in_log
@@ -19,10 +20,7 @@ from .post_mortem import Death
 log = structlog.get_logger()
 
 _FIRST, _LAST = 4, 26
-_WANTED = (ExitClass.NORMAL, ExitClass.SHUTDOWN)
 _DECISION = ("decision", "why", "delay", "affected", "restarts_left", "at")
-
-Event = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -30,13 +28,13 @@ class _Life:
     """One incarnation so far."""
 
     incarnation: int
-    described: Event = field(default_factory=dict)
+    described: Mapping[str, Any] = field(default_factory=dict)
     timeline: list[dict[str, str]] = field(default_factory=list)
     death: Death | None = None
 
-    def add(self, event: Event) -> None:
+    def add(self, entry: Entry) -> None:
         """Keep an event in words; of very many the first and the last ones."""
-        self.timeline.append({"at": event["at"], "text": moment(event)})
+        self.timeline.append({"at": entry.at, "text": moment(entry.event)})
         if len(self.timeline) > _FIRST + _LAST:
             del self.timeline[_FIRST]
 
@@ -49,76 +47,89 @@ class Deaths:
         self._state_dir = state_dir
         self._lives: dict[str, _Life] = {}
 
-    def remember(self, event: Event) -> None:
-        """Take in an event that was dealt with before."""
-        self._hear(event)
+    def remember(self, entry: Entry) -> None:
+        """Take in an event that an earlier registry has dealt with."""
+        self._hear(entry)
 
-    def hear(self, event: Event) -> None:
-        """Take in an event; write a post-mortem when it tells of an unwanted end, and complete it when it tells what was decided."""
-        life = self._hear(event)
-        if life is not None and life.death is not None and event["event"].endswith(("_exited", "_decided")):
+    def hear(self, entry: Entry) -> None:
+        """Take in an event; write a post-mortem when it is an unwanted end, and complete it when it is what was decided then."""
+        life = self._hear(entry)
+        if life is not None and life.death is not None and isinstance(entry.event, Exited | Decided):
             try:
                 files.write(self._state_dir, life.death)
             except OSError as error:
-                log.warning("post_mortem_not_written", id=event["id"], incarnation=life.incarnation, error=str(error))
+                log.warning("post_mortem_not_written", id=entry.event.id, incarnation=life.incarnation, error=str(error))
 
-    def ended_below(self, row: Mapping[str, Any], event: Event) -> None:
-        """Take in that a child ended because the supervisor above it did: nobody else is left to tell of it."""
-        told = {key: row[key] for key in ("id", "incarnation", "supervisor")}
-        self.hear({**told, "event": f"{row['kind']}_exited", "at": event["at"], "monotonic": event["monotonic"], "exit": row["last_exit"]})
+    def ended_below(self, row: Mapping[str, Any], entry: Entry) -> None:
+        """Take in that a child ended because the supervisor above it did: no supervisor is left that could report it."""
+        end = Exited(Kind(row["kind"]), row["id"], row["incarnation"], exit=exit_from_json(row["last_exit"]))
+        self.hear(replace(entry, event=end, supervisor=row["supervisor"], evidence=None))
 
-    def _hear(self, event: Event) -> _Life | None:
-        child, incarnation = event.get("id"), event.get("incarnation")
-        if child is None or incarnation is None:
-            if event["event"].endswith("_removed"):
-                self._lives.pop(str(child), None)
+    def _hear(self, entry: Entry) -> _Life | None:
+        event = entry.event
+        if not isinstance(event, ChildEvent):
             return None
-        kind, _, name = event["event"].partition("_")
-        life = self._lives.get(child)
-        if life is None or life.incarnation < incarnation or name == "starting":
-            life = self._lives[child] = _Life(incarnation)
-        if incarnation < life.incarnation:
+        life = self._lives.get(event.id)
+        if life is None or life.incarnation < event.incarnation or isinstance(event, Starting):
+            life = self._lives[event.id] = _Life(event.incarnation)
+        if event.incarnation < life.incarnation:
             return None
-        if name == "starting":
-            life.described = {key: value for key, value in event.items() if key in ("type", "config", "restarts", "monotonic")}
-        life.add(event)
-        if name == "exited" and event["exit"]["class"] not in _WANTED:
-            life.death = self._death(kind, life, event)
-        elif name == "decided" and life.death is not None:
-            decision = {key: event.get(key) for key in _DECISION}
-            life.death = {**life.death, "timeline": list(life.timeline), "decision": decision}
+        life.add(entry)
+        if (take := _TAKEN_BY.get(type(event))) is not None:
+            take(self, life, event, entry)
         return life
 
-    def _death(self, kind: str, life: _Life, event: Event) -> Death:
+    def _starting(self, life: _Life, event: Starting, entry: Entry) -> None:
+        life.described = {"type": event.type, "config": event.config, "restarts": event.restarts, "monotonic": entry.monotonic}
+
+    def _exited(self, life: _Life, event: Exited, entry: Entry) -> None:
+        if not event.exit.is_normal:
+            life.death = self._death(life, event, entry)
+
+    def _decided(self, life: _Life, _event: Decided, entry: Entry) -> None:
+        if life.death is not None:
+            said = encode(entry)
+            life.death = {**life.death, "timeline": list(life.timeline), "decision": {key: said[key] for key in _DECISION}}
+
+    def _death(self, life: _Life, event: Exited, entry: Entry) -> Death:
         begun = life.described.get("monotonic")
+        is_agent = event.kind is Kind.AGENT
         return {
-            "id": event["id"],
-            "kind": kind,
+            "id": event.id,
+            "kind": event.kind.value,
             "type": life.described.get("type"),
             "incarnation": life.incarnation,
             "restarts": life.described.get("restarts"),
             "tree": self._tree,
-            "supervisor": event["supervisor"],
-            "at": event["at"],
-            "lifetime": None if begun is None else round(event["monotonic"] - begun, 3),
-            "exit": event["exit"],
+            "supervisor": entry.supervisor,
+            "at": entry.at,
+            "lifetime": None if begun is None else round(entry.monotonic - begun, 3),
+            "exit": exit_as_json(event.exit),
             "config": life.described.get("config", {}),
             "timeline": list(life.timeline),
-            "evidence": event.get("evidence") or self._kept(event) or self._evidence_in_log(kind, event),
+            "evidence": entry.evidence or self._kept(event, entry) or self._evidence_in_log(event),
             "decision": None,
             "made_by": _made_by(),
-            "log": str(log_path(self._state_dir, event["id"])) if kind == "agent" else None,
+            "log": str(log_path(self._state_dir, event.id)) if is_agent else None,
         }
 
-    def _kept(self, event: Event) -> Any:
+    def _kept(self, event: Exited, entry: Entry) -> Any:
         """The evidence that an earlier registry wrote down: it is not in the journal."""
-        for place in files.places(self._state_dir, event["id"]):
-            if place.incarnation == event["incarnation"] and (death := place.read()) and death["at"] == event["at"]:
+        for place in files.places(self._state_dir, event.id):
+            if place.incarnation == event.incarnation and (death := place.read()) and death["at"] == entry.at:
                 return death["evidence"]
         return None
 
-    def _evidence_in_log(self, kind: str, event: Event) -> dict[str, Any]:
-        return asdict(evidence_in_log(log_path(self._state_dir, event["id"]), event["incarnation"]) if kind == "agent" else Evidence())
+    def _evidence_in_log(self, event: Exited) -> dict[str, Any]:
+        is_agent = event.kind is Kind.AGENT
+        return asdict(evidence_in_log(log_path(self._state_dir, event.id), event.incarnation) if is_agent else Evidence())
+
+
+_TAKEN_BY: dict[type, Callable[[Deaths, _Life, Any, Entry], None]] = {
+    Starting: Deaths._starting,
+    Exited: Deaths._exited,
+    Decided: Deaths._decided,
+}
 
 
 @cache

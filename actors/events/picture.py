@@ -3,27 +3,32 @@
 The registry keeps it, and so does every client that follows the events; none of them ever asks an agent.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
+from ..exits import Exit
+from .entry import Entry, exit_as_json
+from .event_types import (
+    ChildEvent,
+    Decided,
+    Exited,
+    Ignored,
+    Kind,
+    NotificationsRefused,
+    Ready,
+    Stalled,
+    Started,
+    Starting,
+    StatusText,
+    Stopping,
+    Suspect,
+    Unkillable,
+)
+
 Row = dict[str, Any]
-Event = Mapping[str, Any]
 
 _ALIVE = ("starting", "running", "stopping", "unknown")
-_DESCRIBED = (
-    "id",
-    "kind",
-    "type",
-    "supervisor",
-    "node",
-    "incarnation",
-    "restarts",
-    "actor_pid",
-    "strategy",
-    "max_restarts",
-    "within",
-    "config",
-)
 _RESTARTS_KEPT = 100
 
 
@@ -33,30 +38,27 @@ class Picture:
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.rows: dict[str, Row] = {row["id"]: dict(row) for row in rows}
 
-    def apply(self, event: Event) -> Row | None:
+    def apply(self, entry: Entry) -> Row | None:
         """Take in one event; return the row that it changed. An event of an old incarnation changes nothing."""
-        name, child = event["event"].partition("_")[2], event.get("id")
-        change = _CHANGES.get(name)
-        if child is None or change is None:
+        event = entry.event
+        change = _CHANGES.get(type(event))
+        if change is None or not isinstance(event, ChildEvent):
             return None
-        if name == "removed":
-            return self.rows.pop(child, None)
-        row = self.rows.get(child)
-        if row is not None and event.get("incarnation", 0) < row["incarnation"]:
+        row = self.rows.get(event.id)
+        if row is not None and event.incarnation < row["incarnation"]:
             return None
-        if row is None or name == "starting":
-            row = self.rows[child] = {**_fresh(child), **({} if row is None else _kept(row))}
-        change(row, event)
-        if event["event"] == "supervisor_exited":
-            self._end_below(child, event)
-        if name == "decided" and event.get("charged"):
-            supervisor = self.rows.get(event["supervisor"])
-            if supervisor is not None:
-                supervisor["restarted_at"] = [*supervisor["restarted_at"], event["monotonic"]][-_RESTARTS_KEPT:]
+        if row is None or isinstance(event, Starting):
+            row = self.rows[event.id] = {**_fresh(event.id), **({} if row is None else _kept(row))}
+        change(row, event, entry)
+        if isinstance(event, Exited) and event.kind is Kind.SUPERVISOR:
+            self._end_below(event, entry)
+        if isinstance(event, Decided) and event.charged and entry.supervisor in self.rows:
+            supervisor = self.rows[entry.supervisor]
+            supervisor["restarted_at"] = [*supervisor["restarted_at"], entry.monotonic][-_RESTARTS_KEPT:]
         return row
 
     def replace(self, rows: Iterable[Row]) -> None:
-        """Take rows as they are, from somebody who knows better."""
+        """Take rows as they are, from a supervisor that is new to us."""
         for row in rows:
             self.rows[row["id"]] = dict(row)
 
@@ -69,13 +71,12 @@ class Picture:
         rows = [row for row in self.rows.values() if row["supervisor"] == supervisor]
         return rows + [deeper for row in rows if row["kind"] == "supervisor" for deeper in self.below(row["id"])]
 
-    def _end_below(self, supervisor: str, event: Event) -> None:
-        for row in self.below(supervisor):
-            # Told late, this may find rows that have begun anew since.
-            if row["status"] in _ALIVE and (row["started"] or 0.0) <= event["monotonic"]:
-                how = event["exit"]
-                end = {"class": how["class"], "reason": f"supervisor {supervisor} ended: {how['reason']}"}
-                _exited(row, {**event, "exit": end})
+    def _end_below(self, event: Exited, entry: Entry) -> None:
+        for row in self.below(event.id):
+            # Reported late, this may find rows that have begun anew since.
+            if row["status"] in _ALIVE and (row["started"] or 0.0) <= entry.monotonic:
+                how = Exit(event.exit.exit_class, f"supervisor {event.id} ended: {event.exit.reason}")
+                _ended(row, how, entry)
 
 
 def is_alive(row: Row) -> bool:
@@ -95,79 +96,77 @@ def _kept(row: Row) -> Row:
     return {key: row[key] for key in ("last_exit", "restarted_at", "started_at", "stopped_at", "config")}
 
 
-def _starting(row: Row, event: Event) -> None:
-    row.update({key: event[key] for key in _DESCRIBED if key in event})
-    row.update(status="starting", started_at=event["at"], started=event["monotonic"])
+def _starting(row: Row, event: Starting, entry: Entry) -> None:
+    described = {key: value for key, value in asdict(event).items() if value not in (None, {})}
+    row.update(described, kind=event.kind.value, supervisor=entry.supervisor)
+    row.update(status="starting", started_at=entry.at, started=entry.monotonic)
 
 
-def _started(row: Row, event: Event) -> None:
-    ready = event.get("ready", True)
-    row.update(pid=event.get("pid"), started_at=event["at"], started=event["monotonic"])
-    row.update({"status": "running", "detail": None} if ready else {"status": "starting", "detail": "waiting for READY=1"})
+def _started(row: Row, event: Started, entry: Entry) -> None:
+    row.update(pid=event.pid, started_at=entry.at, started=entry.monotonic)
+    row.update({"status": "running", "detail": None} if event.ready else {"status": "starting", "detail": "waiting for READY=1"})
 
 
-def _ready(row: Row, _event: Event) -> None:
+def _ready(row: Row, _event: Ready, _entry: Entry) -> None:
     row.update(status="running", detail=None)
 
 
-def _stopping(row: Row, event: Event) -> None:
-    row.update(status="stopping", detail=event.get("why"))
+def _stopping(row: Row, event: Stopping, _entry: Entry) -> None:
+    row.update(status="stopping", detail=event.why)
 
 
-def _exited(row: Row, event: Event) -> None:
-    how = event["exit"]
-    unwanted = how["class"] not in ("normal", "shutdown")
-    row.update(status="crashed" if unwanted else "stopped", pid=None, actor_pid=None, stopped_at=event["at"], detail=None, status_text=None)
-    row.update(last_exit={**how, "at": event["at"]})
+def _exited(row: Row, event: Exited | Ignored, entry: Entry) -> None:
+    _ended(row, event.exit, entry)
 
 
-def _decided(row: Row, event: Event) -> None:
-    # A plain restart follows at once, and a child that is simply left down needs no words beside its exit.
-    if event["decision"] == "restart" and not event["delay"]:
+def _ended(row: Row, how: Exit, entry: Entry) -> None:
+    status = "stopped" if how.is_normal else "crashed"
+    row.update(status=status, pid=None, actor_pid=None, stopped_at=entry.at, detail=None, status_text=None)
+    row.update(last_exit={**exit_as_json(how), "at": entry.at})
+
+
+def _decided(row: Row, event: Decided, _entry: Entry) -> None:
+    # A plain restart follows immediately, and a child that is simply left down needs no words beside its exit.
+    if event.decision == "restart" and not event.delay:
         row["detail"] = None
     else:
-        after = f" in {event['delay']:.1f} s" if event["delay"] else ""
-        row["detail"] = f"{event['decision']}{after}: {event['why']}"
+        after = f" in {event.delay:.1f} s" if event.delay else ""
+        row["detail"] = f"{event.decision}{after}: {event.why}"
 
 
-def _suspect(row: Row, event: Event) -> None:
-    row["detail"] = f"suspect: silent for {event['age']:.1f} s" if event["suspect"] else None
+def _suspect(row: Row, event: Suspect, _entry: Entry) -> None:
+    row["detail"] = f"suspect: silent for {event.age:.1f} s" if event.suspect else None
 
 
-def _stalled(row: Row, event: Event) -> None:
-    row["detail"] = f"stalled: no progress for {event['seconds']:.1f} s" if event["seconds"] else None
+def _stalled(row: Row, event: Stalled, _entry: Entry) -> None:
+    row["detail"] = f"stalled: no progress for {event.seconds:.1f} s" if event.seconds else None
 
 
-def _unkillable(row: Row, event: Event) -> None:
-    pids = ", ".join(map(str, event["pids"]))
+def _unkillable(row: Row, event: Unkillable, _entry: Entry) -> None:
+    pids = ", ".join(map(str, event.pids))
     row.update(status="stopping", detail=f"unkillable: {pids} got SIGKILL and did not die; it starts again when they have")
 
 
-def _status(row: Row, event: Event) -> None:
-    row["status_text"] = event["status"]
+def _status(row: Row, event: StatusText, _entry: Entry) -> None:
+    row["status_text"] = event.status
 
 
-def _refused(row: Row, event: Event) -> None:
-    row["refused"] = {"strangers": event["strangers"], "malformed": event["malformed"]}
+def _refused(row: Row, event: NotificationsRefused, _entry: Entry) -> None:
+    row["refused"] = {"strangers": event.strangers, "malformed": event.malformed}
 
 
-def _removed(_row: Row, _event: Event) -> None:
-    pass
-
-
-_CHANGES: dict[str, Callable[[Row, Event], None]] = {
-    "starting": _starting,
-    "started": _started,
-    "ready": _ready,
-    "stopping": _stopping,
-    "exited": _exited,
-    "ignored": _exited,
-    "decided": _decided,
-    "suspect": _suspect,
-    "stalled": _stalled,
-    "unkillable": _unkillable,
-    "status": _status,
-    "refused": _refused,
-    "removed": _removed,
+_CHANGES: dict[type, Callable[[Row, Any, Entry], None]] = {
+    Starting: _starting,
+    Started: _started,
+    Ready: _ready,
+    Stopping: _stopping,
+    Exited: _exited,
+    Ignored: _exited,
+    Decided: _decided,
+    Suspect: _suspect,
+    Stalled: _stalled,
+    Unkillable: _unkillable,
+    StatusText: _status,
+    NotificationsRefused: _refused,
 }
-"""What an event does to its row, by the word after the kind: `agent_started`, `supervisor_exited`, …"""
+"""What an event does to its row, by its type."""

@@ -4,66 +4,85 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Event = Mapping[str, Any]
+from ..errors import UnknownEvent
+from .entry import decode
+from .event_types import (
+    ChildEvent,
+    Decided,
+    Event,
+    Exited,
+    Ignored,
+    NotificationsRefused,
+    Ready,
+    Stalled,
+    Started,
+    Starting,
+    StatusText,
+    Stopping,
+    Suspect,
+    TreeReady,
+    TreeRefused,
+    Unkillable,
+)
 
 
-def _life(event: Event) -> str:
-    return f"{event['id']} #{event['incarnation']}"
+def _life(event: ChildEvent) -> str:
+    return f"{event.id} #{event.incarnation}"
 
 
-def _starting(event: Event) -> str:
-    return f"{_life(event)} starting"
+def _starting(_event: Starting) -> str:
+    return "starting"
 
 
-def _started(event: Event) -> str:
-    pid = f" (pid {event['pid']})" if event.get("pid") else ""
-    return f"{_life(event)} started{pid}" + ("" if event.get("ready", True) else ", not ready yet")
+def _started(event: Started) -> str:
+    pid = f" (pid {event.pid})" if event.pid else ""
+    return f"started{pid}" + ("" if event.ready else ", not ready yet")
 
 
-def _ready(event: Event) -> str:
-    return f"{_life(event)} is ready"
+def _ready(_event: Ready) -> str:
+    return "is ready"
 
 
-def _stopping(event: Event) -> str:
-    return f"{_life(event)} stopping" + (f": {event['why']}" if event.get("why") else "")
+def _stopping(event: Stopping) -> str:
+    return "stopping" + (f": {event.why}" if event.why else "")
 
 
-def _exited(event: Event) -> str:
-    how = event["exit"]
-    error = f" ({how['last_error']})" if how.get("last_error") and how["last_error"] not in how["reason"] else ""
-    swept = f"; {len(event['swept'])} left-behind processes ended" if event.get("swept") else ""
-    return f"{_life(event)} exited: {how['class']}, {how['reason']}{error}{swept}"
+def _exited(event: Exited) -> str:
+    how = event.exit
+    error = f" ({how.last_error})" if how.last_error and how.last_error not in how.reason else ""
+    swept = f"; {len(event.swept)} left-behind processes ended" if event.swept else ""
+    return f"exited: {how.exit_class}, {how.reason}{error}{swept}"
 
 
-def _ignored(event: Event) -> str:
-    return f"{_life(event)} was ignored: {event['exit']['reason']}"
+def _ignored(event: Ignored) -> str:
+    return f"was ignored: {event.exit.reason}"
 
 
-def _decided(event: Event) -> str:
-    after = f" in {event['delay']:.1f} s" if event["delay"] else ""
-    others = [other for other in event["affected"] if other != event["id"]]
+def _decided(event: Decided) -> str:
+    after = f" in {event.delay:.1f} s" if event.delay else ""
+    others = [other for other in event.affected if other != event.id]
     along = f", along with {', '.join(others)}" if others else ""
-    return f"{_life(event)}: {event['decision']}{after}{along} ({event['why']})"
+    return f"{event.decision}{after}{along} ({event.why})"
 
 
-def _suspect(event: Event) -> str:
-    return f"{_life(event)} " + (f"is suspect: silent for {event['age']:.1f} s" if event["suspect"] else "is heard again")
+def _suspect(event: Suspect) -> str:
+    return f"is suspect: silent for {event.age:.1f} s" if event.suspect else "is heard again"
 
 
-def _stalled(event: Event) -> str:
-    return f"{_life(event)} " + (f"has made no progress for {event['seconds']:.1f} s" if event["seconds"] else "makes progress again")
+def _stalled(event: Stalled) -> str:
+    return f"has made no progress for {event.seconds:.1f} s" if event.seconds else "makes progress again"
 
 
-def _unkillable(event: Event) -> str:
-    return f"{_life(event)} is unkillable: {', '.join(map(str, event['pids']))} got SIGKILL and did not die"
+def _unkillable(event: Unkillable) -> str:
+    return f"is unkillable: {', '.join(map(str, event.pids))} got SIGKILL and did not die"
 
 
-def _status(event: Event) -> str:
-    return f"{_life(event)} says: {event['status']}"
+def _status(event: StatusText) -> str:
+    return f"says: {event.status}"
 
 
-def _refused(event: Event) -> str:
-    return f"{_life(event)} has dropped {event['strangers']} notifications of strangers, and {event['malformed']} that were malformed"
+def _notifications_refused(event: NotificationsRefused) -> str:
+    return f"has dropped {event.strangers} notifications of strangers, and {event.malformed} that were malformed"
 
 
 def refusals(refused: Mapping[str, Mapping[str, int]]) -> str:
@@ -72,25 +91,31 @@ def refusals(refused: Mapping[str, Mapping[str, int]]) -> str:
     return "; ".join(doors)
 
 
-def _removed(event: Event) -> str:
-    return f"{event['id']} removed"
+def _tree_ready(_event: TreeReady) -> str:
+    return "the tree is ready"
 
 
-_SENTENCES: dict[str, Callable[[Event], str]] = {
-    "starting": _starting,
-    "started": _started,
-    "ready": _ready,
-    "stopping": _stopping,
-    "exited": _exited,
-    "ignored": _ignored,
-    "decided": _decided,
-    "suspect": _suspect,
-    "stalled": _stalled,
-    "unkillable": _unkillable,
-    "status": _status,
-    "refused": _refused,
-    "removed": _removed,
+def _tree_refused(event: TreeRefused) -> str:
+    return f"the tree has refused so far: {refusals(event.refused)}"
+
+
+_WORDS: dict[type[Event], Callable[[Any], str]] = {
+    Starting: _starting,
+    Started: _started,
+    Ready: _ready,
+    Stopping: _stopping,
+    Exited: _exited,
+    Ignored: _ignored,
+    Decided: _decided,
+    Suspect: _suspect,
+    Stalled: _stalled,
+    Unkillable: _unkillable,
+    StatusText: _status,
+    NotificationsRefused: _notifications_refused,
+    TreeReady: _tree_ready,
+    TreeRefused: _tree_refused,
 }
+"""What is said of an event, by its type; of a child without naming it."""
 
 
 def printable(text: str) -> str:
@@ -103,26 +128,21 @@ def _is_shown(character: str) -> bool:
     return character.isprintable() or character in "\u200c\u200d" or unicodedata.category(character) == "Zs"
 
 
-def sentence(event: Event) -> str:
-    """One event in words, without its time."""
-    return printable(_sentence(event))
-
-
-def _sentence(event: Event) -> str:
-    kind, _, name = event["event"].partition("_")
-    if kind == "tree" and name == "refused":
-        return f"the tree has refused so far: {refusals(event['refused'])}"
-    if kind == "tree":
-        return f"the tree is {name}"
-    wording = _SENTENCES.get(name)
-    return wording(event) if wording else f"{event.get('id')}: {event['event']}"
-
-
 def moment(event: Event) -> str:
-    """One event in the life of a child, without saying whose."""
-    return sentence(event).removeprefix(_life(event)).lstrip(": ")
+    """One event in words, without the name of the child that it is about."""
+    return printable(_WORDS[type(event)](event))
 
 
-def line(event: Event) -> str:
-    """One event as a line with its time of day (UTC)."""
-    return f"{event['at'][11:23]}  {sentence(event)}"
+def sentence(said: Mapping[str, Any]) -> str:
+    """One event, as clients get it, in words, without its time; one of a type that is not known by its name."""
+    try:
+        event = decode(said).event
+    except UnknownEvent:
+        return printable(f"{said.get('id')}: {said.get('event')}")
+    lead = f"{_life(event)}{': ' if isinstance(event, Decided) else ' '}" if isinstance(event, ChildEvent) else ""
+    return printable(lead) + moment(event)
+
+
+def line(said: Mapping[str, Any]) -> str:
+    """One event, as clients get it, as a line with its time of day (UTC)."""
+    return f"{printable(str(said.get('at'))[11:23])}  {sentence(said)}"

@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from ..events.entry import Entry, encode
+
 log = structlog.get_logger()
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -98,13 +100,13 @@ class Journal:
             self._db.execute("INSERT INTO runs VALUES (?, ?)", (last, run_id))
         return last
 
-    def append(self, event: Mapping[str, Any], row: Mapping[str, Any] | None) -> int | None:
+    def append(self, entry: Entry, row: Mapping[str, Any] | None) -> int | None:
         """Write an event and the row that it changed; return its number, or None when it was there already."""
         with self._db:
             self._db.execute("BEGIN")
             cursor = self._db.execute(
                 "INSERT OR IGNORE INTO events (source, serial, event) VALUES (?, ?, ?)",
-                (event["source"], event["serial"], json.dumps(event)),
+                (entry.source, entry.serial, json.dumps(encode(entry))),
             )
             if cursor.rowcount == 0:
                 return None
@@ -112,18 +114,14 @@ class Journal:
                 self._put(row)
             return cursor.lastrowid
 
-    def knows(self, event: Mapping[str, Any]) -> bool:
+    def knows(self, entry: Entry) -> bool:
         """Whether this event was written before."""
-        found = self._db.execute("SELECT 1 FROM events WHERE source = ? AND serial = ?", (event["source"], event["serial"]))
+        found = self._db.execute("SELECT 1 FROM events WHERE source = ? AND serial = ?", (entry.source, entry.serial))
         return found.fetchone() is not None
 
     def put(self, row: Mapping[str, Any]) -> None:
         """Write a row that came without an event."""
         self._put(row)
-
-    def remove(self, row_id: str) -> None:
-        """Forget a row."""
-        self._db.execute("DELETE FROM rows WHERE id = ?", (row_id,))
 
     def rows(self) -> list[dict[str, Any]]:
         """The last picture."""

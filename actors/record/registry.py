@@ -4,6 +4,7 @@ It connects to the launcher's Unix socket; what the launcher knows and asks goes
 """
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,9 @@ from ..base.messages import (
     Ended,
     Flush,
     Flushed,
-    Happened,
     PingAges,
     PingAgesAsked,
+    Reported,
     Request,
     Services,
     Snapshot,
@@ -30,6 +31,9 @@ from ..base.messages import (
     Stop,
 )
 from ..deaths.death_recorder import Deaths
+from ..errors import UnknownEvent
+from ..events.entry import Entry, decode, encode
+from ..events.event_types import ChildEvent, Exited, Kind
 from ..events.picture import Picture, is_alive
 from ..exits import Exit, ExitClass
 from ..kernel.linux import set_name
@@ -58,7 +62,7 @@ class RegistryActor(LoopActor):
                 on(Begin, self.on_begin),
                 on(Stop, self.on_stop),
                 on(Services, self.on_services),
-                on(Happened, self.on_happened),
+                on(Reported, self.on_reported),
                 on(Snapshot, self.on_snapshot),
                 on(Flush, self.on_flush),
                 on(Answered, self.on_answered),
@@ -73,8 +77,10 @@ class RegistryActor(LoopActor):
         self.before_run = self.journal.begin_run(begin.context.run_id)
         self.picture = Picture(self.journal.rows())
         self.deaths = Deaths(begin.context.tree, begin.context.state_dir)
-        for event in self.journal.events(after=self.before_run, last=_EVENTS_SENT_FIRST):
-            self.deaths.remember(event)
+        for said in self.journal.events(after=self.before_run, last=_EVENTS_SENT_FIRST):
+            # One of a type that an earlier version knew says nothing of a death.
+            with contextlib.suppress(UnknownEvent):
+                self.deaths.remember(decode(said))
         self.addresses: dict[str, Outbox] = {}
         self.heartbeat: Outbox | None = None
         self.asked: dict[str, tuple[str, str]] = {}
@@ -90,17 +96,16 @@ class RegistryActor(LoopActor):
     def on_services(self, services: Services, _sender: ActorAddress) -> None:
         self.heartbeat = None if services.heartbeat is None else self.open(services.heartbeat)
 
-    def on_happened(self, happened: Happened, sender: ActorAddress) -> None:
-        event = happened.event
-        if event.get("supervisor"):
-            self._find(event["supervisor"], sender)
-        self._take(event)
+    def on_reported(self, reported: Reported, sender: ActorAddress) -> None:
+        if reported.entry.supervisor is not None:
+            self._find(reported.entry.supervisor, sender)
+        self._take(reported.entry)
 
     def on_snapshot(self, snapshot: Snapshot, sender: ActorAddress) -> None:
         self._find(snapshot.supervisor, sender)
-        for event in snapshot.recent:
-            if not self.journal.knows(event):
-                self._take(event)
+        for entry in snapshot.recent:
+            if not self.journal.knows(entry):
+                self._take(entry)
         rows = [dict(row) for row in snapshot.rows.values()]
         # Its own row is its parent's to keep.
         self.picture.replace(rows)
@@ -125,33 +130,40 @@ class RegistryActor(LoopActor):
         for asked in self.early.pop(supervisor, []):
             self._ask(asked)
 
-    def _take(self, event: Any) -> None:
-        actor_pid = self.picture.rows.get(event["id"], {}).get("actor_pid")
-        row = self.picture.apply(event)
-        removed = event["event"].endswith("_removed")
-        # The evidence goes to the post-mortem, and nowhere else.
-        told = {key: value for key, value in event.items() if key != "evidence"}
-        seq = self.journal.append(told, None if removed else row)
+    def _take(self, entry: Entry) -> None:
+        event = entry.event
+        actor_pid = self.picture.rows.get(event.id, {}).get("actor_pid") if isinstance(event, ChildEvent) else None
+        row = self.picture.apply(entry)
+        seq = self.journal.append(entry, row)
         if seq is None:
             return
-        self.deaths.hear(event)
-        if removed:
-            self.journal.remove(event["id"])
-        if event["event"] == "supervisor_exited" and row is not None:
-            for below in self.picture.below(event["id"]):
-                self.journal.put(below)
-                if (below["last_exit"] or {}).get("at") == event["at"]:
-                    self.deaths.ended_below(below, event)
-            self.addresses.pop(event["id"], None)
-            self.forget_sender(actor_pid or 0)
-            why = f"supervisor {event['id']} ended meanwhile"
-            for asked in self.early.pop(event["id"], []):
-                self.asked[asked["request"]] = (event["id"], asked["operation"])
-            for request, operation in [(request, op) for request, (supervisor, op) in self.asked.items() if supervisor == event["id"]]:
-                down = ("failed", failure(why)) if operation == "ask" else ("refused", why)
-                self.on_answered(Answered(request, *down), self.myAddress)
+        self.deaths.hear(entry)
+        if isinstance(event, Exited) and event.kind is Kind.SUPERVISOR and row is not None:
+            self._supervisor_ended(event.id, entry, actor_pid)
         self.seq = seq
-        self._tell_link({"event": {"seq": seq, **told}})
+        self._tell_link({"event": {"seq": seq, **encode(entry)}})
+
+    def _supervisor_ended(self, supervisor: str, entry: Entry, actor_pid: int | None) -> None:
+        for below in self.picture.below(supervisor):
+            self.journal.put(below)
+            if (below["last_exit"] or {}).get("at") == entry.at:
+                self.deaths.ended_below(below, entry)
+        self.addresses.pop(supervisor, None)
+        self.forget_sender(actor_pid or 0)
+        why = f"supervisor {supervisor} ended meanwhile"
+        for early in self.early.pop(supervisor, []):
+            self.asked[early["request"]] = (supervisor, early["operation"])
+        for request, operation in [(request, op) for request, (asked, op) in self.asked.items() if asked == supervisor]:
+            down = ("failed", failure(why)) if operation == "ask" else ("refused", why)
+            self.on_answered(Answered(request, *down), self.myAddress)
+
+    def _record(self, request: str, said: dict[str, Any]) -> None:
+        try:
+            self._take(decode(said))
+        except UnknownEvent as refusal:
+            self.on_answered(Answered(request, "refused", str(refusal)), self.myAddress)
+        else:
+            self.on_answered(Answered(request, "ok"), self.myAddress)
 
     async def _serve_link(self) -> None:
         path = Path(self.begin.context.runtime_dir) / LINK_SOCKET
@@ -167,8 +179,7 @@ class RegistryActor(LoopActor):
     def _ask(self, asked: dict[str, Any]) -> None:
         request, operation, target = asked["request"], asked["operation"], asked["target"]
         if operation == RECORD:
-            self._take(asked["arguments"])
-            self.on_answered(Answered(request, "ok"), self.myAddress)
+            self._record(request, asked["arguments"])
             return
         if operation == "ping_ages":
             if self.heartbeat is None:

@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
 from typing import Any, Self
 
 import structlog
 
-from suptree.actors.errors import NotRunning, SuptreeError
+from suptree.actors.errors import NotRunning, SuptreeError, UnknownEvent
+from suptree.actors.events.entry import decode, entry_now
+from suptree.actors.events.event_types import Exited, Kind
 from suptree.actors.events.picture import Picture, is_alive
-from suptree.actors.exits import ExitClass
+from suptree.actors.exits import Exit, ExitClass
 
 from ..launcher.spawn import LauncherProcess
 from .client import Client
@@ -66,16 +67,18 @@ class Mirror:
     def end_all(self) -> None:
         """Enter an end for every agent whose own is not known, and never will be."""
         exit_class, reason = self.last_word
-        ended = {"event": "agent_exited", "at": datetime.now(UTC).isoformat(), "exit": {"class": exit_class.value, "reason": reason}}
+        how = Exit(exit_class, reason)
         for row in self.picture.of_kind("agent"):
             if is_alive(row):
-                self.picture.apply({**ended, "id": row["id"], "incarnation": row["incarnation"]})
+                end = Exited(Kind.AGENT, row["id"], row["incarnation"], exit=how)
+                self.picture.apply(entry_now(end, row["supervisor"], source="", serial=0))
 
     async def _follow(self) -> None:
         async with self.client:
             with contextlib.suppress(SuptreeError):
                 async for event in self.client.events(self._seq):
-                    self.picture.apply(event)
+                    with contextlib.suppress(UnknownEvent):  # A launcher of a later version may know more.
+                        self.picture.apply(decode(event))
                     async with self._heard:
                         self._seq = event["seq"]
                         self._heard.notify_all()

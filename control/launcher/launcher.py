@@ -24,6 +24,7 @@ from thespian.actors import ActorSystem
 from suptree.actors.base.log_sink import begin_logging
 from suptree.actors.base.messages import Begin, Context, Services
 from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
+from suptree.actors.events.entry import Entry, encode
 from suptree.actors.kernel.cgroup import Groups, make_run_groups
 from suptree.actors.kernel.linux import become_subreaper, children_of, own_children
 from suptree.actors.kernel.private_files import tighten
@@ -254,9 +255,9 @@ class Launcher:
         """Whether a peer is a child of the top supervisor: whoever else spoke on the link would take the tree out of our hands."""
         return peer.uid == os.getuid() and peer.pid in children_of(self.pids["top"])
 
-    async def _record(self, event: dict[str, Any]) -> None:
+    async def _record(self, entry: Entry) -> None:
         with contextlib.suppress(RequestTimeout):
-            await self.link.ask(RECORD, TOP, event, limit=_RECORDED_LIMIT)
+            await self.link.ask(RECORD, TOP, encode(entry), limit=_RECORDED_LIMIT)
 
     def _story(self, dead: str) -> list[str]:
         """The last events, a line each: how it came to this; `dead` is the process whose end was the tree's."""

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from suptree.actors.errors import RequestTimeout
+from suptree.actors.errors import RequestTimeout, UnknownEvent
+from suptree.actors.events.entry import decode
+from suptree.actors.events.event_types import Kind, TreeReady, event_name
 from suptree.actors.events.picture import Picture
 
 from ..door.listeners import Listener
@@ -17,6 +19,7 @@ from ..door.listeners import Listener
 _LINE_LIMIT = 64 * 1024 * 1024
 _EVENTS_KEPT = 10_000
 _TAKE_BACK_LIMIT = 60.0
+_READY = event_name(TreeReady, Kind.TREE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,8 @@ class Link:
         elif rows := said.get("rows"):
             self.picture.replace(rows)
         elif event := said.get("event"):
-            self.picture.apply(event)
+            with contextlib.suppress(UnknownEvent):
+                self.picture.apply(decode(event))
             self._keep(event)
         elif (answer := said.get("answer")) and (asked := self._asked.get(answer["request"])) and not asked.answer.done():
             if not answer["more"]:
@@ -136,5 +140,5 @@ class Link:
         if event["seq"] > self._seq or not self.events:
             self.events.append(event)
             self._seq = event["seq"]
-        if event["event"] == "tree_ready":
+        if event["event"] == _READY:
             self.ready.set()

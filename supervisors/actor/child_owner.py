@@ -9,10 +9,12 @@ from typing import Any
 
 from thespian.actors import ActorAddress
 
+from suptree.actors.base import messages as m
 from suptree.actors.base.dispatch import on
 from suptree.actors.base.loop_actor import LoopActor
-from suptree.actors.base.messages import Begin, Ended, Unkillable
+from suptree.actors.base.messages import Begin, Ended
 from suptree.actors.deaths.evidence import SweptLog
+from suptree.actors.events.event_types import Exited, Ignored, Unkillable
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.kernel.cgroup import Groups
 from suptree.actors.kernel.linux import signal_name
@@ -36,7 +38,7 @@ class ChildOwner(LoopActor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers = dict([on(Ended, self.on_ended), on(Unkillable, self.on_unkillable)])
+        self.handlers = dict([on(Ended, self.on_ended), on(m.Unkillable, self.on_unkillable)])
 
     def on_ended(self, ended: Ended, _sender: ActorAddress) -> None:
         child = self.living(ended)
@@ -45,13 +47,13 @@ class ChildOwner(LoopActor):
             child.last_word = ended
             self.kill(child)
 
-    def on_unkillable(self, unkillable: Unkillable, _sender: ActorAddress) -> None:
+    def on_unkillable(self, unkillable: m.Unkillable, _sender: ActorAddress) -> None:
         if child := self.living(unkillable):
             self._stuck(child, list(unkillable.pids))
 
     def _stuck(self, child: LivingChild, pids: list[int]) -> None:
         # Fenced: as long as they live it is not over, and no new incarnation begins.
-        self.reporter.tell(f"{child.kind}_unkillable", child.id, child.incarnation, pids=pids)
+        self.reporter.report(Unkillable(*child.life, pids=tuple(pids)))
 
     def living(self, about: Any) -> LivingChild | None:
         """The child that a message or command is about, if that incarnation lives."""
@@ -107,19 +109,8 @@ class ChildOwner(LoopActor):
         del self.children[child.id]
         ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
         evidence = evidence_of(child, swept.swept, self.begin.context.state_dir)
-        self.reporter.tell(
-            f"{child.kind}_{'ignored' if ignored else 'exited'}",
-            child.id,
-            child.incarnation,
-            exit={
-                "class": how.exit_class.value,
-                "reason": how.reason,
-                "last_error": how.last_error,
-                "during_start": how.during_start,
-            },
-            swept=[process.pid for process in evidence.swept],
-            **({} if how.is_normal else {"evidence": asdict(evidence)}),
-        )
+        end = (Ignored if ignored else Exited)(*child.life, exit=how, swept=tuple(process.pid for process in evidence.swept))
+        self.reporter.report(end, evidence=None if how.is_normal else asdict(evidence))
         self.child_ended(child, how, ignored=ignored)
 
     def _how_it_ended(self, child: LivingChild, code: int | None) -> Exit:

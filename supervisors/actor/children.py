@@ -11,6 +11,7 @@ from thespian.actors import Actor, ActorAddress
 from suptree.actors.agent.environment import base_environment
 from suptree.actors.base.channel import Outbox
 from suptree.actors.base.messages import Ended
+from suptree.actors.events.event_types import Kind
 from suptree.actors.exits import Exit
 from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
 from suptree.actors.native.native_agent import NativeAgent
@@ -49,9 +50,9 @@ def actor_class(start: Any) -> type[Actor]:
     return SupervisorActor
 
 
-def kind(start: Any) -> str:
-    """`agent`, `service` or `supervisor`: the first word of the events about it."""
-    return "agent" if isinstance(start, AgentSpec) else "service" if isinstance(start, ServiceSpec) else "supervisor"
+def kind(start: Any) -> Kind:
+    """Which kind of child a spec starts."""
+    return Kind.AGENT if isinstance(start, AgentSpec) else Kind.SERVICE if isinstance(start, ServiceSpec) else Kind.SUPERVISOR
 
 
 def redactor_of(spec: ChildSpec, *from_files: Mapping[str, str]) -> Redactor:
@@ -62,7 +63,7 @@ def redactor_of(spec: ChildSpec, *from_files: Mapping[str, str]) -> Redactor:
 
 
 def description(spec: ChildSpec, redactor: Redactor) -> dict[str, Any]:
-    """What the registry is told of a child when it starts."""
+    """What the event of its start says of a child."""
     start = spec.start
     if isinstance(start, AgentSpec):
         config: dict[str, Any] = {"name": start.name, "role": start.role, "model": start.model, "restart": spec.restart.value}
@@ -71,11 +72,11 @@ def description(spec: ChildSpec, redactor: Redactor) -> dict[str, Any]:
             config |= {"command": command, "args": args, "cwd": start.cwd}
         else:
             config |= {"factory": start.factory}
-        return {"kind": "agent", "type": start.agent_type.value, "config": {key: value for key, value in config.items() if value}}
+        return {"type": start.agent_type.value, "config": {key: value for key, value in config.items() if value}}
     if isinstance(start, SupervisorSpec):
         flags = start.flags
-        return {"kind": "supervisor", "strategy": flags.strategy.value, "max_restarts": flags.max_restarts, "within": flags.within}
-    return {"kind": "service", "type": start.name}
+        return {"strategy": flags.strategy.value, "max_restarts": flags.max_restarts, "within": flags.within}
+    return {"type": start.name}
 
 
 @dataclass(slots=True)
@@ -160,6 +161,11 @@ class LivingChild:
         return self.spec.id
 
     @property
-    def kind(self) -> str:
-        """`agent`, `service` or `supervisor`."""
+    def kind(self) -> Kind:
+        """Which kind of child it is."""
         return kind(self.spec.start)
+
+    @property
+    def life(self) -> tuple[Kind, str, int]:
+        """What every event of this incarnation begins with: kind, id and incarnation."""
+        return self.kind, self.id, self.incarnation

@@ -23,6 +23,7 @@ from suptree.actors.base.messages import (
     Unwatched,
     Watch,
 )
+from suptree.actors.events import event_types as ev
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.spec.agent_spec import AgentSpec
 
@@ -60,7 +61,7 @@ class SignsOfLife(ChildOwner):
         if child is None:
             return
         child.real_address, child.program_pid = sender, started.pid
-        self.reporter.tell(f"{child.kind}_started", child.id, child.incarnation, pid=started.pid, ready=started.ready or child.started)
+        self.reporter.report(ev.Started(*child.life, pid=started.pid, ready=started.ready or child.started))
         child.begun = True
         child.learn_secrets()
         self.watch(child)
@@ -73,7 +74,7 @@ class SignsOfLife(ChildOwner):
 
     def on_stalled(self, stalled: Stalled, _sender: ActorAddress) -> None:
         if child := self.living(stalled):
-            self.reporter.tell(f"{child.kind}_stalled", child.id, child.incarnation, seconds=stalled.seconds)
+            self.reporter.report(ev.Stalled(*child.life, seconds=stalled.seconds))
 
     def on_silent(self, silent: Silent, _sender: ActorAddress) -> None:
         child = self.living(silent)
@@ -85,7 +86,7 @@ class SignsOfLife(ChildOwner):
     def on_suspect(self, suspect: Suspect, _sender: ActorAddress) -> None:
         child = self.living(suspect)
         if child is not None:
-            self.reporter.tell(f"{child.kind}_suspect", child.id, child.incarnation, suspect=suspect.suspect, age=suspect.age)
+            self.reporter.report(ev.Suspect(*child.life, suspect=suspect.suspect, age=suspect.age))
 
     def on_notified(self, notified: Notified, _sender: ActorAddress) -> None:
         child = self.living(notified)
@@ -94,13 +95,13 @@ class SignsOfLife(ChildOwner):
         said, watchdog = notified.said, child.watchdog
         child.hear(said, self.loop.time())
         if said.status is not None:
-            self.reporter.tell(f"{child.kind}_status", child.id, child.incarnation, status=child.redactor.text(said.status))
+            self.reporter.report(ev.StatusText(*child.life, status=child.redactor.text(said.status)))
         if said.ready and not child.started:
-            self.reporter.tell(f"{child.kind}_ready", child.id, child.incarnation)
+            self.reporter.report(ev.Ready(*child.life))
             self._is_up(child)
         if said.stopping and child.started and not child.stopping and child.deadline is None:
             # It has as long as a stop on request may take.
-            self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation, why="it said STOPPING=1")
+            self.reporter.report(ev.Stopping(*child.life, why="it said STOPPING=1"))
             if child.gone:
                 return
             self._set_deadline(child, child.stop_time, self._announced_stop_timed_out)
@@ -123,8 +124,8 @@ class SignsOfLife(ChildOwner):
 
     def on_refused(self, refused: Refused, _sender: ActorAddress) -> None:
         if child := self.living(refused):
-            counts = {"strangers": refused.strangers, "malformed": refused.malformed}
-            self.reporter.tell(f"{child.kind}_refused", child.id, child.incarnation, **counts)
+            counts = ev.NotificationsRefused(*child.life, strangers=refused.strangers, malformed=refused.malformed)
+            self.reporter.report(counts)
 
     def condemn(self, child: LivingChild, cause: Exit, *, at_once: bool = False) -> None:
         """End a child for a cause that is recorded first, so that its exit is classed by it; `at_once` when it cannot hear us anyway.
@@ -134,7 +135,7 @@ class SignsOfLife(ChildOwner):
         if child.cause is not None or child.stopping:
             return
         child.cause = cause
-        self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation, why=f"{cause.exit_class}: {cause.reason}")
+        self.reporter.report(ev.Stopping(*child.life, why=f"{cause.exit_class}: {cause.reason}"))
         if at_once or not child.started:
             self.kill(child)
         else:

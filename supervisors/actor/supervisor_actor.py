@@ -26,6 +26,7 @@ from suptree.actors.base.messages import (
     Stop,
     Told,
 )
+from suptree.actors.events.event_types import Decided, Kind, Starting, Stopping
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.kernel.linux import set_name
 from suptree.actors.record.journal import lives_before
@@ -177,13 +178,12 @@ class SupervisorActor(SignsOfLife):
             if is_new_heartbeat:
                 self.watch(child)
         if is_new_registry:
-            self.reporter.tell_all_again()
+            self.reporter.report_all_again()
 
     def _start_child(self, command: c.StartChild) -> None:
         spec, incarnation = command.spec, command.incarnation
         child = self.fork_child(spec, incarnation)
-        told = description(spec, child.redactor)
-        self.reporter.tell(f"{child.kind}_starting", spec.id, incarnation, restarts=command.restarts, actor_pid=child.pid, **told)
+        self.reporter.report(Starting(*child.life, restarts=command.restarts, actor_pid=child.pid, **description(spec, child.redactor)))
         self.watch(child)
         child.channel.tell(Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, self.services, self.begin.id))
         self.await_start(child)
@@ -192,7 +192,7 @@ class SupervisorActor(SignsOfLife):
         child = self.living(command)
         if child is not None:
             if child.cause is None:
-                self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation)
+                self.reporter.report(Stopping(*child.life))
             self.forget_deadline(child)
             child.stopping = True
             child.channel.tell(Stop(child.id, child.incarnation))
@@ -202,7 +202,7 @@ class SupervisorActor(SignsOfLife):
         if child is not None:
             if child.cause is None:
                 child.cause = Exit(ExitClass.SHUTDOWN, KILLED)
-                self.reporter.tell(f"{child.kind}_stopping", child.id, child.incarnation, why="SIGKILL")
+                self.reporter.report(Stopping(*child.life, why="SIGKILL"))
             self.kill(child)
 
     def _set_timer(self, command: c.SetTimer) -> None:
@@ -229,17 +229,18 @@ class SupervisorActor(SignsOfLife):
 
     def _report(self, report: c.Report) -> None:
         child = self.reporter.row(report.id)
-        self.reporter.tell(
-            f"{child['kind'] if child else 'agent'}_decided",
+        decided = Decided(
+            Kind(child["kind"]) if child else Kind.AGENT,
             report.id,
             report.incarnation,
             decision=report.decision.value,
             why=report.why,
             delay=round(report.delay, 3),
-            affected=list(report.affected),
+            affected=tuple(report.affected),
             restarts_left=report.restarts_left,
             charged=report.decision is c.Decision.RESTART,
         )
+        self.reporter.report(decided)
 
     def _exit(self, command: c.ExitSupervisor) -> None:
         for timer in self.timers.values():

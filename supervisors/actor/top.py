@@ -8,6 +8,7 @@ from thespian.actors import ActorAddress
 
 from suptree.actors.base.channel import Outbox
 from suptree.actors.base.messages import Begin
+from suptree.actors.events.event_types import TreeReady
 from suptree.actors.exits import Exit
 from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
 from suptree.actors.notify.notify_sockets import NotifySockets
@@ -40,7 +41,7 @@ class TopSupervisor(SupervisorActor):
 
     def announce(self) -> None:
         """The tree is up; the launcher, which is no actor, hears it from the registry."""
-        self.reporter.tell("tree_ready")
+        self.reporter.report(TreeReady())
 
     def clean_up(self) -> None:
         """The launcher is dead, and nothing below us lives: leave no socket behind either."""

@@ -1,6 +1,7 @@
 """What a post-mortem says, and how many are kept."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from suptree.actors.deaths.causes import BY_CLASS, BY_REASON, NEXT, cause_of
 from suptree.actors.deaths.death_recorder import Deaths
 from suptree.actors.deaths.evidence import evidence_in_log, shortened
 from suptree.actors.deaths.post_mortem import ONE_SCREEN, WHOLE, Death, compose, parse, told
-from suptree.actors.exits import ExitClass
+from suptree.actors.events.entry import Entry
+from suptree.actors.events.event_types import Decided, Event, Exited, Kind, Started, Starting, StatusText
+from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.output.output_log import OutputLog, log_path
 from suptree.supervisors.decisions.core_commands import Decision
 
@@ -205,21 +208,22 @@ def test_what_is_no_post_mortem_in_the_folder_is_left_alone(tmp_path: Path) -> N
 # From the events
 
 
-def happened(name: str, second: float, incarnation: int = 1, **fields: Any) -> dict[str, Any]:
+def reported(event: Event, second: float, evidence: dict[str, Any] | None = None) -> Entry:
     stamp = f"2026-01-02T03:04:{second:06.3f}Z"
-    return {
-        "event": f"agent_{name}",
-        "id": "a",
-        "supervisor": "root",
-        "incarnation": incarnation,
-        "at": stamp,
-        "monotonic": second,
-        **fields,
-    }
+    return Entry(event=event, supervisor="root", at=stamp, monotonic=second, source="", serial=0, evidence=evidence)
 
 
-EXIT = {"class": "failed", "reason": "exit 1", "last_error": "no"}
-DECIDED: dict[str, Any] = {"decision": "restart", "why": "failed", "delay": 0.0, "affected": ["a"], "restarts_left": 2}
+def starting(incarnation: int = 1) -> Starting:
+    config = {"command": "sh"}
+    return Starting(Kind.AGENT, "a", incarnation, config=config, type="process_wrapper", restarts=0, actor_pid=6)
+
+
+def exited(exit_class: ExitClass = ExitClass.FAILED) -> Exited:
+    return Exited(Kind.AGENT, "a", 1, exit=Exit(exit_class, "exit 1", "no"))
+
+
+def decided(incarnation: int = 1) -> Decided:
+    return Decided(Kind.AGENT, "a", incarnation, decision="restart", why="failed", affected=("a",), restarts_left=2)
 
 
 def the_deaths(state: Path) -> list[Death]:
@@ -228,11 +232,11 @@ def the_deaths(state: Path) -> list[Death]:
 
 def test_a_death_is_written_immediately_and_completed_when_it_was_decided(tmp_path: Path) -> None:
     deaths = Deaths("shop", str(tmp_path))
-    deaths.hear(happened("starting", 1, config={"command": "sh"}, type="process_wrapper", restarts=0))
-    deaths.hear(happened("started", 1.5, pid=7))
-    deaths.hear(happened("exited", 4, exit=EXIT, evidence={**DEATH["evidence"], "err": ["no"]}))
+    deaths.hear(reported(starting(), 1))
+    deaths.hear(reported(Started(Kind.AGENT, "a", 1, pid=7), 1.5))
+    deaths.hear(reported(exited(), 4, {**DEATH["evidence"], "err": ["no"]}))
     (first,) = the_deaths(tmp_path)
-    deaths.hear(happened("decided", 5, **DECIDED))
+    deaths.hear(reported(decided(), 5))
     (second,) = the_deaths(tmp_path)
     assert (None, "restart") == (first["decision"], second["decision"]["decision"])
     assert ["starting", "started (pid 7)", "exited: failed, exit 1 (no)", "restart (failed)"] == [
@@ -243,38 +247,38 @@ def test_a_death_is_written_immediately_and_completed_when_it_was_decided(tmp_pa
 
 def test_a_wanted_end_leaves_no_post_mortem(tmp_path: Path) -> None:
     deaths = Deaths("shop", str(tmp_path))
-    for exit_class in ("normal", "shutdown"):
-        deaths.hear(happened("exited", 1, exit={**EXIT, "class": exit_class}))
-    deaths.hear(happened("decided", 2, **DECIDED))
+    for exit_class in (ExitClass.NORMAL, ExitClass.SHUTDOWN):
+        deaths.hear(reported(exited(exit_class), 1))
+    deaths.hear(reported(decided(), 2))
     assert [] == the_deaths(tmp_path)
 
 
 def test_a_decision_about_the_next_incarnation_does_not_touch_the_last_death(tmp_path: Path) -> None:
     deaths = Deaths("shop", str(tmp_path))
-    deaths.hear(happened("exited", 1, exit=EXIT))
-    deaths.hear(happened("starting", 2, 2))
-    deaths.hear(happened("decided", 3, 2, **DECIDED))
-    deaths.hear(happened("decided", 4, 1, **DECIDED))
+    deaths.hear(reported(exited(), 1))
+    deaths.hear(reported(starting(2), 2))
+    deaths.hear(reported(decided(2), 3))
+    deaths.hear(reported(decided(), 4))
     assert [None] == [death["decision"] for death in the_deaths(tmp_path)]
 
 
 def test_a_new_registry_completes_what_the_old_one_had_begun(tmp_path: Path) -> None:
-    events = [happened("starting", 1), happened("exited", 2, exit=EXIT, evidence={**DEATH["evidence"], "err": ["kept"]})]
+    events = [reported(starting(), 1), reported(exited(), 2, {**DEATH["evidence"], "err": ["kept"]})]
     old, new = Deaths("shop", str(tmp_path)), Deaths("shop", str(tmp_path))
     for event in events:
         old.hear(event)
-        new.remember({key: value for key, value in event.items() if key != "evidence"})
-    new.hear(happened("decided", 3, **DECIDED))
+        new.remember(replace(event, evidence=None))
+    new.hear(reported(decided(), 3))
     (death,) = the_deaths(tmp_path)
     assert (["kept"], "restart", 3) == (death["evidence"]["err"], death["decision"]["decision"], len(death["timeline"]))
 
 
 def test_of_a_long_life_the_beginning_and_the_end_are_reported(tmp_path: Path) -> None:
     deaths = Deaths("shop", str(tmp_path))
-    deaths.hear(happened("starting", 1))
+    deaths.hear(reported(starting(), 1))
     for number in range(100):
-        deaths.hear(happened("status", 2, status=f"at {number}"))
-    deaths.hear(happened("exited", 3, exit=EXIT))
+        deaths.hear(reported(StatusText(Kind.AGENT, "a", 1, status=f"at {number}"), 2))
+    deaths.hear(reported(exited(), 3))
     texts = [each["text"] for each in the_deaths(tmp_path)[0]["timeline"]]
     assert (30, "starting", "says: at 99") == (len(texts), texts[0], texts[-2])
 
@@ -296,4 +300,4 @@ def test_without_a_last_word_the_log_is_the_evidence(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_harms_nobody(tmp_path: Path) -> None:
     files.folder(tmp_path).write_text("a file is in the way")
-    Deaths("shop", str(tmp_path)).hear(happened("exited", 1, exit=EXIT))
+    Deaths("shop", str(tmp_path)).hear(reported(exited(), 1))

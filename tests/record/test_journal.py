@@ -1,10 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from suptree.actors.events.entry import Entry, encode
+from suptree.actors.events.event_types import Kind, Started
 from suptree.actors.record.journal import Journal
 
-EVENT = {"event": "agent_started", "source": "root", "serial": 1, "id": "a"}
+ENTRY = Entry(event=Started(Kind.AGENT, "a", 1), supervisor="root", at="2026-01-02T03:04:05.000Z", monotonic=1.0, source="root", serial=1)
 PAGE = 4096
 
 
@@ -12,7 +15,7 @@ def a_long_journal(path: Path) -> bytes:
     journal = Journal(path)
     journal.begin_run("first")
     for serial in range(500):
-        journal.append({**EVENT, "serial": serial}, None)
+        journal.append(replace(ENTRY, serial=serial), None)
     journal.close()
     return path.read_bytes()
 
@@ -27,9 +30,9 @@ def test_a_damaged_journal_is_kept_aside_and_a_new_one_begun(tmp_path: Path, whe
 
     journal = Journal(path)
     before = journal.begin_run("second")
-    journal.append(EVENT, None)
+    journal.append(ENTRY, None)
 
-    assert (0, [{"seq": 1, **EVENT}]) == (before, list(journal.events()))
+    assert (0, [{"seq": 1, **encode(ENTRY)}]) == (before, list(journal.events()))
     assert damaged == (tmp_path / "journal.sqlite.damaged").read_bytes()
 
 

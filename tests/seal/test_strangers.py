@@ -14,7 +14,7 @@ import pytest
 
 from suptree.actors.events.wording import line
 from suptree.control.client.client import Client
-from suptree.control.refusals import TELL_EVERY
+from suptree.control.refusals import REPORT_EVERY
 from suptree.control.seal.tree_key import tree_key
 from suptree.testing import LiveTree, kill
 
@@ -130,4 +130,4 @@ def test_the_journal_says_what_was_refused_and_by_whom(tree: LiveTree, tmp_path:
     assert all(f"{door}: " in line(event) for door in doors)
     # However many there were, a line every five seconds.
     moments = [event["monotonic"] for event in tree.events() if event["event"] == "tree_refused"]
-    assert all(later - earlier > TELL_EVERY - 0.5 for earlier, later in itertools.pairwise(moments))
+    assert all(later - earlier > REPORT_EVERY - 0.5 for earlier, later in itertools.pairwise(moments))
