@@ -54,7 +54,7 @@ class AgentActor(LoopActor):
         self.swept = SweptLog(self.redactor)
         structlog.configure(processors=[*structlog.get_config()["processors"], self._hide])
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
-        self.output.clean = self.redactor.line
+        self.output.clean, self.output.safe_end = self.redactor.line, self.redactor.safe_end
         self.progress = Progress(self.spec.progress, self._stalled, partial(self.condemned, ExitClass.HUNG))
         self.is_ready = asyncio.Event()
         """Set when it has started, or, where that is asked for, has said `READY=1`."""

@@ -7,17 +7,14 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-import structlog
-
 from ..events.entry import Entry, encode, exit_as_json, exit_from_json
 from ..events.event_types import ChildEvent, Decided, Exited, Kind, Starting
 from ..events.wording import moment
+from ..kernel.lossy_file import Losses
 from ..output.output_log import log_path
 from . import post_mortem_files as files
 from .evidence import Evidence, evidence_in_log
 from .post_mortem import Death
-
-log = structlog.get_logger()
 
 _FIRST, _LAST = 4, 26
 _DECISION = ("decision", "why", "delay", "affected", "restarts_left", "at")
@@ -46,6 +43,7 @@ class Deaths:
         self._tree = tree
         self._state_dir = state_dir
         self._lives: dict[str, _Life] = {}
+        self._losses = Losses(f"post-mortems in {files.folder(state_dir)}")
 
     def remember(self, entry: Entry) -> None:
         """Take in an event that an earlier registry has dealt with."""
@@ -58,7 +56,9 @@ class Deaths:
             try:
                 files.write(self._state_dir, life.death)
             except OSError as error:
-                log.warning("post_mortem_not_written", id=entry.event.id, incarnation=life.incarnation, error=str(error))
+                self._losses.add(error, 1)
+            else:
+                self._losses.over()
 
     def ended_below(self, row: Mapping[str, Any], entry: Entry) -> None:
         """Take in that a child ended because the supervisor above it did: no supervisor is left that could report it."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..kernel.linux import children_of, own_children
+from ..kernel.private_files import open_to_read
+from ..output.newest_part import WIDTH, end_of
 from ..output.output_log import rotated_path
 from ..output.redaction import Redactor
 
 _LINES = 20
-_LINE_WIDTH = 500
 _REASON_WIDTH = 1000
 _VALUE_WIDTH = 200
 _VARIABLES = 200
@@ -64,7 +65,7 @@ def bounded_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def last_lines(lines: Iterable[str]) -> tuple[str, ...]:
     """What of an output is kept as evidence."""
-    return tuple(_cut(line, _LINE_WIDTH) for line in list(lines)[-_LINES:])
+    return tuple(end_of(line.encode()) if len(line) > WIDTH or "\r" in line else line for line in list(lines)[-_LINES:])
 
 
 def shortened(text: str) -> str:
@@ -137,7 +138,7 @@ def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:
 
 def _end_of(path: Path) -> list[str]:
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _READ_AT_END))
             return file.read().decode("utf-8", "replace").split("\n")[:-1]
     except OSError:

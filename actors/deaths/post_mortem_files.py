@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..kernel.private_files import make_private
 from .post_mortem import Death, compose, parse
 
 PER_CHILD = 10
@@ -52,7 +53,7 @@ def places(state_dir: str | Path, child: str | None = None) -> list[Place]:
 def write(state_dir: str | Path, death: Death) -> Path:
     """Write a post-mortem, whole or not at all, in place of an earlier one of the same death; remove what is beyond the bounds."""
     path = place_of(state_dir, death)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    make_private(path.parent)
     draft = path.with_suffix(".new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(compose(death))
@@ -67,7 +68,7 @@ def _remove_oldest(state_dir: str | Path, child: str) -> None:
     surplus = of_child[:-PER_CHILD]
     rest = [place for place in found if place not in surplus]
     for place in (*surplus, *rest[:-PER_TREE]):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             place.path.unlink()
 
 

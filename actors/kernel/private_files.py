@@ -4,13 +4,34 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 
 def open_private(path: Path) -> int:
-    """A descriptor that appends to a file, and may read it; the file is made when there is none, and has mode 0600 whatever it had."""
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    os.fchmod(descriptor, 0o600)
+    """A descriptor that appends to a file, and may read it; the file is made when there is none, and has mode 0600 whatever it had.
+
+    A device, such as /dev/null behind a link, is left as it is. Raises OSError, also where something stands that could hold a writer up.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK, 0o600)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode):
+            os.fchmod(descriptor, 0o600)
+        elif not stat.S_ISCHR(mode):
+            raise FileExistsError(errno.EEXIST, "something stands there that is no file", str(path))
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
+
+
+def open_to_read(path: Path, *, write: bool = False) -> BinaryIO:
+    """A regular file, to be read (and with `write` changed in place). Raises OSError, also for a FIFO, for which others would wait."""
+    descriptor = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileExistsError(errno.EEXIST, "something stands there that is no file", str(path))
+    return os.fdopen(descriptor, "r+b" if write else "rb", buffering=0)
 
 
 def make_private(folder: Path) -> None:

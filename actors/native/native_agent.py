@@ -189,11 +189,14 @@ class NativeAgent(AgentActor):
         self._look_at_raw_output()
 
     def _look_at_raw_output(self) -> None:
-        if self._raw_output and not self._raw_output[-1].reads(1):
-            # The log has rotated; child processes that were started before go on writing to the old file.
-            self._raw_output = (self._raw_output[-1], RawOutput(_OWN_STDOUT, self.redactor, 0))
+        self.output.make_again()
+        with contextlib.suppress(OSError):  # as everywhere: what becomes of its log harms no agent
+            if not self._raw_output or not self._raw_output[-1].reads(1):
+                # The log has rotated; child processes that were started before go on writing to the old file.
+                self._raw_output = (*self._raw_output[-1:], RawOutput(_OWN_STDOUT, self.redactor, 0))
         for raw in self._raw_output:
-            raw.look()
+            with contextlib.suppress(OSError):
+                raw.look()
 
     def tell(self, text: str) -> None:
         """Run its `handle(text)`; an error in that ends the agent, as one in its `run()` does."""
@@ -327,7 +330,8 @@ class NativeAgent(AgentActor):
         log_to(log_stream_on(os.dup(2)))
         for descriptor in (1, 2):
             self.output.redirect(descriptor)
-        self._raw_output = (RawOutput(_OWN_STDOUT, self.redactor, os.fstat(1).st_size),)
+        with contextlib.suppress(OSError):  # there is no log at present
+            self._raw_output = (RawOutput(_OWN_STDOUT, self.redactor, os.fstat(1).st_size),)
         redact_logging(self.redactor)
         sys.stdout, sys.stderr = (
             log_stream(self.output, "out", self._limits.count_output),

@@ -1,24 +1,24 @@
 """Cutting what a program prints into lines, in bounded memory: the beginning of a very long one waits in a file for its end."""
 
-import tempfile
+import threading
 from collections.abc import Callable
-from typing import BinaryIO
 
-from .output_log import DISK_FULL, OutputLog
+from .long_line import LongLine
+from .newest_part import newest
+from .output_log import OutputLog
 
-LINE_LIMIT = 16 * 1024 * 1024
 _PIECE = 256 * 1024
 # A secret that is shorter than this is never cut in two.
 _OVERLAP = 8 * 1024
-_TOO_LONG = b" [cut: the line is longer than 16 MiB]"
-_DISK_FULL = b" [cut: the disk was full]"
+# So much of what is shown of a line is kept for who hears it, when it goes on.
+_HEARD = 8 * 1024
 
 
 class LineSplitter:
     """Cuts a byte stream into lines for an OutputLog.
 
     A line of more than 256 KiB is cleaned piece by piece and kept in a temporary file until it ends, because lines of the other stream may
-    come meanwhile; one of more than 16 MiB is cut, and marked. `hear` gets the others as they came, several at a time.
+    come meanwhile; of one of more than 16 MiB the newest are kept, and marked. `hear` gets the others as they came, several at a time.
     """
 
     def __init__(self, log: OutputLog, stream: str, hear: Callable[[bytes], None] | None = None) -> None:
@@ -26,11 +26,20 @@ class LineSplitter:
         self._hear = hear
         self._stream = stream
         self._begun = bytearray()
-        self._long: BinaryIO | None = None
-        self._begin_line()
+        self._long: LongLine | None = None
+        self.was_shown = False
+        """Whether the beginning of the line that stands there was shown already."""
+        self._unheard = b""
+        self._number = 0
+        # A native agent prints from any thread, and from signal handlers.
+        self._lock = threading.RLock()
 
     def feed(self, data: bytes) -> None:
         """Take some bytes."""
+        with self._lock:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         ended, newline, rest = data.rpartition(b"\n")
         if newline and self._long is not None:
             first, newline, ended = ended.partition(b"\n")
@@ -40,30 +49,73 @@ class LineSplitter:
             self._end(bytes(self._begun) + ended)
         self._add(rest)
 
+    @property
+    def stands(self) -> tuple[int, int] | None:
+        """What tells the line that has begun and not ended from every other; None if there is none.
+
+        A very long one becomes another with each part that comes: it is no prompt, and is not shown before it pauses.
+        """
+        if self._long is not None:
+            return self._number, self._long.total + len(self._begun)
+        return (self._number, 0) if self._begun else None
+
+    def show(self) -> None:
+        """Keep what stands there as a line of its own, and what comes next as another; of what was written over, keep the newest."""
+        with self._lock:
+            self._show()
+
+    def _show(self) -> None:
+        text = bytes(self._begun)
+        end = self._log.safe_end(text)
+        if self._long is not None:
+            self._move(end)
+            self._write_long()
+            self.was_shown = True
+            return
+        if not text[:end].strip(b"\r"):
+            return
+        self._log.write_cleaned(self._stream, newest(self._log.clean(text[:end])))
+        self._keep_for_hearing(text[:end])
+        del self._begun[:end]
+        self.was_shown = True
+
     def close(self) -> None:
         """Keep what came after the last newline."""
-        if self._long is not None:
-            self._end_long()
-        elif self._begun:
-            self._end(bytes(self._begun))
+        with self._lock:
+            if self._long is not None:
+                self._end_long()
+            elif self._begun or self.was_shown:
+                self._end(bytes(self._begun))
+
+    def _end(self, lines: bytes) -> None:
+        if self._hear is not None:
+            self._hear(self._unheard + lines)
+        if self.was_shown:
+            # The carriage return, or the newline, only ended what is shown.
+            first, newline, others = lines.partition(b"\n")
+            first = first.strip(b"\r")
+            lines = first + newline + others if first else others
+            if not first and not newline:
+                self._begin_line()
+                return
+        self._log.write(self._stream, lines)
+        self._begin_line()
 
     def _begin_line(self) -> None:
         self._begun.clear()
-        self._room = LINE_LIMIT
-        self._mark = b""
+        self.was_shown, self._unheard = False, b""
+        self._number += 1
 
-    def _end(self, lines: bytes) -> None:
-        self._log.write(self._stream, lines)
-        if self._hear is not None:
-            self._hear(lines)
-        self._begin_line()
+    def _keep_for_hearing(self, text: bytes) -> None:
+        if self._hear is None:
+            return
+        ended, carriage_return, rest = (self._unheard + text).rpartition(b"\r")
+        if carriage_return:
+            self._hear(ended)
+        self._unheard = rest[:_HEARD]
 
     def _add(self, piece: bytes) -> None:
-        kept = piece[: self._room]
-        self._begun += kept
-        self._room -= len(kept)
-        if len(kept) < len(piece) and not self._mark:
-            self._mark = _TOO_LONG
+        self._begun += piece
         if len(self._begun) > _PIECE:
             self._move(self._safe_end())
 
@@ -80,23 +132,17 @@ class LineSplitter:
     def _move(self, end: int) -> None:
         """Move the beginning of a long line out of memory."""
         if self._long is None:
-            # Has no name, so nothing is left of it whatever happens; beside the log, because /tmp may be memory.
-            self._long = tempfile.TemporaryFile(dir=self._log.folder, buffering=0)  # noqa: SIM115  (open until the line ends)
-        assert self._long is not None  # noqa: S101
-        try:
-            self._long.write(self._log.clean(bytes(self._begun[:end])))
-        except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            self._room, self._mark = 0, _DISK_FULL
+            self._long = LongLine(self._log.folder)
+        self._long.add(self._log.clean(bytes(self._begun[:end])))
         del self._begun[:end]
 
     def _end_long(self) -> None:
-        assert self._long is not None  # noqa: S101
         self._move(len(self._begun))
-        if self._mark:
-            self._long.write(self._mark)
+        self._write_long()
+        self._begin_line()
+
+    def _write_long(self) -> None:
+        assert self._long is not None  # noqa: S101
         self._log.write_long(self._stream, self._long)
         self._long.close()
         self._long = None
-        self._begin_line()

@@ -1,24 +1,17 @@
 """What an agent prints, kept in a file of its own: one line each, with time, incarnation and stream."""
 
-import contextlib
-import errno
 import os
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
-from ..kernel.private_files import open_private
+from ..kernel.lossy_file import LossyFile
+from .long_line import LongLine
+from .newest_part import WIDTH, end_of
 
 _ROTATE_AT = 16 * 1024 * 1024
 _TAIL_LINES = 20
-_TAIL_WIDTH = 500
-_COPY_CHUNK = 256 * 1024
-_LOST = b"[suptree] output before this is missing: the disk was full"
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-"""The errors that say so."""
 
 
 def log_path(state_dir: str, agent_id: str) -> Path:
@@ -35,36 +28,38 @@ def _as_it_is(text: bytes) -> bytes:
     return text
 
 
-def _open(path: Path) -> BinaryIO:
-    return os.fdopen(open_private(path), "ab", buffering=0)
-
-
 class OutputLog:
     """Writes lines to a file that rotates by size, and remembers the last few of each stream.
 
     Whatever is kept has passed `clean`: it gets whole lines, several at a time with newlines between them, and may change what is in them,
-    but not how many they are. A very long line comes in pieces; see LineSplitter.
+    but not how many they are. A very long line comes in pieces; see LineSplitter. `safe_end` says where the beginning of a line may be cut
+    off, so that both parts are cleaned to what the whole would be, whatever comes next.
+
+    No fault of the file is raised: what could not be written is counted, and the log says where it is missing.
     """
 
     def __init__(self, path: Path, incarnation: int) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = path
         self._incarnation = incarnation
-        self._file = _open(path)
-        self._lost = False
         self._redirected: list[int] = []
         self.clean: Callable[[bytes], bytes] = _as_it_is
+        self.safe_end: Callable[[bytes], int] = len
         self.tails: dict[str, deque[str]] = {"out": deque(maxlen=_TAIL_LINES), "err": deque(maxlen=_TAIL_LINES)}
+        self._file = LossyFile(path, self._loss, self._lead_there)
 
     @property
     def folder(self) -> Path:
         """Where its files stand."""
-        return self._path.parent
+        return self._file.path.parent
 
     @property
     def size(self) -> int:
         """How many bytes the file holds that is written now."""
-        return os.fstat(self._file.fileno()).st_size
+        return self._file.size
+
+    @property
+    def lost(self) -> int:
+        """How many bytes could not be written so far."""
+        return self._file.losses.total
 
     @property
     def last_error(self) -> str | None:
@@ -73,34 +68,37 @@ class OutputLog:
 
     def write(self, stream: str, lines: bytes) -> None:
         """Keep one line of `out` or `err`, or several with newlines between them."""
-        lines = self.clean(lines)
+        self.write_cleaned(stream, self.clean(lines))
+
+    def write_cleaned(self, stream: str, lines: bytes) -> None:
+        """Keep lines that have passed `clean` already."""
         prefix = self._prefix(stream)
         # What came at once has one time: so the work for each line is done in C, and the file is written once.
         entries = b"".join((prefix, lines.replace(b"\n", b"\n" + prefix), b"\n"))
-        if self._lost:
-            self._lost = False
-            entries = b"\n" + prefix + _LOST + b"\n" + entries
         self._make_room(len(entries))
-        self._append(entries)
+        self._file.append(entries)
         for line in lines.rsplit(b"\n", _TAIL_LINES)[-_TAIL_LINES:]:
             self._remember(stream, line)
 
-    def write_long(self, stream: str, line: BinaryIO) -> None:
-        """Keep one line that has passed `clean` already, from the beginning of a file to where it stands now."""
-        size = line.tell()
-        line.seek(0)
-        self._remember(stream, line.read(_TAIL_WIDTH))
-        line.seek(0)
-        self._make_room(size)
-        self._append(self._prefix(stream))
-        while piece := line.read(_COPY_CHUNK):
-            self._append(piece)
-        self._append(b"\n")
+    def write_long(self, stream: str, line: LongLine) -> None:
+        """Keep one line that has passed `clean` already."""
+        self._make_room(line.size)
+        piece, end = self._prefix(stream), b""
+        for following in line.pieces():
+            self._file.append_part(piece)
+            piece = following
+            end = (end + piece)[-WIDTH:]
+        self._file.append(piece + b"\n")
+        self._remember(stream, end)
 
     def redirect(self, descriptor: int) -> None:
-        """Let a descriptor lead to the file as well, also after it has rotated."""
+        """Let a descriptor lead to the file as well, also after it has rotated; nowhere while there is none."""
         self._redirected.append(descriptor)
-        os.dup2(self._file.fileno(), descriptor)
+        self._lead(descriptor)
+
+    def make_again(self) -> None:
+        """Make the file again if somebody took it away: for what is written to it past us."""
+        self._file.look()
 
     def close(self) -> None:
         """Close the file."""
@@ -110,29 +108,25 @@ class OutputLog:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return f"{stamp} #{self._incarnation} {stream} ".encode()
 
+    def _loss(self, count: int, why: str) -> bytes:
+        return self._prefix("err") + f"[suptree] {count} bytes of output before this are missing: {why}\n".encode()
+
     def _remember(self, stream: str, line: bytes) -> None:
-        self.tails[stream].append(line[:_TAIL_WIDTH].decode("utf-8", "replace"))
+        self.tails[stream].append(end_of(line))
 
     def _make_room(self, size: int) -> None:
-        used = os.fstat(self._file.fileno()).st_size
+        used = self._file.look()
         if used and used + size > _ROTATE_AT:
-            self._rotate()
+            self._file.rotate()
 
-    def _append(self, data: bytes) -> None:
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[os.write(self._file.fileno(), rest) :]
-        except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            # The agent goes on: its output is read as before, and where some is missing the log says so.
-            self._lost = True
-
-    def _rotate(self) -> None:
-        self._file.close()
-        with contextlib.suppress(FileNotFoundError):  # somebody tidied up
-            self._path.replace(rotated_path(self._path))
-        self._file = _open(self._path)
+    def _lead_there(self, _descriptor: int) -> None:
         for descriptor in self._redirected:
-            os.dup2(self._file.fileno(), descriptor)
+            self._lead(descriptor)
+
+    def _lead(self, descriptor: int) -> None:
+        if self._file.descriptor is not None:
+            os.dup2(self._file.descriptor, descriptor)
+            return
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)

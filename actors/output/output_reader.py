@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 from .line_splitter import LineSplitter
+from .standing_line import StandingLine
 
 
 class Drain(asyncio.Protocol):
@@ -12,6 +13,7 @@ class Drain(asyncio.Protocol):
 
     def __init__(self, splitter: LineSplitter, count: Callable[[int], None]) -> None:
         self._splitter = splitter
+        self._standing = StandingLine(splitter, asyncio.get_running_loop())
         self._count = count
         self._transport: asyncio.BaseTransport | None = None
         self.ended = asyncio.get_running_loop().create_future()
@@ -29,6 +31,7 @@ class Drain(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._count(len(data))
         self._splitter.feed(data)
+        self._standing.watch()
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.close()
@@ -37,6 +40,7 @@ class Drain(asyncio.Protocol):
         """Read no more, and keep what came after the last newline."""
         if not self.ended.done():
             self.ended.set_result(None)
+            self._standing.close()
             self._splitter.close()
             if self._transport is not None:
                 self._transport.close()

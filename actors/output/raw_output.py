@@ -7,6 +7,7 @@ What is secret in that is overwritten in place, byte for byte, as soon as it is 
 import os
 from pathlib import Path
 
+from ..kernel.private_files import open_to_read
 from .redaction import Redactor
 
 _BLOCK = 1024 * 1024
@@ -14,11 +15,11 @@ _AT_THE_END = 4 * 1024 * 1024
 
 
 class RawOutput:
-    """One file, looked at from `position` on, and each time from where the last look ended."""
+    """One file, looked at from `position` on, and each time from where the last look ended. Raises OSError where there is none."""
 
     def __init__(self, path: Path, redactor: Redactor, position: int) -> None:
         # Not the descriptor that is written to: what that writes goes to the end, wherever it is told to write.
-        self._file = path.open("r+b", buffering=0)
+        self._file = open_to_read(path, write=True)
         self._redactor = redactor
         self._position = position
 
@@ -31,6 +32,8 @@ class RawOutput:
         if self._redactor.longest == 0:
             return
         descriptor, overlap = self._file.fileno(), self._redactor.longest - 1
+        if os.fstat(descriptor).st_size < self._position:
+            self._position = 0  # somebody has emptied it
         while data := os.pread(descriptor, _BLOCK, self._position):
             start = max(0, self._position - overlap)
             before = os.pread(descriptor, self._position - start, start)
@@ -48,5 +51,5 @@ def look_at_end(path: Path, redactor: Redactor) -> None:
     """Overwrite the secrets at the end of a file whose actor can do so no more."""
     try:
         RawOutput(path, redactor, max(0, path.stat().st_size - _AT_THE_END)).close()
-    except FileNotFoundError:
-        return
+    except OSError:
+        return  # nothing is shown of what cannot be read

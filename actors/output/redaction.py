@@ -133,6 +133,19 @@ class Redactor:
         """Where secrets stand in some bytes: position and length."""
         return [] if self._pattern is None else [(found.start(), len(found[0])) for found in self._pattern.finditer(data)]
 
+    def safe_end(self, data: bytes) -> int:
+        """Where some bytes may be cut off, so that no secret is cut in two whatever comes next; behind that one may have begun."""
+        end = len(data)
+        for secret in self._names:
+            place = data.find(secret[:1], max(0, len(data) - len(secret) + 1), end)
+            while place >= 0 and not secret.startswith(data[place:]):
+                place = data.find(secret[:1], place + 1, end)
+            end = place if place >= 0 else end
+        for place, length in self.places(data) if end < len(data) else ():
+            if place < end < place + length:
+                return place
+        return end
+
     def text(self, text: str) -> str:
         """The same of a text; what UTF-8 cannot express, such as half of a surrogate pair, is escaped."""
         return self.line(_bytes(text)).decode("utf-8", "backslashreplace")

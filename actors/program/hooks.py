@@ -6,12 +6,20 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Mapping
+from typing import IO
 
 from ..agent.confinement import CannotConfine, Confinement
 from ..kernel.linux import bound_to_us
 from ..kernel.sweep import process_ended
 
 _OUTPUT_KEPT = 64 * 1024
+
+
+def _output_of(argv: tuple[str, ...]) -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise HookFailed(f"{argv[0]!r} cannot be run: there is no place for its output: {error.strerror}") from None
 
 
 class HookFailed(Exception):
@@ -38,7 +46,7 @@ class Hooks:
     async def run(self, argv: tuple[str, ...], *, cwd: str | None, environment: Mapping[str, str], limit: float) -> None:
         """Run a program to its end, for at most `limit` seconds; its output goes to the agent's log. Raises HookFailed."""
         # A file, not a pipe: what the hook leaves behind could hold a pipe open.
-        with tempfile.TemporaryFile() as output:
+        with _output_of(argv) as output:
             self._confinement.own([output.fileno()])
             self.pids.starting += 1
             try:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -35,6 +36,8 @@ from .stop_ladder import Rung, StopLadder
 
 # After the sweep nobody holds the pipes; what is in them is read well within this.
 _DRAIN_LIMIT = 5.0
+# Behind a progress bar a word stands on the same line.
+_ENDS = re.compile(rb"[\r\n]")
 
 
 class ProcessAgent(AgentActor):
@@ -165,7 +168,7 @@ class ProcessAgent(AgentActor):
 
     def _hear(self, lines: bytes) -> None:
         if WORD_PREFIX in lines:
-            for line in lines.split(b"\n"):
+            for line in _ENDS.split(lines):
                 self._word = parse_word(line) or self._word
 
     def _reap(self, program: int) -> None:

@@ -203,6 +203,8 @@ class Api:
             return JSONResponse(await asyncio.to_thread(tail_of, path, lines, row["incarnation"] - 1))
         if not follows:
             return JSONResponse(await asyncio.to_thread(tail, path, lines))
+        # What cannot be read is refused before the stream begins.
+        await asyncio.to_thread(tail, path, 0)
 
         async def stream() -> AsyncIterator[dict[str, str]]:
             async for entry in follow_log(Path(path), lines):

@@ -13,7 +13,7 @@ from suptree.actors.output.line_splitter import LineSplitter
 from suptree.actors.output.output_log import OutputLog, rotated_path
 
 MIB = 1024 * 1024
-TOO_LONG = b" [cut: the line is longer than 16 MiB]"
+TOO_LONG = b"[cut: the line is longer than 16 MiB] "
 KEY = re.compile(rb"key-[a-z0-9]+")
 
 
@@ -67,15 +67,15 @@ def test_long_lines_of_both_streams_stay_whole(tmp_path_factory: pytest.TempPath
         assert (expected if expected[-1] else expected[:-1]) == kept(path, stream)
 
 
-def test_a_line_of_16_mib_is_kept_whole_and_a_longer_one_is_cut_and_marked(path: Path) -> None:
+def test_a_line_of_16_mib_is_kept_whole_and_of_a_longer_one_the_newest_part_after_a_mark(path: Path) -> None:
     log = OutputLog(path, 7)
     feed(log, *[b"x" * MIB] * 16, b"\nnext\n")
     assert [b"next"] == kept(path, "out")
     assert [b"x" * 16 * MIB] == kept(rotated_path(path), "out")
-    feed(log, *[b"y" * MIB] * 100, b"\nlast\n")
+    feed(log, *[b"y" * MIB] * 100, b"FATAL\nlast\n")
     assert [b"last"] == kept(path, "out")
-    assert [b"y" * 16 * MIB + TOO_LONG] == kept(rotated_path(path), "out")
-    assert ["x" * 500, "next", "y" * 500, "last"] == list(log.tails["out"])
+    assert [TOO_LONG + b"y" * (16 * MIB - 5) + b"FATAL"] == kept(rotated_path(path), "out")
+    assert ["x" * 500, "next", "y" * 495 + "FATAL", "last"] == list(log.tails["out"])
 
 
 def test_bytes_that_are_no_text_are_kept_as_they_are(path: Path) -> None:
@@ -103,15 +103,15 @@ def test_no_secret_in_a_long_line_is_cut_in_two(path: Path, chunk: int) -> None:
     assert [blank(line)] == kept(path, "out")
 
 
-def test_a_full_disk_harms_no_agent(path: Path) -> None:
+def test_a_full_disk_harms_no_agent_and_the_log_says_how_much_is_missing(path: Path) -> None:
     path.symlink_to("/dev/full")
     log = OutputLog(path, 7)
     feed(log, b"lost\n", b"z" * MIB, b"\n")
     path.unlink()
-    log._rotate()
     feed(log, b"kept\n")
-    path.write_bytes(path.read_bytes().removeprefix(b"\n"))
-    assert [b"[suptree] output before this is missing: the disk was full", b"kept"] == kept(path, "out")
+    entries = len("2026-11-27T00:10:42.000Z #7 out ") * 2 + len(b"lost\n") + MIB + len(b"\n")
+    missing = b"[suptree] %d bytes of output before this are missing: No space left on device" % entries
+    assert ([missing], [b"kept"], entries) == (kept(path, "err"), kept(path, "out"), log.lost)
 
 
 def test_a_descriptor_follows_the_file_through_its_rotation(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

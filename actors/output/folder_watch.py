@@ -1,0 +1,69 @@
+"""Hearing that something changes in a folder, also when that is deleted and made again."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import struct
+from pathlib import Path
+
+_IN_MODIFY, _IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x2, 0x40, 0x80, 0x100, 0x200
+_IN_DELETE_SELF, _IN_MOVE_SELF, _IN_UNMOUNT, _IN_IGNORED = 0x400, 0x800, 0x2000, 0x8000
+_CHANGES = _IN_MODIFY | _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF
+_LOST = _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_UNMOUNT | _IN_IGNORED
+_EVENT = struct.Struct("iIII")
+_EVENT_BUFFER = 64 * 1024
+# Where the kernel cannot say that something changes, it is looked at so often.
+_LOOK_EVERY = 0.5
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class FolderWatch:
+    """Waits for changes in a folder: by inotify; while there is no such folder, or no inotify to be had, by the clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = os.fsencode(folder)
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._watched: int | None = None
+        # A user has only so many of them.
+        self._inotify = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._inotify >= 0:
+            self._loop.add_reader(self._inotify, self._hear)
+            self._begin()
+
+    def clear(self) -> None:
+        """Forget the changes so far: before they are looked for."""
+        self._changed.clear()
+        if self._watched is None and self._inotify >= 0:
+            self._begin()
+
+    async def wait(self) -> None:
+        """Return when something has changed since `clear`, or may have."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if self._watched is not None else _LOOK_EVERY):
+                await self._changed.wait()
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._inotify >= 0:
+            self._loop.remove_reader(self._inotify)
+            os.close(self._inotify)
+
+    def _begin(self) -> None:
+        watch = _libc.inotify_add_watch(self._inotify, self._folder, _CHANGES)
+        self._watched = watch if watch >= 0 else None
+
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            data, place = os.read(self._inotify, _EVENT_BUFFER), 0
+            while place < len(data):
+                watch, mask, _cookie, length = _EVENT.unpack_from(data, place)
+                place += _EVENT.size + length
+                if mask & _LOST and watch == self._watched:
+                    # A folder that was moved away is the old one still.
+                    if not mask & _IN_IGNORED:
+                        _libc.inotify_rm_watch(self._inotify, watch)
+                    self._watched = None
+        self._changed.set()
