@@ -1,14 +1,11 @@
 """ProcessManager: the contract that its users' code relies on."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,38 +17,12 @@ from suptree.actors import AgentProcess, AgentStatus
 from suptree.control import ProcessManager, get_process_manager, reset_process_manager
 
 from .loop_gaps import gaps_of_the_loop, late, longest_gap_of_a_first_start
-
-AGENTS = str(Path(__file__).parents[1] / "agents")
-SLEEP = {"command": "sleep", "args": ["1000000"]}
-STEADY = {"factory": "pm_agents:Steady", "role": "tester", "model": "none"}
+from .managed import AGENTS, SLEEP, STEADY, manager, run, standing, until
 
 
 @pytest.fixture(autouse=True)
 def agents_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(AGENTS)
-
-
-@contextlib.asynccontextmanager
-async def manager() -> AsyncIterator[ProcessManager]:
-    async with ProcessManager() as pm:
-        yield pm
-    assert [] == psutil.Process().children(recursive=True)
-
-
-async def until(true: Callable[[], bool], within: float = 10.0) -> None:
-    """Look after each event that the manager hears."""
-    deadline = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
-
-
-def standing(pm: ProcessManager) -> dict[str, tuple[str, int]]:
-    return {agent_id: (agent.status.value, agent.incarnation) for agent_id, agent in pm.get_all_agents().items()}
-
-
-def run(test: Callable[[], object]) -> None:
-    asyncio.run(test())  # type: ignore[arg-type]
 
 
 def test_every_method_on_two_agents_of_each_kind_and_the_loop_is_never_blocked() -> None:
@@ -298,93 +269,6 @@ def test_after_a_shutdown_agents_start_afresh_and_the_others_are_remembered() ->
             assert {"a": ("stopped", 1), "b": ("stopped", 2)} == standing(pm)
 
     run(program)
-
-
-def test_a_launcher_that_dies_is_noticed_immediately_and_the_next_start_makes_a_new_tree(
-    tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder))
-
-    async def program() -> None:
-        async with manager() as pm:
-            assert await pm.start_agent("a", "process_wrapper", SLEEP)
-            assert await pm.restart_agent("a")
-            psutil.Process().children()[0].kill()
-            await until(lambda: pm.get_running_agents() == [])
-            agent = pm.get_all_agents()["a"]
-            assert agent.last_exit is not None
-            assert (AgentStatus.CRASHED, None, "the tree's launcher died") == (agent.status, agent.pid, agent.last_exit["reason"])
-            assert (False, False) == (await pm.stop_agent("a"), await pm.restart_agent("a"))
-
-            assert await pm.start_agent("a", "process_wrapper", SLEEP) is True
-            assert {"a": ("running", 1)} == standing(pm)
-            assert await pm.stop_agent("a") is True
-
-    run(program)
-    assert [] == [*(tmp_path / "tmp").iterdir(), *(short_folder / "suptree").iterdir()]
-
-
-def test_a_start_right_after_the_death_of_the_launcher_makes_a_new_tree() -> None:
-    async def program() -> None:
-        async with manager() as pm:
-            assert await pm.start_agent("a", "process_wrapper", SLEEP)
-            launcher = psutil.Process().children()[0]
-            launcher.kill()
-            os.waitid(os.P_PID, launcher.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  (the loop must not hear of it yet)
-            assert await pm.start_agent("b", "process_wrapper", SLEEP) is True
-            assert {"a": ("crashed", 1), "b": ("running", 1)} == standing(pm)
-
-    run(program)
-
-
-def test_a_manager_serves_one_event_loop_after_another() -> None:
-    pm = ProcessManager()
-
-    async def first() -> None:
-        await pm.start_monitor()
-        # Both wait for the lock, in the loop that ends.
-        await asyncio.gather(*(pm.start_agent(agent_id, "process_wrapper", SLEEP) for agent_id in ("a", "b")))
-        assert await pm.restart_agent("a")
-
-    async def second() -> None:
-        assert pm.get_summary()["monitor_running"] is False
-        started = await asyncio.gather(*(pm.start_agent(agent_id, "process_wrapper", SLEEP) for agent_id in ("c", "d")))
-        assert [True, True] == started
-        assert {"a": ("running", 2), "b": ("running", 1), "c": ("running", 1), "d": ("running", 1)} == standing(pm)
-        assert await pm.restart_agent("a") is True
-        assert await pm.stop_agent("b") is True
-        assert {"a": True, "b": False, "c": True, "d": True} == await pm.monitor_agent_health()
-        assert {"a": ("running", 3), "b": ("stopped", 1), "c": ("running", 1), "d": ("running", 1)} == standing(pm)
-
-    async def third() -> None:
-        await pm.shutdown_all()
-        assert {"a": ("stopped", 3), "b": ("stopped", 1), "c": ("stopped", 1), "d": ("stopped", 1)} == standing(pm)
-        assert [] == psutil.Process().children(recursive=True)
-
-    for program in (first, second, third):
-        run(program)
-
-
-def test_a_tree_that_dies_between_two_event_loops_is_made_anew() -> None:
-    pm = ProcessManager()
-
-    async def first() -> None:
-        assert await pm.start_agent("a", "process_wrapper", SLEEP)
-
-    async def second() -> None:
-        assert await pm.stop_agent("a") is False
-        assert {"a": ("crashed", 1)} == standing(pm)
-        assert await pm.start_agent("a", "process_wrapper", SLEEP) is True
-        await pm.shutdown_all()
-        assert [] == psutil.Process().children(recursive=True)
-
-    run(first)
-    family = psutil.Process().children(recursive=True)
-    psutil.Process().children()[0].kill()
-    psutil.wait_procs(family[1:], timeout=10)
-    run(second)
 
 
 @pytest.mark.parametrize("place", ["/proc/nope", "/etc/passwd", "/tmp/" + "x" * 300])

@@ -1,28 +1,24 @@
 """Starts in start order, stops in reverse, one at a time, and what ends a child that does not want to stop."""
 
-import copy
-import pickle
-
 import pytest
 
-from suptree.actors.errors import SpecError
 from suptree.actors.exits import Exit, ExitClass
 from suptree.supervisors.core.core import SupervisorCore
-from suptree.supervisors.decisions.core_commands import CancelTimer, ExitSupervisor, Reply, SetTimer, StartChild, StopChild
+from suptree.supervisors.decisions.core_commands import ExitSupervisor, StartChild, StopChild
 from suptree.supervisors.decisions.core_events import (
-    ChildCondemned,
     ChildExited,
     ChildIgnored,
     ChildStarted,
     ChildStartFailed,
     ShutdownRequested,
+    StartChildRequested,
     SupervisorStarted,
     TimerFired,
 )
 from suptree.supervisors.decisions.timers import Timer, TimerUse
-from suptree.supervisors.spec.child_spec import BRUTAL_KILL, INFINITY, AutoShutdown, ChildSpec, Strategy, SupervisorFlags
+from suptree.supervisors.spec.child_spec import BRUTAL_KILL, INFINITY, ChildSpec, Strategy, SupervisorFlags
 
-from .driver import CRASH, FAILED, STOPPED, TEMPORARY, TRANSIENT, Driver, said, specs
+from .driver import CRASH, FAILED, STOPPED, TEMPORARY, Driver, specs
 
 
 def test_children_are_started_in_order_one_at_a_time() -> None:
@@ -225,9 +221,6 @@ def test_after_the_exit_nothing_happens_any_more() -> None:
     assert "exited" == driver.phase
 
 
-# ---- a start that fails while the supervisor itself starts ------------------------------------------
-
-
 def test_a_first_start_that_fails_ends_the_supervisor_abnormally_after_the_others_are_stopped() -> None:
     driver = Driver(specs("abc"), auto=False)
     driver.started("a")
@@ -269,200 +262,42 @@ def test_a_temporary_child_with_a_policy_of_its_own_that_fails_to_start_is_forgo
     assert {"b": "starting"} == driver.states()
 
 
-# ---- a cause that was recorded ----------------------------------------------------------------------
+def core(**lives: tuple[int, int]) -> SupervisorCore:
+    return SupervisorCore(SupervisorFlags(), [ChildSpec(id="a"), ChildSpec(id="b")], lives=lives)
 
 
-def test_a_condemned_child_is_stopped_and_its_exit_has_the_recorded_cause() -> None:
-    driver = Driver(specs("a", restart=TRANSIENT), auto=False)
-    driver.started("a")
-    assert ["stop a1", "set kill a 5"] == driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent for 10 s"))
-    assert ["cancel kill a", "report a restart", "start a2"] == driver.exits("a", STOPPED)
-    assert "hung (silent for 10 s)" == driver.commands[1].why
-    driver.started("a")
-    assert ["report a escalate"] == driver.exits("a")[:1]
-    assert "crash (SIGSEGV): more than 1 restarts within 5 s" == driver.report().why
+def test_children_go_on_counting_from_their_lives_under_an_earlier_supervisor() -> None:
+    supervisor = core(a=(4, 2), stranger=(9, 9))
+    assert [StartChild(ChildSpec(id="a"), 5, 2)] == supervisor.handle(SupervisorStarted(), 0.0)
+    assert [StartChild(ChildSpec(id="b"), 1, 0)] == supervisor.handle(ChildStarted("a", 5), 0.0)
 
 
-def test_a_condemned_child_that_does_not_stop_is_killed() -> None:
-    driver = Driver(specs("a"), auto=False)
-    driver.started("a")
-    driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
-    assert ["kill a1"] == driver.pass_time(5)
+def test_a_child_that_is_added_goes_on_counting_as_well() -> None:
+    supervisor = SupervisorCore(SupervisorFlags(), [])
+    supervisor.handle(SupervisorStarted(), 0.0)
+    spec = ChildSpec(id="c")
+    assert [StartChild(spec, 8, 3)] == supervisor.handle(StartChildRequested("r", spec, last_incarnation=7, restarts=3), 0.0)
 
 
-def test_a_child_is_condemned_once() -> None:
-    driver = Driver(specs("a"), auto=False)
-    driver.started("a")
-    driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
-    assert [] == driver.feed(ChildCondemned("a", 1, ExitClass.BUDGET, "too much"))
-    driver.exits("a", STOPPED)
-    assert "hung (silent)" == driver.report().why
-
-
-def test_a_child_condemned_while_it_starts_has_failed_to_start() -> None:
-    driver = Driver(specs("a", max_restarts=1), auto=False)
-    assert ["stop a1", "set kill a 5"] == driver.feed(ChildCondemned("a", 1, ExitClass.STARTUP_TIMEOUT, "not ready in 30 s"))
-    assert ["cancel kill a", "report a restart", "start a2"] == driver.exits("a", STOPPED)
-    assert "startup_timeout (not ready in 30 s)" == driver.report().why
-    assert ["stop a2", "set kill a 5"] == driver.feed(ChildCondemned("a", 2, ExitClass.STARTUP_TIMEOUT, "not ready in 30 s"))
-    assert ["cancel kill a", "report a quarantine"] == driver.feed(ChildStartFailed("a", 2, STOPPED))
-
-
-def test_a_condemned_child_that_ends_while_others_are_dealt_with_waits_for_its_turn() -> None:
-    driver = Driver(specs("ab"))
-    driver.auto = False
-    driver.terminate("b")
-    driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
-    assert ["cancel kill a"] == driver.exits("a", STOPPED)
-    assert "stopping" == driver.states()["a"]
-    assert ["cancel kill b", "reply t ok", "report a restart", "start a2"] == driver.exits("b", STOPPED)
-
-
-def test_a_condemned_child_that_is_to_be_stopped_anyway_is_not_restarted() -> None:
-    driver = Driver(specs("a"))
-    driver.auto = False
-    driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
-    assert [] == driver.feed(ShutdownRequested())
-    assert ["cancel kill a", "exit shutdown"] == driver.exits("a", STOPPED)
-
-
-def test_an_old_or_unknown_incarnation_cannot_be_condemned() -> None:
-    driver = Driver(specs("a"))
-    driver.exits("a")
-    assert [] == driver.feed(ChildCondemned("a", 1, ExitClass.HUNG, "silent"))
-    assert [] == driver.feed(ChildCondemned("x", 1, ExitClass.HUNG, "silent"))
-
-
-# ---- stale and duplicate events ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        ChildStarted("a", 1),
-        ChildStarted("a", 2),
-        ChildStarted("a", 3),
-        ChildStarted("x", 1),
-        ChildStartFailed("a", 1, FAILED),
-        ChildStartFailed("a", 2, FAILED),
-        ChildStartFailed("x", 1, FAILED),
-        ChildIgnored("a", 1),
-        ChildIgnored("a", 2),
-        ChildIgnored("x", 1),
-        ChildExited("a", 1, CRASH),
-        ChildExited("a", 3, CRASH),
-        ChildExited("x", 1, CRASH),
-        TimerFired(Timer(TimerUse.KILL, "a"), 1),
-        TimerFired(Timer(TimerUse.RESUME, "a"), 1),
-    ],
-)
-def test_an_event_that_is_late_or_comes_twice_changes_nothing(event: ChildStarted) -> None:
-    driver = Driver(specs("ab"))
-    driver.exits("a")
-    before = driver.core.children()
-    assert [] == driver.feed(event)
-    assert before == driver.core.children()
-
-
-def test_an_exit_that_is_reported_twice_is_handled_once() -> None:
-    driver = Driver(specs("ab"))
-    driver.auto = False
-    driver.terminate("b")
-    assert [] == driver.exits("a")
-    assert [] == driver.exits("a")
-    assert ["cancel kill b", "reply t ok", "report a restart", "start a2"] == driver.exits("b", STOPPED)
-    assert [] == driver.started("a")
-
-
-def test_a_timer_of_an_older_generation_does_nothing() -> None:
-    driver = Driver(specs("ab"), auto=False)
-    driver.started("a")
-    driver.started("b")
-    driver.terminate("a")
-    old = next(c for c in driver.commands if isinstance(c, SetTimer))
-    driver.exits("a", STOPPED)
-    driver.restart("a")
-    driver.started("a")
-    driver.terminate("a")
-    new = next(c for c in driver.commands if isinstance(c, SetTimer))
-    assert old.timer == new.timer
-    assert old.generation != new.generation
-    assert [] == driver.feed(TimerFired(old.timer, old.generation))
-    assert [] == driver.feed(TimerFired(new.timer, new.generation + 1))
-    assert ["kill a2"] == driver.feed(TimerFired(new.timer, new.generation))
-    assert [] == driver.feed(TimerFired(new.timer, new.generation))
-
-
-def test_a_timer_is_known_by_its_number_after_very_many_of_them() -> None:
-    driver = Driver(specs("a"))
-    for _ in range(300):
+def test_an_id_that_comes_back_goes_on_counting_from_the_greater_of_what_is_remembered_and_what_is_reported() -> None:
+    for last, incarnation in ((0, 2), (1, 2), (7, 8)):
+        driver = Driver(specs("a"))
         driver.terminate("a")
-        driver.restart("a")
-    driver.auto = False
-    driver.terminate("a")
-    generation = next(c for c in driver.commands if isinstance(c, SetTimer)).generation
-    assert ["kill a301"] == driver.feed(TimerFired(Timer(TimerUse.KILL, "a"), int(str(generation))))
+        driver.delete("a")
+        driver.start(ChildSpec(id="a"), last_incarnation=last)
+        assert incarnation == driver.incarnation("a")
 
 
-def test_timers_are_numbered_from_one() -> None:
-    driver = Driver(specs("ab"), auto=False)
-    driver.started("a")
-    driver.started("b")
-    driver.terminate("b")
-    assert SetTimer(Timer(TimerUse.KILL, "b"), 1, 5.0) == driver.commands[-1]
-    driver.exits("b", STOPPED)
-    driver.terminate("a")
-    assert SetTimer(Timer(TimerUse.KILL, "a"), 2, 5.0) == driver.commands[-1]
+def test_a_supervisor_is_up_when_its_first_children_have_started() -> None:
+    supervisor = core()
+    assert not supervisor.is_up
+    supervisor.handle(SupervisorStarted(), 0.0)
+    supervisor.handle(ChildStarted("a", 1), 0.0)
+    assert not supervisor.is_up
+    supervisor.handle(ChildStarted("b", 1), 0.0)
+    assert supervisor.is_up
 
 
-def test_timers_have_names_of_their_own() -> None:
-    driver = Driver(specs("ab"))
-    driver.auto = False
-    driver.terminate("a")
-    driver.exits("a", STOPPED)
-    assert CancelTimer(Timer(TimerUse.KILL, "a")) == driver.commands[0]
-    assert Reply("t", driver.commands[1].answer) == driver.commands[1]
-
-
-# ---- what the core is ---------------------------------------------------------------------------
-
-
-def test_a_core_can_be_copied_and_pickled() -> None:
-    driver = Driver(specs("ab"))
-    for twin in (copy.deepcopy(driver.core), pickle.loads(pickle.dumps(driver.core))):  # noqa: S301
-        assert driver.core.children() == twin.children()
-        assert ["start a2"] == [said(c) for c in twin.handle(ChildExited("a", 1, CRASH), 1.0)[1:]]
-    assert {"a": "running", "b": "running"} == driver.states()
-
-
-def test_an_incarnation_is_a_number_not_an_object() -> None:
-    driver = Driver([], auto=False)
-    driver.start(ChildSpec(id="a"), last_incarnation=int("1000"))
-    assert ["reply s ok"] == driver.feed(ChildStarted("a", int("1001")))
-
-
-def test_randomness_is_given_by_name() -> None:
-    with pytest.raises(TypeError):
-        SupervisorCore(SupervisorFlags(), [], min)  # type: ignore[arg-type, call-arg]
-
-
-def test_a_core_can_be_read() -> None:
-    flags = SupervisorFlags(max_restarts=7)
-    core = SupervisorCore(flags, specs("a"))
-    assert flags == core.flags
-    assert "a" == core.spec("a").id
-    assert 0 == core.restarts_in_window(0.0)
-    with pytest.raises(KeyError):
-        core.child("x")
-
-
-def test_the_same_id_twice_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"^a: duplicate child id$"):
-        SupervisorCore(SupervisorFlags(), specs("aba"))
-
-
-def test_a_significant_child_needs_auto_shutdown() -> None:
-    significant = ChildSpec(id="a", restart=TRANSIENT, significant=True)
-    with pytest.raises(SpecError, match=r"^a: a significant child needs a supervisor with auto_shutdown$"):
-        SupervisorCore(SupervisorFlags(), [significant])
-    SupervisorCore(SupervisorFlags(auto_shutdown=AutoShutdown.ANY_SIGNIFICANT), [significant])
+def test_a_core_knows_its_children_whether_they_run_or_not() -> None:
+    supervisor = core()
+    assert (True, False) == (supervisor.knows("a"), supervisor.knows("c"))

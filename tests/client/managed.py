@@ -1,0 +1,42 @@
+"""A `ProcessManager` of a test, and what is waited for and read of it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+
+from suptree.control import ProcessManager
+
+AGENTS = str(Path(__file__).parents[1] / "agents")
+
+
+SLEEP = {"command": "sleep", "args": ["1000000"]}
+
+
+STEADY = {"factory": "pm_agents:Steady", "role": "tester", "model": "none"}
+
+
+@contextlib.asynccontextmanager
+async def manager() -> AsyncIterator[ProcessManager]:
+    async with ProcessManager() as pm:
+        yield pm
+    assert [] == psutil.Process().children(recursive=True)
+
+
+async def until(true: Callable[[], bool], within: float = 10.0) -> None:
+    """Look after each event that the manager hears."""
+    deadline = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def standing(pm: ProcessManager) -> dict[str, tuple[str, int]]:
+    return {agent_id: (agent.status.value, agent.incarnation) for agent_id, agent in pm.get_all_agents().items()}
+
+
+def run(test: Callable[[], object]) -> None:
+    asyncio.run(test())  # type: ignore[arg-type]
