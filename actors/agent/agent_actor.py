@@ -11,7 +11,7 @@ from thespian.actors import ActorAddress
 
 from ..base.dispatch import on
 from ..base.loop_actor import LoopActor
-from ..base.messages import Ask, Begin, Condemned, Ended, Notified, Stalled, Started, Stop, Tell, Told, Unask, Unkillable
+from ..base.messages import AgentAnswered, Ask, Begin, Condemned, Ended, Notified, Stalled, Started, Stop, Tell, Unask, Unkillable
 from ..deaths.evidence import Evidence, SweptLog, bounded_environment, last_lines, shortened, usage
 from ..errors import InputRefused
 from ..exits import Exit, ExitClass
@@ -91,7 +91,7 @@ class AgentActor(LoopActor):
 
     def answer(self, request: str, answer: str = "ok", value: Any = None, more: bool = False) -> None:
         """Answer whoever said something; with `more` in part."""
-        self.supervisor.tell(Told(self.begin.id, self.begin.incarnation, request, answer, value, more))
+        self.supervisor.tell(AgentAnswered(self.begin.id, self.begin.incarnation, request, answer, value, more))
 
     def on_notified(self, notified: Notified, _sender: ActorAddress) -> None:
         if notified.incarnation == self.begin.incarnation and not self.ended:

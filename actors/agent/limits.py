@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from ..base.deadlines import Deadline, Deadlines
 from ..kernel.linux import with_descendants
 from ..spec.agent_spec import LimitSpec
 
@@ -34,20 +36,24 @@ def _resident(pid: int) -> int:
 
 
 class Limits:
-    """Watches one incarnation, and says at most once what it exceeded."""
+    """Watches one incarnation, and says at most once what it exceeded.
 
-    def __init__(self, spec: LimitSpec, exceeded: Callable[[str], None]) -> None:
+    `deadlines` are those of the incarnation: the time that its program asks for puts off the end of its `max_runtime` too.
+    """
+
+    def __init__(self, spec: LimitSpec, exceeded: Callable[[str], None], deadlines: Deadlines | None = None) -> None:
         self._spec = spec
         self._exceeded = exceeded
+        self._deadlines = deadlines
         self._output = 0
-        self._extended_until = 0.0
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._runtime: Deadline | None = None
+        self._next_sample: asyncio.TimerHandle | None = None
 
     def begin(self, pid: int, *, kernel_limits_memory: bool) -> None:
         """Begin to watch a program; its memory only where the kernel does not."""
-        loop = asyncio.get_running_loop()
         if self._spec.max_runtime is not None:
-            self._timers["runtime"] = loop.call_later(self._spec.max_runtime, self._runtime_is_over, self._spec.max_runtime)
+            deadlines = self._deadlines or Deadlines(asyncio.get_running_loop())
+            self._runtime = deadlines.set(self._spec.max_runtime, partial(self._runtime_is_over, self._spec.max_runtime))
         if self._spec.memory_max is not None and not kernel_limits_memory:
             self._sample(pid, self._spec.memory_max)
 
@@ -63,29 +69,21 @@ class Limits:
         """How many bytes it has written."""
         return self._output
 
-    def extend(self, until: float) -> None:
-        """Let it run until then, in the loop's seconds, if that is longer than its max_runtime."""
-        self._extended_until = until
-
     def end(self) -> None:
         """It has ended."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        for timer in (self._runtime, self._next_sample):
+            if timer is not None:
+                timer.cancel()
 
     def _runtime_is_over(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        if self._extended_until > loop.time():
-            self._timers["runtime"] = loop.call_at(self._extended_until, self._runtime_is_over, seconds)
-        else:
-            self._say(f"it ran longer than its max_runtime of {seconds:g} s")
+        self._say(f"it ran longer than its max_runtime of {seconds:g} s")
 
     def _sample(self, pid: int, most: int) -> None:
         used = memory_of(pid)
         if used > most:
             self._say(f"it used {size(used)} of memory, more than its memory_max of {size(most)}")
         else:
-            self._timers["memory"] = asyncio.get_running_loop().call_later(_SAMPLE_EVERY, self._sample, pid, most)
+            self._next_sample = asyncio.get_running_loop().call_later(_SAMPLE_EVERY, self._sample, pid, most)
 
     def _say(self, what: str) -> None:
         exceeded, self._exceeded = self._exceeded, lambda _what: None

@@ -21,6 +21,7 @@ from .channel import ChannelId, Inbox, Numbered, Outbox
 from .dispatch import Handlers
 from .messages import Ended
 from .stepped_loop import SteppedLoop
+from .thespian_hooks import has_messages, last_forked, transport_of
 
 log = structlog.get_logger()
 
@@ -105,14 +106,14 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         return task
 
     def fork(self, actor_class: type[Actor]) -> tuple[ActorAddress, int, multiprocessing.process.BaseProcess]:
-        """Create a child actor; return its address, its pid and its process, which is ours to watch from this moment on."""
+        """Create a child actor; return its address, its pid and its process, which the caller watches from this moment on."""
         address = self.createActor(actor_class)
-        # Thespian keeps the process of each child that it forked; there is no public way to it.
-        process = self._myRef._child_procs[-1].childProc
+        process = last_forked(self)
+        assert process.pid is not None  # noqa: S101  (it has been started)
         return address, process.pid, process
 
     def open(self, address: ActorAddress) -> Outbox:
-        """A channel to another of our actors: what is told through it arrives in order, and once."""
+        """A channel to another of our actors: the messages that are sent through it arrive in order, and once."""
         return Outbox(self.send, address)
 
     def back_to(self, sender: ActorAddress) -> Outbox:
@@ -127,18 +128,24 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self._inboxes = {channel: inbox for channel, inbox in self._inboxes.items() if channel[0] != pid}
 
     def end(self, last_word: Ended) -> None:
-        """Say the last word, and wait for the supervisor to end this process: so it has heard it, whatever the transport did meanwhile."""
+        """Send the last word, and wait until the supervisor ends this process.
+
+        When the supervisor does so it has received the last word, whatever the transport did meanwhile.
+        """
         self.ended = True
         self.supervisor.tell(last_word)
         self.loop.call_later(_LAST_WORD_LIMIT, os._exit, EXIT_UNEXPECTED)
 
     def fail(self, error: BaseException | None = None) -> NoReturn:
-        """End at once, over an error or the one being handled: the supervisor sees it through the pidfd and ends what we leave behind."""
+        """End this process immediately, over this error or the one being handled.
+
+        The supervisor sees the end through its pidfd of the process, and ends what the actor leaves behind.
+        """
         log.error("actor_failed", actor=type(self).__name__, pid=os.getpid(), exc_info=error or True)
         os._exit(EXIT_UNEXPECTED)
 
     def _loop_complains(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Where a callback of ours raises, asyncio would go on without it: without a timer that sets itself again, for one."""
+        """A callback of ours raised: asyncio would go on without it, for example without a timer that sets itself again."""
         if "handle" in context and (not self.runs_foreign_code or _is_ours(context["handle"]._callback)):
             self.fail(context.get("exception"))
         loop.default_exception_handler(context)
@@ -148,16 +155,16 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         raise wish
 
     def inherited(self) -> set[int]:
-        """The descriptors that it has of its parent, and uses."""
+        """The descriptors that this actor has from its parent, and uses."""
         return set()
 
     def parent_died(self) -> None:
-        """The parent is gone, and with it our reason to live: end everything below us, then us."""
+        """The parent has ended: end every process below this actor, then the actor."""
         self.loop.remove_reader(self._parent_pidfd)
         self.spawn(self._end_everything())
 
     def clean_up(self) -> None:
-        """Nothing below us lives: remove what the processes below us were given."""
+        """No process below this actor is left: remove what those processes were given."""
 
     async def _end_everything(self) -> None:
         await sweep(tuple)
@@ -165,15 +172,15 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         os._exit(0)
 
     def every(self, interval: float, call: Callable[[], None]) -> None:
-        """Call something now and then every `interval` seconds, for as long as the actor lives; an error in it ends the actor."""
+        """Call something now, then every `interval` seconds for as long as the actor lives; an error in the call ends the actor."""
         call()
         self.loop.call_later(interval, self.every, interval, call)
 
     def every_idle(self, interval: float, call: Callable[[], None]) -> None:
-        """Call something now and then every `interval` seconds while the actor waits; what falls due while it works, when that is done.
+        """Call something now, then every `interval` seconds. A call that falls due while the actor works is made when it waits again.
 
-        By the interval timer of the process, for actors that run no code but ours: a timer of the loop costs more than twice as much, for
-        the loop has to be run for it. An actor has one such call, which may use nothing that the rest of the actor uses.
+        The interval timer of the process does this, for actors that run no code but ours: a timer of the loop costs more than twice as
+        much, for the loop has to run for it. An actor has one such call, which may use nothing that the rest of the actor uses.
         """
         self._interval_call = call
         signal.signal(signal.SIGALRM, self._interval_passed)
@@ -196,9 +203,9 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
             self._interval_passed()
 
     def _wait_for(self, loop: SteppedLoop) -> bool:
-        """Wait as Thespian would, at a tenth of the cost, where it would do nothing else; whether it was for the loop alone."""
-        descriptors = self._myRef.transport.resting_on()
-        if descriptors is None or self._myRef._receiveQueue:
+        """Wait as Thespian would, at a tenth of the cost, while that has nothing to do. True when the loop alone has something to do."""
+        descriptors = transport_of(self).resting_on()
+        if descriptors is None or has_messages(self):
             return False
         poll = select.poll()
         for descriptor in (loop.fileno(), *descriptors):
@@ -245,7 +252,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         loop.add_reader(self._parent_pidfd, self.parent_died)
         if os.getppid() != self.parent_pid:
             os._exit(0)
-        # From here on the loop tells us, and we can end what is ours before we go.
+        # From here on the loop notices the end of the parent, and this actor can end its own processes first.
         die_with_parent(0)
         return loop
 
@@ -254,7 +261,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         gc.freeze()
         # multiprocessing has given the child a stdin of its own.
         stdin = {sys.stdin.fileno()} if sys.stdin is not None and not sys.stdin.closed else set()
-        transport = self._myRef.transport
+        transport = transport_of(self)
         keep = {0, 1, 2, *stdin, *transport.childResetFileNumList(), *transport.inherited, *self.inherited()}
         for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (names, not paths)
             if int(name) not in keep:

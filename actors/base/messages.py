@@ -1,4 +1,4 @@
-"""The messages between actors. Each names the child that it is about by id and incarnation, never by address: addresses are reused."""
+"""The messages between actors. Each names its child by id and incarnation, never by address: addresses are reused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from ..spec.agent_spec import HeartbeatSpec, Limit
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every actor of a tree must know of it."""
+    """What every actor of a tree must know of the tree."""
 
     tree: str
     run_id: str
@@ -25,7 +25,7 @@ class Context:
     sys_path: tuple[str, ...] = ()
     groups: Groups = Groups()
     shared_dir: str = ""
-    """Where other users may look; made when there is an agent that runs as one."""
+    """Where other users may look; made when an agent runs as another user."""
     umask: int = 0o077
     nofile: Limit | None = None
     """Both as they were when suptree was started."""
@@ -69,7 +69,7 @@ class Started:
 class Ended:
     """The child's last word: nothing of it is left but its actor, which exits next. `ignored`: it declined to start (OTP: `ignore`).
 
-    `evidence` comes with the end of an agent, whatever it ended from.
+    `evidence` comes with every end of an agent.
     """
 
     id: str
@@ -81,7 +81,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Somebody has something to say to the agent: a line for the stdin of its program, or a message for its `handle`."""
+    """A client has something to say to the agent: a line for the stdin of its program, or a message for its `handle`."""
 
     id: str
     incarnation: int
@@ -91,14 +91,14 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Ask(Tell):
-    """Somebody has a question to the agent, and wants its reply; with `stream` in parts, as they come."""
+    """A client has a question to the agent, and wants its reply; with `stream` in parts, as they come."""
 
     stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Unask:
-    """Nobody waits for the reply any more."""
+    """The client waits for the reply no longer."""
 
     id: str
     incarnation: int
@@ -106,12 +106,12 @@ class Unask:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What came of a Tell or an Ask.
+class AgentAnswered:
+    """What the agent did with a Tell or an Ask.
 
     `answer` is `ok` (the value is the reply, if one was wanted whole, or how many parts it had), `refused` (not taken; the value says why),
-    or `failed` (it was taken, but there is no reply; the value has `message`, `class` and `retry_after`). With `more` it is not over:
-    the value has the `number` of a part, from 1, and the `part`.
+    or `failed` (it was taken, but there is no reply; the value has `message`, `class` and `retry_after`). With `more` another one follows,
+    and the value has the `number` of a part, from 1, and the `part`.
     """
 
     id: str
@@ -160,7 +160,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class RunsAs:
-    """The agent is about to run as another user, and waits until it can be heard there: for Hears."""
+    """The agent is about to run as another user. It waits for Hears, for until then nobody would receive what it says."""
 
     id: str
     incarnation: int
@@ -172,7 +172,7 @@ class RunsAs:
 
 @dataclass(frozen=True, slots=True)
 class QuotaHit:
-    """A member of a quota group ran into its quota; every supervisor that hears it tells its other neighbours."""
+    """A member of a quota group ran into its quota; every supervisor that receives this sends it on to its other neighbours."""
 
     quota_group: str
     retry_after: float | None
@@ -185,8 +185,8 @@ class QuotaHit:
 class Watch:
     """Expect pings of this incarnation: of its actor always, of its program within `watchdog` seconds where that is given.
 
-    While it is `starting` nothing is expected yet, but what its processes say is heard. `user_id` is whose they are, if not ours: Hears is
-    the answer.
+    While it is `starting` no ping is expected yet, but what its processes say is received. `user_id` is the user that they run as, where
+    that is another one: the answer is Hears.
     """
 
     id: str
@@ -201,7 +201,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Hears:
-    """The heartbeat actor hears what processes of its user say, unless there is a `refusal`; the supervisor passes it on to the actor."""
+    """The heartbeat actor receives what processes of the user say, unless there is a `refusal`; the supervisor sends it on to the agent."""
 
     id: str
     incarnation: int
@@ -218,7 +218,7 @@ class Unwatch:
 
 @dataclass(frozen=True, slots=True)
 class Unwatched:
-    """All that this incarnation has said before its end has been told."""
+    """All that this incarnation said before its end has been sent to its supervisor."""
 
     id: str
     incarnation: int
@@ -226,7 +226,7 @@ class Unwatched:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """No ping of this incarnation has come for `age` seconds; `source` is `actor` or `program`."""
+    """No ping from this incarnation has come for `age` seconds; `source` is `actor` or `program`."""
 
     id: str
     incarnation: int
@@ -246,7 +246,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """The agent said something of itself (sd_notify); its supervisor passes it on to the agent's actor."""
+    """The agent said something of itself (sd_notify); its supervisor sends this on to the agent's actor."""
 
     id: str
     incarnation: int
@@ -290,7 +290,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that a supervisor knows of its children, for a registry that is new; `recent` are its latest events, some perhaps known."""
+    """All that a supervisor knows of its children, for a registry that is new; `recent` are its latest events, which that may know."""
 
     supervisor: str
     rows: Mapping[str, Any]
@@ -299,17 +299,17 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """A supervisor that is about to end asks to hear when all that it told has arrived."""
+    """A supervisor that is about to end asks for a Flushed when everything that it sent has arrived."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """It has."""
+    """Everything that the supervisor sent before its Flush has arrived."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A command from outside, for the supervisor of `target`."""
+class ClientRequest:
+    """What a client asks of the supervisor of `target`; `request` is the id of the request itself."""
 
     request: str
     operation: str
@@ -319,7 +319,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of a Request: an OTP answer (`ok`, `not_found`, …) and a value; with `more` a part of it, and more follows."""
+    """What came of a ClientRequest: an OTP answer (`ok`, `not_found`, …) and a value; with `more` a part of it, and more follows."""
 
     request: str
     answer: str

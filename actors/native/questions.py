@@ -17,7 +17,7 @@ QUESTIONS_LIMIT = 100
 _SEND_EVERY = 0.05
 
 Answer = Callable[[str, str, Any, bool], None]
-"""Says what came of a request: request, answer, value, and whether more follows (see `Told`)."""
+"""Says what came of a request: request, answer, value, and whether more follows (see `AgentAnswered`)."""
 
 
 def failure(message: str, error: BaseException | None = None) -> dict[str, Any]:

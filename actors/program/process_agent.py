@@ -15,6 +15,7 @@ from thespian.actors import ActorAddress
 
 from ..agent.agent_actor import AgentActor
 from ..agent.limits import Limits
+from ..base.deadlines import Deadlines
 from ..base.dispatch import on
 from ..base.messages import Ask, Hears, RunsAs
 from ..deaths.exit_classes import WORD_PREFIX, Word, explain_exit, parse_word
@@ -47,6 +48,7 @@ class ProcessAgent(AgentActor):
     # A Stop may come before `run` has begun.
     _stop_requested = False
     _ladder: StopLadder | None = None
+    _deadlines: Deadlines | None = None
     _program: asyncio.subprocess.Process | None = None
     _groups = Groups()
     _input: ProgramInput | None = None
@@ -61,14 +63,14 @@ class ProcessAgent(AgentActor):
 
     async def run(self) -> None:
         """The whole life of the program."""
-        begin = self.begin
         self._word: Word | None = None
         self._has_ended = asyncio.Event()
         self._is_heard = asyncio.Event()
         self._descent: asyncio.Task[None] | None = None
-        self._ladder = StopLadder(self._has_ended)
-        self._groups = begin.context.groups.below(begin.id, begin.incarnation)
-        self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET))
+        deadlines = self._deadlines = Deadlines(self.loop)
+        self._ladder = StopLadder(self._has_ended, deadlines)
+        self._groups = self.begin.context.groups.below(self.begin.id, self.begin.incarnation)
+        self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET), deadlines)
         self._cgroup = Cgroup(self._groups)
         self._hooks = Hooks(self._cgroup.join, self.confinement, lambda line: self.output.write("err", b"[hook] " + line))
         try:
@@ -129,10 +131,8 @@ class ProcessAgent(AgentActor):
     def hear(self, said: Notification) -> None:
         """It may ask for more time."""
         super().hear(said)
-        if said.extend is not None and self._ladder is not None:
-            until = self.loop.time() + said.extend
-            self._ladder.extend(until)
-            self._limits.extend(until)
+        if said.extend is not None and self._deadlines is not None:
+            self._deadlines.extend(said.extend)
 
     async def _may_run(self) -> None:
         """When it runs as another user, wait until what it says is listened to: so nothing of it is lost. Raises CannotExecute."""

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from ..base.deadlines import Deadlines
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step down: what it does, and how many seconds the program gets then; None skips the rung, 0 goes on at once."""
+    """One step down: what it does, and how many seconds the program gets then; None skips the rung, 0 goes on immediately."""
 
     name: str
     act: Callable[[], Awaitable[None] | None]
@@ -15,20 +17,19 @@ class Rung:
 
 
 class StopLadder:
-    """Climbed down once; a further request takes the next rung at once."""
+    """Climbed down once; a further request takes the next rung immediately.
 
-    def __init__(self, ended: asyncio.Event) -> None:
+    The present rung lasts longer where the program asks for more time: `deadlines` are those of its incarnation.
+    """
+
+    def __init__(self, ended: asyncio.Event, deadlines: Deadlines) -> None:
         self._ended = ended
-        self._hurry = asyncio.Event()
-        self._extended_until = 0.0
+        self._deadlines = deadlines
+        self._next_rung = asyncio.Event()
 
     def skip(self) -> None:
         """Wait no longer on the present rung."""
-        self._hurry.set()
-
-    def extend(self, until: float) -> None:
-        """Let the present rung last until then, in the loop's seconds, if that is longer."""
-        self._extended_until = until
+        self._next_rung.set()
 
     async def climb_down(self, rungs: list[Rung]) -> None:
         """Return when the program has ended, or after the last rung."""
@@ -37,7 +38,7 @@ class StopLadder:
                 continue
             if self._ended.is_set():
                 return
-            self._hurry.clear()
+            self._next_rung.clear()
             acted = rung.act()
             if acted is not None:
                 await acted
@@ -45,10 +46,10 @@ class StopLadder:
                 await self._wait(rung.seconds)
 
     async def _wait(self, seconds: float) -> None:
-        """Until it has ended, the time is over, or somebody hurries."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._ended, self._hurry)]
-        while seconds > 0:
-            done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            seconds = 0.0 if done else self._extended_until - asyncio.get_running_loop().time()
+        """Until the program has ended, the time is over, or the next rung is asked for."""
+        deadline = self._deadlines.set(seconds, self._next_rung.set)
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._ended, self._next_rung)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        deadline.cancel()
         for wait in waits:
             wait.cancel()

@@ -18,13 +18,13 @@ from ..base.loop_actor import LoopActor
 from ..base.messages import (
     Answered,
     Begin,
+    ClientRequest,
     Ended,
     Flush,
     Flushed,
     PingAges,
     PingAgesAsked,
     Reported,
-    Request,
     Services,
     Snapshot,
     Started,
@@ -212,7 +212,7 @@ class RegistryActor(LoopActor):
             self.early.setdefault(owner, []).append(asked)
             return
         self.asked[request] = (owner, operation)
-        supervisor.tell(Request(request, operation, target, asked.get("arguments", {})))
+        supervisor.tell(ClientRequest(request, operation, target, asked.get("arguments", {})))
 
     def _tell_link(self, line: dict[str, Any]) -> None:
         if self.link is not None:

@@ -18,6 +18,7 @@ from thespian.actors import ActorSystem, ActorSystemException
 from thespian.system.multiprocTCPBase import ActorSystemBase
 from thespian.system.transport.TCPTransport import TCPEndpoint
 
+from suptree.actors.base.thespian_hooks import check_actor_hooks
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.linux import die_with_parent
 
@@ -118,6 +119,7 @@ def start_actor_system(state_dir: Path, address: str = LOOPBACK) -> TreeSystem:
         THESPLOG_FILE=str(state_dir / "thespian.log"),
         THESPIAN_MAX_PENDING_TRANSMITS="1000",
     )
+    check_actor_hooks()
     check_hooks()
     bind_to(address)
     refused_frames, teller = telling_pair()

@@ -16,6 +16,7 @@ from thespian.system.timing import ExpirationTimer
 from thespian.system.transport import TCPTransport as Tcp
 from thespian.system.transport.IPBase import IPActorAddress
 
+from suptree.actors.base.thespian_hooks import ActorTransport
 from suptree.actors.errors import SuptreeError
 
 from ..refusals import Why
@@ -28,7 +29,7 @@ _LISTEN_DEPTH = 1024
 _ACCEPTED_AT_ONCE = 64
 
 
-class SealedTransport(Tcp.TCPTransport):  # type: ignore[misc]  # Thespian is untyped
+class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  # Thespian is untyped
     """What comes in and goes out of one process of the tree."""
 
     seal: ClassVar[Seal]

@@ -1,22 +1,38 @@
-"""What a supervisor knows of a child that it buries."""
+"""What a supervisor knows of a child that it buries: how the child ended, and the evidence."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
 from suptree.actors.deaths.evidence import Evidence, Swept, bounded_environment, evidence_in_log
+from suptree.actors.events.event_types import Kind
+from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.kernel.linux import signal_name
 from suptree.actors.output.output_log import log_path
 from suptree.actors.output.raw_output import look_at_end
 
 from .children import LivingChild
 
 
+def how_it_ended(child: LivingChild, code: int | None) -> Exit:
+    """The cause that the supervisor recorded, else the child's last word, else the exit `code` of its actor: negative for a signal."""
+    if child.cause is not None:
+        return child.cause
+    if child.last_word is not None:
+        how = child.last_word.exit
+        return replace(how, reason=f"{how.reason}, after STOPPING=1") if child.announced_stop and not child.stopping else how
+    exit_class = ExitClass.SHUTDOWN if child.stopping else ExitClass.CRASH
+    if code is not None and code < 0:
+        return Exit(exit_class, f"its actor died by {signal_name(-code)}")
+    return Exit(exit_class, f"its actor ended with status {code}")
+
+
 def evidence_of(child: LivingChild, swept: Iterable[Swept], state_dir: str) -> Evidence:
-    """The evidence of a child's last word, or what can be found without one; `swept` is what its actor left to its supervisor."""
-    if child.kind != "agent":
+    """The evidence in a child's last word, or what can be found without one; `swept` is what its actor left to its supervisor."""
+    if child.kind is not Kind.AGENT:
         return Evidence(swept=tuple(swept))
-    told = child.last_word.evidence if child.last_word is not None else None
-    if told is not None:
-        return replace(told, swept=(*told.swept, *swept))
+    reported = child.last_word.evidence if child.last_word is not None else None
+    if reported is not None:
+        return replace(reported, swept=(*reported.swept, *swept))
     path = log_path(state_dir, child.id)
     look_at_end(path, child.redactor)
     found = evidence_in_log(path, child.incarnation)

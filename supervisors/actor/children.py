@@ -1,24 +1,23 @@
-"""Which actor runs which spec, and what a supervisor actor remembers of each child that lives."""
+"""What a supervisor remembers of each child that lives."""
 
 import asyncio
+import contextlib
 import multiprocessing.process
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from thespian.actors import Actor, ActorAddress
+from thespian.actors import ActorAddress
 
 from suptree.actors.agent.environment import base_environment
 from suptree.actors.base.channel import Outbox
+from suptree.actors.base.deadlines import Deadline, Deadlines
 from suptree.actors.base.messages import Ended
 from suptree.actors.events.event_types import Kind
 from suptree.actors.exits import Exit
-from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
-from suptree.actors.native.native_agent import NativeAgent
 from suptree.actors.notify.notification import Notification
 from suptree.actors.output.redaction import Redactor
-from suptree.actors.program.process_agent import ProcessAgent
-from suptree.actors.record.registry import RegistryActor
 from suptree.actors.spec.agent_secrets import agent_redactor, variables_in_file
 from suptree.actors.spec.agent_spec import AgentSpec, Ready
 from suptree.actors.state import AgentType
@@ -34,29 +33,13 @@ class ServiceSpec:
     name: str
 
 
-_AGENTS: dict[AgentType, type[Actor]] = {AgentType.PROCESS_WRAPPER: ProcessAgent, AgentType.NATIVE_LLM: NativeAgent}
-_SERVICES: dict[str, type[Actor]] = {"registry": RegistryActor, "heartbeat": HeartbeatActor}
-
-
-def actor_class(start: Any) -> type[Actor]:
-    """The actor that runs a spec."""
-    if isinstance(start, AgentSpec):
-        return _AGENTS[start.agent_type]
-    if isinstance(start, ServiceSpec):
-        return _SERVICES[start.name]
-    # Not at the top: a supervisor actor starts supervisor actors.
-    from .supervisor_actor import SupervisorActor  # noqa: PLC0415
-
-    return SupervisorActor
-
-
 def kind(start: Any) -> Kind:
     """Which kind of child a spec starts."""
     return Kind.AGENT if isinstance(start, AgentSpec) else Kind.SERVICE if isinstance(start, ServiceSpec) else Kind.SUPERVISOR
 
 
 def redactor_of(spec: ChildSpec, *from_files: Mapping[str, str]) -> Redactor:
-    """What hides the secrets of a child in all that is said of it."""
+    """What hides the secrets of a child in everything that is written about it."""
     if isinstance(spec.start, AgentSpec):
         return agent_redactor(spec.start, base_environment(None), *from_files)
     return Redactor({}, {})
@@ -90,10 +73,12 @@ class LivingChild:
     process: multiprocessing.process.BaseProcess
     pidfd: int
     redactor: Redactor
+    deadlines: Deadlines
+    """All of this incarnation: for its start, its stop, and the kill that the core has set a timer for."""
     gone: bool = False
     """Its actor is dead."""
     heard_out: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when all has come that the heartbeat actor heard of it."""
+    """Set when everything has arrived that the heartbeat actor received from it."""
     begun: bool = False
     """Its actor said that it runs; `started` also waits for `READY=1` where that is asked for."""
     started: bool = False
@@ -101,7 +86,8 @@ class LivingChild:
     last_word: Ended | None = None
     cause: Exit | None = None
     stopping: bool = False
-    deadline: asyncio.TimerHandle | None = None
+    deadline: Deadline | None = None
+    """By when it must be ready, or, after its `STOPPING=1`, have ended."""
     real_address: ActorAddress | None = None
     """As others must know it; the one in `channel` means something to us alone."""
     user_id: int | None = None
@@ -112,8 +98,6 @@ class LivingChild:
     """Its last `STATUS=` said that it waits."""
     own_watchdog: float | None = None
     """The `WATCHDOG_USEC=` that it said, in seconds; 0 is none."""
-    extended_until: float = 0.0
-    """Until when, in the loop's seconds, an `EXTEND_TIMEOUT_USEC=` puts off the end of its start or stop."""
 
     from_files: list[Mapping[str, str]] = field(default_factory=list)
     """What its `env_from` held at each look."""
@@ -124,7 +108,7 @@ class LivingChild:
             self.from_files.append(variables_in_file(self.spec.start))
             self.redactor = redactor_of(self.spec, *self.from_files)
 
-    def hear(self, said: Notification, now: float) -> None:
+    def hear(self, said: Notification) -> None:
         """Take in what it says of itself, as sd_notify(3) has it."""
         self.announced_stop |= said.stopping
         if said.status is not None:
@@ -132,7 +116,13 @@ class LivingChild:
         if said.watchdog is not None:
             self.own_watchdog = said.watchdog
         if said.extend is not None:
-            self.extended_until = now + said.extend
+            self.deadlines.extend(said.extend)
+
+    def kill(self) -> None:
+        """SIGKILL for its actor."""
+        # Its program dies with it; what that leaves behind becomes the supervisor's, and is swept before the burial ends.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     @property
     def notifies(self) -> bool:
@@ -169,3 +159,24 @@ class LivingChild:
     def life(self) -> tuple[Kind, str, int]:
         """What every event of this incarnation begins with: kind, id and incarnation."""
         return self.kind, self.id, self.incarnation
+
+
+class NamesChild(Protocol):
+    """A message or a command about one incarnation of a child."""
+
+    @property
+    def id(self) -> str:
+        """The id of the child."""
+
+    @property
+    def incarnation(self) -> int:
+        """The number of the incarnation."""
+
+
+class Children(dict[str, LivingChild]):
+    """The children of one supervisor that live, by id."""
+
+    def named_by(self, about: NamesChild) -> LivingChild | None:
+        """The child that a message or a command is about, if that incarnation lives."""
+        child = self.get(about.id)
+        return child if child is not None and child.incarnation == about.incarnation else None

@@ -1,25 +1,39 @@
-"""While one child starts, the process of the next one is forked beside it: it waits to be told what it is, and is nobody until then.
+"""While one child starts, the process of the next one is forked beside it. Such a process is no child yet: it waits for its Begin.
 
-In what order children start is not touched by this, only how long it takes: to fork an actor costs its supervisor about as long as the
-actor before needs to start its program.
+This does not change the order in which children start, only how long they take: to fork an actor costs its supervisor about as long as
+the actor before needs to start its program.
 """
 
+import asyncio
 import multiprocessing.process
 import os
-from asyncio import TimerHandle
-from typing import NamedTuple
+from collections.abc import Coroutine
+from typing import Any, NamedTuple, Protocol
 
 from thespian.actors import Actor, ActorAddress
 
-from suptree.actors.base.loop_actor import LoopActor
 from suptree.actors.kernel.sweep import end_child
 
-# What the child that starts now is to be told leaves first.
+# The messages to the child that starts now leave first.
 _AFTER = 0.002
 
 
+class Forks(Protocol):
+    """What an actor offers that forks others: see LoopActor."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the actor."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a coroutine on that loop."""
+
+    def fork(self, actor_class: type[Actor]) -> tuple[ActorAddress, int, multiprocessing.process.BaseProcess]:
+        """Create a child actor; return its address, its pid and its process."""
+
+
 class Forked(NamedTuple):
-    """An actor whose process has just been forked. Its pidfd was opened at once: whenever it dies, that tells."""
+    """An actor whose process has just been forked. Its pidfd was opened immediately, so it shows the end of this very process."""
 
     address: ActorAddress
     pid: int
@@ -30,19 +44,19 @@ class Forked(NamedTuple):
 class ForkAhead:
     """The processes of one supervisor's next children; there is one at most."""
 
-    def __init__(self, supervisor: LoopActor) -> None:
+    def __init__(self, supervisor: Forks) -> None:
         self._supervisor = supervisor
         self._expected: type[Actor] | None = None
-        self._timer: TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._ready: Forked | None = None
 
     @property
     def pids(self) -> set[int]:
-        """What must not be taken for an orphan."""
+        """The processes that must not be taken for orphans."""
         return set() if self._ready is None else {self._ready.pid}
 
     def expect(self, actor_class: type[Actor] | None) -> None:
-        """Such an actor will be needed next; None: none will."""
+        """An actor of that class will be needed next; None: no actor will be."""
         if actor_class is self._expected:
             return
         self._expected = actor_class
@@ -57,7 +71,7 @@ class ForkAhead:
             self._timer = self._supervisor.loop.call_later(_AFTER, self._fork_ahead, actor_class)
 
     def fork(self, actor_class: type[Actor]) -> Forked:
-        """An actor of that class: the one that is ready, if it is such a one, else a new one."""
+        """An actor of that class: the one that is ready, if it is of that class, else a new one."""
         ready = self._ready if actor_class is self._expected else None
         if ready is not None:
             self._ready = self._expected = None

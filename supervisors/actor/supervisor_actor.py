@@ -1,6 +1,5 @@
-"""The actor around a core: turns messages into events, and performs the commands. It holds no policy."""
+"""The actor around a core: turns messages into events, and performs the commands. It decides nothing, and its parts do the work."""
 
-import asyncio
 import os
 import random
 import time
@@ -9,41 +8,56 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import structlog
-from thespian.actors import ActorAddress
+from thespian.actors import Actor, ActorAddress
 
-from suptree.actors.base.channel import Outbox
-from suptree.actors.base.dispatch import on
+from suptree.actors.base.dispatch import Handlers, on
+from suptree.actors.base.loop_actor import LoopActor
 from suptree.actors.base.messages import (
+    AgentAnswered,
     Begin,
+    ClientRequest,
+    Condemned,
     Ended,
     Flush,
     Flushed,
+    Hears,
+    Notified,
     QuotaHit,
-    Request,
+    Refused,
+    RunsAs,
     Services,
+    Silent,
+    Stalled,
     Started,
     Stop,
-    Told,
+    Suspect,
+    Unkillable,
+    Unwatched,
 )
 from suptree.actors.events.event_types import Decided, Kind, Starting, Stopping
 from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
 from suptree.actors.kernel.linux import set_name
+from suptree.actors.native.native_agent import NativeAgent
+from suptree.actors.program.process_agent import ProcessAgent
 from suptree.actors.record.journal import lives_before
-from suptree.actors.record.registry import JOURNAL_FILE
+from suptree.actors.record.registry import JOURNAL_FILE, RegistryActor
+from suptree.actors.spec.agent_spec import AgentSpec
+from suptree.actors.state import AgentType
 
 from ..core.core import SupervisorCore
 from ..decisions import core_commands as c
 from ..decisions import core_events as e
-from ..decisions.timers import Timer, TimerUse
 from ..spec.tree_spec import SupervisorSpec
-from .children import LivingChild, actor_class, description
-from .control_requests import Requests
+from .child_processes import ChildProcesses
+from .children import Children, LivingChild, ServiceSpec, description
+from .client_requests import ClientRequests
+from .core_timers import CoreTimers
 from .fork_ahead import ForkAhead
+from .neighbours import Above, Neighbours
+from .place import BelowSupervisor, Place
 from .reporter import Reporter
 from .signs_of_life import SignsOfLife
-
-log = structlog.get_logger()
 
 KILLED = "killed on request"
 """The reason of a child that was given no time to stop."""
@@ -52,80 +66,121 @@ KILLED = "killed on request"
 _FLUSH_WAIT = 2.0
 
 
-class SupervisorActor(SignsOfLife):
-    """Tells its core what happens to the children, and does to them what it orders."""
+class SupervisorActor(LoopActor):
+    """Tells its core what happens to the children, and does to them what the core orders."""
 
+    place: Place
     core: SupervisorCore | None = None
+    """None before the Begin, and once the parent is dead."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.handlers |= dict(
+        self.handlers = dict([on(Begin, self.on_begin)])
+
+    # Wiring
+
+    def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
+        self.supervisor = self.open(sender)
+        self.supervise(begin, BelowSupervisor(self, begin, Above(self.parent_pid, self.supervisor)))
+
+    def supervise(self, begin: Begin, place: Place) -> None:
+        """Make the parts, and start the children."""
+        set_name(f"st:{begin.id}")
+        self.place = place
+        self.groups = begin.context.groups.below(begin.id, begin.incarnation)
+        self.begin = replace(begin, context=replace(begin.context, groups=self.groups))
+        spec: SupervisorSpec = begin.spec
+        state_dir = begin.context.state_dir
+        lives = lives_before(Path(state_dir) / JOURNAL_FILE, begin.context.run_id, [child.id for child in spec.children])
+        self.announced = False
+        self.children = Children()
+        self.neighbours = Neighbours(
+            self.children,
+            place.above,
+            self.open,
+            new_registry=self._registry_is_new,
+            new_heartbeat=self._heartbeat_is_new,
+        )
+        self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self.neighbours.tell_registry)
+        self.ahead = ForkAhead(self)
+        self.signs = SignsOfLife(
+            self.children,
+            self.reporter,
+            heartbeat=lambda: self.neighbours.heartbeat,
+            is_up=self._child_is_up,
+            stop=self._stop_condemned,
+        )
+        self.processes = ChildProcesses(
+            self,
+            self.children,
+            self.ahead,
+            self.reporter,
+            groups=self.groups,
+            state_dir=state_dir,
+            gone=self._child_is_gone,
+            hear_out=self.signs.hear_out,
+            buried=self._child_ended,
+        )
+        self.timers = CoreTimers(self.loop, self.children, self.tell_core)
+        core = SupervisorCore(spec.flags, spec.children, lives=lives, uniform=random.uniform)
+        self.requests = ClientRequests(
+            spec.children,
+            core,
+            self.children,
+            state_dir,
+            row=self.reporter.row,
+            tell_core=self.tell_core,
+            answer=self.neighbours.tell_registry,
+            shut_down=self.shut_down,
+        )
+        self.handlers = self._handlers()
+        self.performers = self._performers()
+        self.neighbours.use(begin.services)
+        self.core = core
+        self.tell_core(e.SupervisorStarted())
+
+    def _handlers(self) -> Handlers:
+        """What handles each message, by its type."""
+        return dict(
             [
-                on(Begin, self.on_begin),
-                on(Stop, self.on_stop),
-                on(Services, self.on_services),
-                on(Flushed, self.on_flushed),
-                on(Told, self.on_told),
+                on(Ended, self.processes.on_ended),
+                on(Unkillable, self.processes.on_unkillable),
+                on(Started, self.signs.on_started),
+                on(Condemned, self.signs.on_condemned),
+                on(Stalled, self.signs.on_stalled),
+                on(Silent, self.signs.on_silent),
+                on(Suspect, self.signs.on_suspect),
+                on(Notified, self.signs.on_notified),
+                on(RunsAs, self.signs.on_runs_as),
+                on(Hears, self.signs.on_hears),
+                on(Refused, self.signs.on_refused),
+                on(Unwatched, self.signs.on_unwatched),
+                on(AgentAnswered, lambda answered, _sender: self.requests.agent_answered(answered)),
+                on(ClientRequest, lambda request, _sender: self.requests.take(request)),
+                on(Services, lambda services, _sender: self.neighbours.use(services)),
+                on(Stop, lambda _stop, _sender: self.shut_down()),
+                on(Flushed, lambda _flushed, _sender: self.place.say_goodbye(self.last_words)),
                 on(QuotaHit, self.on_quota_hit),
-                on(Request, self.on_request),
             ]
         )
-        self.performers: dict[type, Callable[[Any], None]] = dict(
+
+    def _performers(self) -> dict[type, Callable[[Any], None]]:
+        """What performs each command of the core, by its type."""
+        return dict(
             [
                 on(c.StartChild, self._start_child),
                 on(c.StopChild, self._stop_child),
                 on(c.KillChild, self._kill_child),
-                on(c.SetTimer, self._set_timer),
-                on(c.CancelTimer, self._cancel_timer),
+                on(c.SetTimer, self.timers.set),
+                on(c.CancelTimer, self.timers.cancel),
                 on(c.ParkQuotaGroup, self._park_quota_group),
-                on(c.Reply, self._reply),
+                on(c.Reply, self.requests.conclude),
                 on(c.Report, self._report),
                 on(c.ExitSupervisor, self._exit),
             ]
         )
-        """What performs each command of the core, by its type."""
 
-    # Messages
-
-    def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
-        self.groups = begin.context.groups.below(begin.id, begin.incarnation)
-        self.begin = replace(begin, context=replace(begin.context, groups=self.groups))
-        self.supervisor, self.services = self.open(sender), Services()
-        self.registry: Outbox | None = None
-        set_name(f"st:{begin.id}")
-        self.spec: SupervisorSpec = begin.spec
-        self.children: dict[str, LivingChild] = {}
-        self.timers: dict[Timer, asyncio.TimerHandle] = {}
-        self.announced = False
-        self.ahead = ForkAhead(self)
-        self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self.tell_registry)
-        self.requests = Requests(self)
-        self.use_services(begin.services)
-        journal = Path(begin.context.state_dir) / JOURNAL_FILE
-        lives = lives_before(journal, begin.context.run_id, [child.id for child in self.spec.children])
-        self.core = SupervisorCore(self.spec.flags, self.spec.children, lives=lives, uniform=random.uniform)
-        self.tell_core(e.SupervisorStarted())
-
-    def on_flushed(self, _flushed: Flushed, _sender: ActorAddress) -> None:
-        self.say_goodbye(self.last_words)
-
-    def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
-        self.shut_down()
-
-    def on_services(self, services: Services, _sender: ActorAddress) -> None:
-        self.use_services(services)
-
-    def on_told(self, told: Told, _sender: ActorAddress) -> None:
-        self.requests.told(told)
-
-    def on_quota_hit(self, hit: QuotaHit, _sender: ActorAddress) -> None:
-        self.tell_core(e.QuotaGroupParked(hit.quota_group, hit.retry_after))
-        self._pass_on(hit, self.origin)
-
-    def on_request(self, request: Request, _sender: ActorAddress) -> None:
-        self.requests.take(request)
-
-    # What the core hears and orders
+    # The core
 
     def tell_core(self, event: e.Event) -> None:
         """Hand the core one event and perform what it orders."""
@@ -136,21 +191,7 @@ class SupervisorActor(SignsOfLife):
         self.ahead.expect(None if self.core.next_start is None else actor_class(self.core.next_start.start))
         if not self.announced and self.core.is_up:
             self.announced = True
-            self.announce()
-
-    def parent_died(self) -> None:
-        """Decide nothing any more: what we would start again while everything below us is ended would never end."""
-        self.core = None
-        super().parent_died()
-
-    def announce(self) -> None:
-        """Tell the parent that all children are up."""
-        self.supervisor.tell(Started(self.begin.id, self.begin.incarnation))
-
-    def say_goodbye(self, how: Exit) -> None:
-        """Tell the parent how it ended."""
-        if not self.ended:
-            self.end(Ended(self.begin.id, self.begin.incarnation, how))
+            self.place.announce(self.reporter)
 
     def shut_down(self) -> None:
         """Stop all children in reverse order, then exit; a second call kills what still stops."""
@@ -159,73 +200,37 @@ class SupervisorActor(SignsOfLife):
         else:
             self.tell_core(e.ShutdownRequested())
 
-    def use_services(self, services: Services) -> None:
-        """Learn where registry and heartbeat are now, pass it on, and tell them what they must know."""
-        is_new_registry = services.registry is not None and services.registry != self.services.registry
-        is_new_heartbeat = services.heartbeat is not None and services.heartbeat != self.services.heartbeat
-        self.services = services
-        if services.registry is None:
-            self.registry = None
-        elif is_new_registry:
-            self.registry = self.open(services.registry)
-        if services.heartbeat is None:
-            self.heartbeat = None
-        if is_new_heartbeat:
-            self.heartbeat = self.open(services.heartbeat)
-        for child in self.children.values():
-            if child.kind == "supervisor":
-                child.channel.tell(services)
-            if is_new_heartbeat:
-                self.watch(child)
-        if is_new_registry:
-            self.reporter.report_all_again()
+    def on_quota_hit(self, hit: QuotaHit, _sender: ActorAddress) -> None:
+        self.tell_core(e.QuotaGroupParked(hit.quota_group, hit.retry_after))
+        self.neighbours.pass_on(hit, self.origin)
+
+    # What the core orders
 
     def _start_child(self, command: c.StartChild) -> None:
         spec, incarnation = command.spec, command.incarnation
-        child = self.fork_child(spec, incarnation)
+        child = self.processes.fork(spec, incarnation, actor_class(spec.start))
         self.reporter.report(Starting(*child.life, restarts=command.restarts, actor_pid=child.pid, **description(spec, child.redactor)))
-        self.watch(child)
-        child.channel.tell(Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, self.services, self.begin.id))
-        self.await_start(child)
+        self.signs.await_start(child)
+        services = self.neighbours.services
+        child.channel.tell(Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, services, self.begin.id))
 
     def _stop_child(self, command: c.StopChild) -> None:
-        child = self.living(command)
-        if child is not None:
+        if child := self.children.named_by(command):
             if child.cause is None:
                 self.reporter.report(Stopping(*child.life))
-            self.forget_deadline(child)
+            self.signs.forget_deadline(child)
             child.stopping = True
             child.channel.tell(Stop(child.id, child.incarnation))
 
     def _kill_child(self, command: c.KillChild) -> None:
-        child = self.living(command)
-        if child is not None:
+        if child := self.children.named_by(command):
             if child.cause is None:
                 child.cause = Exit(ExitClass.SHUTDOWN, KILLED)
                 self.reporter.report(Stopping(*child.life, why="SIGKILL"))
-            self.kill(child)
-
-    def _set_timer(self, command: c.SetTimer) -> None:
-        self._cancel_timer(c.CancelTimer(command.timer))
-        fired = e.TimerFired(command.timer, command.generation)
-        self.timers[command.timer] = self.loop.call_later(command.delay, self._timer_fired, fired)
-
-    def _timer_fired(self, fired: e.TimerFired) -> None:
-        child = self.children.get(fired.timer.child_id)
-        if fired.timer.use is TimerUse.KILL and child is not None and child.extended_until > self.loop.time():
-            self.timers[fired.timer] = self.loop.call_at(child.extended_until, self._timer_fired, fired)
-        else:
-            self.tell_core(fired)
-
-    def _cancel_timer(self, command: c.CancelTimer) -> None:
-        if timer := self.timers.pop(command.timer, None):
-            timer.cancel()
+            child.kill()
 
     def _park_quota_group(self, command: c.ParkQuotaGroup) -> None:
-        self._pass_on(QuotaHit(command.quota_group, command.retry_after), None)
-
-    def _reply(self, command: c.Reply) -> None:
-        self.requests.answer(command)
+        self.neighbours.pass_on(QuotaHit(command.quota_group, command.retry_after), None)
 
     def _report(self, report: c.Report) -> None:
         child = self.reporter.row(report.id)
@@ -243,33 +248,32 @@ class SupervisorActor(SignsOfLife):
         self.reporter.report(decided)
 
     def _exit(self, command: c.ExitSupervisor) -> None:
-        for timer in self.timers.values():
-            timer.cancel()
-        self.timers.clear()
+        self.timers.cancel_all()
         self.last_words = command.exit
-        if self.tell_registry(Flush()):
-            self.loop.call_later(_FLUSH_WAIT, self.say_goodbye, command.exit)
+        if self.neighbours.tell_registry(Flush()):
+            self.loop.call_later(_FLUSH_WAIT, self.place.say_goodbye, command.exit)
         else:
-            self.say_goodbye(command.exit)
+            self.place.say_goodbye(command.exit)
 
     # What becomes of the children
 
-    def child_is_up(self, child: LivingChild) -> None:
-        """Tell the core."""
+    def _child_is_up(self, child: LivingChild) -> None:
+        if child.kind is Kind.SERVICE:
+            self.neighbours.service_is_up(child.id, child.real_address)
         self.tell_core(e.ChildStarted(child.id, child.incarnation))
 
-    def stop_condemned(self, child: LivingChild, cause: Exit) -> None:
-        """Let the core stop it."""
+    def _stop_condemned(self, child: LivingChild, cause: Exit) -> None:
         self.tell_core(e.ChildCondemned(child.id, child.incarnation, cause.exit_class, cause.reason))
 
-    def child_is_gone(self, child: LivingChild) -> None:
-        """Whoever asked something of it hears that it is gone."""
-        super().child_is_gone(child)
-        how = child.cause or (child.last_word and child.last_word.exit)
-        self.requests.child_is_gone(child.id, f": {child.redactor.text(how.told)}" if how else "")
+    def _child_is_gone(self, child: LivingChild) -> None:
+        self.signs.child_is_gone(child)
+        self.requests.child_is_gone(child)
+        if child.kind is Kind.SERVICE:
+            # What it had opened is kept for the next one.
+            HeartbeatActor.notify_sockets.keep()
+            self.neighbours.service_is_gone(child.id)
 
-    def child_ended(self, child: LivingChild, how: Exit, *, ignored: bool) -> None:
-        """Let the core decide what comes next."""
+    def _child_ended(self, child: LivingChild, how: Exit, ignored: bool) -> None:
         if child.started:
             self.tell_core(e.ChildExited(child.id, child.incarnation, how))
         elif ignored:
@@ -277,21 +281,35 @@ class SupervisorActor(SignsOfLife):
         else:
             self.tell_core(e.ChildStartFailed(child.id, child.incarnation, how))
 
-    # Neighbours and services
+    # Services that are new
 
-    def neighbours(self) -> list[tuple[int, Outbox]]:
-        """The supervisors above and directly below, by pid."""
-        below = [(child.pid, child.channel) for child in self.children.values() if child.kind == "supervisor"]
-        return [(self.parent_pid, self.supervisor), *below]
+    def _registry_is_new(self) -> None:
+        self.reporter.report_all_again()
 
-    def _pass_on(self, message: Any, origin: int | None) -> None:
-        for pid, neighbour in self.neighbours():
-            if pid != origin:
-                neighbour.tell(message)
+    def _heartbeat_is_new(self) -> None:
+        self.signs.watch_all()
 
-    def tell_registry(self, message: Any) -> bool:
-        """Tell the registry something, if there is one."""
-        if self.registry is None:
-            return False
-        self.registry.tell(message)
-        return True
+    # The end of the parent
+
+    def parent_died(self) -> None:
+        """Decide nothing any more: what the core would start again while everything below is ended would never end."""
+        self.core = None
+        super().parent_died()
+
+    def clean_up(self) -> None:
+        """No process below this supervisor is left: remove the control groups below its own."""
+        self.groups.remove()
+        self.place.clean_up()
+
+
+_AGENTS: dict[AgentType, type[Actor]] = {AgentType.PROCESS_WRAPPER: ProcessAgent, AgentType.NATIVE_LLM: NativeAgent}
+_SERVICES: dict[str, type[Actor]] = {"registry": RegistryActor, "heartbeat": HeartbeatActor}
+
+
+def actor_class(start: Any) -> type[Actor]:
+    """The actor that runs a spec."""
+    if isinstance(start, AgentSpec):
+        return _AGENTS[start.agent_type]
+    if isinstance(start, ServiceSpec):
+        return _SERVICES[start.name]
+    return SupervisorActor

@@ -1,22 +1,18 @@
 """The top supervisor: owns the services of the tree, and the root supervisor of the tree file."""
 
-import os
-import shutil
 from dataclasses import replace
 
 from thespian.actors import ActorAddress
 
-from suptree.actors.base.channel import Outbox
 from suptree.actors.base.messages import Begin
-from suptree.actors.events.event_types import TreeReady
-from suptree.actors.exits import Exit
 from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
 from suptree.actors.notify.notify_sockets import NotifySockets
 from suptree.actors.record.registry import TOP_SUPERVISOR
 
 from ..spec.child_spec import INFINITY, AutoShutdown, ChildSpec, RestartType, SupervisorFlags
 from ..spec.tree_spec import SupervisorSpec, TreeSpec
-from .children import LivingChild, ServiceSpec
+from .children import ServiceSpec
+from .place import AtTheTop
 from .supervisor_actor import SupervisorActor
 
 TOP = TOP_SUPERVISOR
@@ -32,42 +28,9 @@ def top_spec(tree: TreeSpec) -> SupervisorSpec:
 
 
 class TopSupervisor(SupervisorActor):
-    """A supervisor that also tells the tree where its services are."""
+    """A supervisor whose place is the top."""
 
-    def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
+    def on_begin(self, begin: Begin, _sender: ActorAddress) -> None:
         # Every heartbeat actor is forked from here.
         HeartbeatActor.notify_sockets = NotifySockets(begin.context.runtime_dir)
-        super().on_begin(replace(begin, spec=top_spec(begin.spec)), sender)
-
-    def announce(self) -> None:
-        """The tree is up; the launcher, which is no actor, hears it from the registry."""
-        self.reporter.report(TreeReady())
-
-    def clean_up(self) -> None:
-        """The launcher is dead, and nothing below us lives: leave no socket behind either."""
-        super().clean_up()
-        for folder in (self.begin.context.runtime_dir, self.begin.context.shared_dir):
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def say_goodbye(self, _how: Exit) -> None:
-        """Nobody above listens: the launcher sees our end through a pidfd."""
-        os._exit(0)
-
-    def neighbours(self) -> list[tuple[int, Outbox]]:
-        """Only what is below: above is the launcher, which is no actor."""
-        return super().neighbours()[1:]
-
-    def child_is_gone(self, child: LivingChild) -> None:
-        """Nobody is to wait for the answer of a service that is dead; what it had opened is kept for the next one."""
-        super().child_is_gone(child)
-        if isinstance(child.spec.start, ServiceSpec):
-            HeartbeatActor.notify_sockets.keep()
-            self.use_services(replace(self.services, **{child.id: None}))
-
-    def child_is_up(self, child: LivingChild) -> None:
-        """Pass on the address of a service that is up."""
-        if isinstance(child.spec.start, ServiceSpec):
-            self.use_services(replace(self.services, **{child.id: child.real_address}))
-            if self.registry is not None:
-                self.registry.tell(self.services)
-        super().child_is_up(child)
+        self.supervise(replace(begin, spec=top_spec(begin.spec)), AtTheTop(begin))

@@ -19,20 +19,11 @@ MADE_NAMES = {
 }
 
 # The same, until they are tables of functions.
-MADE_NAMES_STILL = {
-    ("actors/base/loop_actor.py", "_dispatch"),
-    ("supervisors/actor/control_requests.py", "take"),
-    ("supervisors/actor/supervisor_actor.py", "tell_core"),
-}
+MADE_NAMES_STILL: set[tuple[str, str]] = set()
 
 # Methods that a class below fills in, until they are collaborators.
 HOOKS_STILL = {
     ("actors/agent/agent_actor.py", "swept_all"),
-    ("supervisors/actor/child_owner.py", "child_ended"),
-    ("supervisors/actor/child_owner.py", "child_is_gone"),
-    ("supervisors/actor/child_owner.py", "hear_out"),
-    ("supervisors/actor/signs_of_life.py", "child_is_up"),
-    ("supervisors/actor/signs_of_life.py", "stop_condemned"),
 }
 
 # What holds text made for people, by the name of the variable, field or key; `text` alone is what a parser is given.

@@ -1,0 +1,57 @@
+"""The deadlines of one incarnation, and what puts them off: the time that its program asks for by `EXTEND_TIMEOUT_USEC=`."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Deadline:
+    """Calls `missed` once, when its time is over, unless it is cancelled before that."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, missed: Callable[[], None]) -> None:
+        self._loop = loop
+        self._missed = missed
+        self._due = loop.time() + seconds
+        self._timer: asyncio.TimerHandle | None = loop.call_at(self._due, self._is_over)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to come."""
+        return self._timer is not None
+
+    def extend(self, until: float) -> None:
+        """Put it off until then, in the loop's seconds, where that is later than it was set for. A later call replaces an earlier one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._loop.call_at(max(self._due, until), self._is_over)
+
+    def cancel(self) -> None:
+        """It is kept, or no longer of interest."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _is_over(self) -> None:
+        self._timer = None
+        self._missed()
+
+
+class Deadlines:
+    """Those of one incarnation. More time puts off all of them, those that are set later included."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._extended_until = 0.0
+        self._open: list[Deadline] = []
+
+    def set(self, seconds: float, missed: Callable[[], None]) -> Deadline:
+        """Call `missed` after so many seconds, or later, where the incarnation has asked for more time."""
+        deadline = Deadline(self._loop, seconds, missed)
+        deadline.extend(self._extended_until)
+        self._open = [*(other for other in self._open if other.is_open), deadline]
+        return deadline
+
+    def extend(self, seconds: float) -> None:
+        """The incarnation asks for so many seconds from now on: no deadline ends before that."""
+        self._extended_until = self._loop.time() + seconds
+        for deadline in self._open:
+            deadline.extend(self._extended_until)

@@ -1,0 +1,119 @@
+"""The processes of a supervisor's children: forked, watched through a pidfd each, and buried until nothing of them is left."""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Protocol
+
+from thespian.actors import Actor, ActorAddress
+
+from suptree.actors.base import messages as m
+from suptree.actors.base.channel import Outbox
+from suptree.actors.base.deadlines import Deadlines
+from suptree.actors.base.messages import Ended
+from suptree.actors.deaths.evidence import SweptLog
+from suptree.actors.events.event_types import Exited, Ignored, Unkillable
+from suptree.actors.exits import Exit
+from suptree.actors.kernel.cgroup import Groups
+from suptree.actors.kernel.sweep import sweep
+
+from ..spec.child_spec import ChildSpec
+from .burial import evidence_of, how_it_ended
+from .children import Children, LivingChild, redactor_of
+from .fork_ahead import ForkAhead, Forks
+from .reporter import Reporter
+
+
+class ParentActor(Forks, Protocol):
+    """What the actor offers that is the parent of the processes: see LoopActor."""
+
+    def open(self, address: ActorAddress) -> Outbox:
+        """A channel to another actor."""
+
+    def forget_sender(self, pid: int) -> None:
+        """Nothing more comes from that process."""
+
+
+class ChildProcesses:
+    """Forks the actors of children, and buries them.
+
+    `gone` is called when the actor of a child is dead, while what that left behind is being ended. `hear_out` is awaited before it is
+    judged how the child ended. `buried` comes last, when nothing of the child is left: how it ended, and whether it declined to start.
+    """
+
+    def __init__(
+        self,
+        parent: ParentActor,
+        children: Children,
+        ahead: ForkAhead,
+        reporter: Reporter,
+        *,
+        groups: Groups,
+        state_dir: str,
+        gone: Callable[[LivingChild], None],
+        hear_out: Callable[[LivingChild], Awaitable[None]],
+        buried: Callable[[LivingChild, Exit, bool], None],
+    ) -> None:
+        self._parent = parent
+        self._children = children
+        self._ahead = ahead
+        self._reporter = reporter
+        self._groups = groups
+        self._state_dir = state_dir
+        self._gone = gone
+        self._hear_out = hear_out
+        self._buried = buried
+
+    def fork(self, spec: ChildSpec, incarnation: int, actor_class: type[Actor]) -> LivingChild:
+        """Begin a new incarnation: its actor runs, and waits for its Begin."""
+        address, pid, process, pidfd = self._ahead.fork(actor_class)
+        deadlines = Deadlines(self._parent.loop)
+        child = LivingChild(spec, incarnation, self._parent.open(address), pid, process, pidfd, redactor_of(spec), deadlines)
+        child.learn_secrets()
+        self._children[spec.id] = child
+        self._parent.loop.add_reader(child.pidfd, self._actor_ended, child)
+        return child
+
+    def on_ended(self, ended: Ended, _sender: ActorAddress) -> None:
+        if child := self._children.named_by(ended):
+            # Nothing of the child is left but the actor, which waits for its end.
+            child.last_word = ended
+            child.kill()
+
+    def on_unkillable(self, unkillable: m.Unkillable, _sender: ActorAddress) -> None:
+        if child := self._children.named_by(unkillable):
+            self._report_unkillable(child, list(unkillable.pids))
+
+    def _report_unkillable(self, child: LivingChild, pids: list[int]) -> None:
+        # Fenced: as long as these processes live the child has not ended, and no new incarnation begins.
+        self._reporter.report(Unkillable(*child.life, pids=tuple(pids)))
+
+    def _actor_ended(self, child: LivingChild) -> None:
+        self._parent.loop.remove_reader(child.pidfd)
+        self._gone(child)
+        self._parent.spawn(self._bury(child))
+
+    async def _bury(self, child: LivingChild) -> None:
+        os.close(child.pidfd)
+        self._parent.forget_sender(child.pid)
+        code = child.process.exitcode
+        swept = SweptLog(child.redactor)
+
+        def others() -> set[int]:
+            return {living.pid for living in self._children.values() if living is not child} | self._ahead.pids
+
+        swept.note_all(others())
+        # An actor that was killed has not emptied its control group; one that sent its last word has.
+        groups = self._groups.below(child.id, child.incarnation)
+        groups.kill()
+        await sweep(others, partial(self._report_unkillable, child), swept.note)
+        groups.remove()
+        await self._hear_out(child)
+        how = how_it_ended(child, code)
+        del self._children[child.id]
+        ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
+        evidence = evidence_of(child, swept.swept, self._state_dir)
+        end = (Ignored if ignored else Exited)(*child.life, exit=how, swept=tuple(process.pid for process in evidence.swept))
+        self._reporter.report(end, evidence=None if how.is_normal else asdict(evidence))
+        self._buried(child, how, ignored)

@@ -1,0 +1,282 @@
+"""The requests of clients, as a supervisor carries them out: each is answered once, with what happened."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
+
+from suptree.actors.base.messages import AgentAnswered, Answered, Ask, ClientRequest, Tell, Unask
+from suptree.actors.events.event_types import Kind
+from suptree.actors.events.picture import Row
+from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.native.checkpoints import Checkpoints
+from suptree.actors.native.questions import failure
+from suptree.actors.spec.agent_spec import AgentSpec
+
+from ..config.wire import decode_child
+from ..core.core import SupervisorCore
+from ..core.dry_run import Forecast, forecast
+from ..decisions import core_events as e
+from ..decisions.core_commands import Answer, Reply
+from ..spec.child_spec import ChildSpec
+from ..spec.tree_spec import SupervisorSpec
+from .children import LivingChild
+
+_ANSWERS_KEPT = 100
+_REPLY_KEPT = 10_000
+LOST = "a part of its reply was lost on the way: ask again"
+
+
+class _Operation(NamedTuple):
+    """How a supervisor begins an operation, and how it concludes it with what the core replied."""
+
+    begin: Callable[[ClientRequest], None]
+    conclude: Callable[[ClientRequest, Reply], None]
+
+
+class ClientRequests:
+    """Turns requests into events for the core, and the core's replies into answers.
+
+    `specs` are the children that the tree file names. `row` is the row of a child as the supervisor reported it last. `tell_core` hands an
+    event to the core, whose replies come back through `conclude`; `answer` sends an answer on its way; `shut_down` begins to end the
+    supervisor. The checkpoints of agents are in `state_dir`.
+    """
+
+    def __init__(
+        self,
+        specs: Iterable[ChildSpec],
+        core: SupervisorCore,
+        children: Mapping[str, LivingChild],
+        state_dir: str,
+        *,
+        row: Callable[[str], Row | None],
+        tell_core: Callable[[e.Event], None],
+        answer: Callable[[Answered], object],
+        shut_down: Callable[[], None],
+    ) -> None:
+        self._core = core
+        self._children = children
+        self._state_dir = state_dir
+        self._row = row
+        self._tell_core = tell_core
+        self._send = answer
+        self._shut_down_supervisor = shut_down
+        self._asked: dict[str, ClientRequest] = {}
+        """The requests that wait for their answer, by their own id."""
+        self._starting: set[str] = set()
+        """The restarts whose child is down, and is being started again."""
+        self._restarting: dict[str, list[ClientRequest]] = {}
+        """By child, the restarts that joined one that is under way: all get its answer."""
+        self._answered: dict[str, Answered] = {}
+        self._known: dict[str, ChildSpec] = {child.id: child for child in specs}
+        self._operations: dict[str, _Operation] = {
+            "start_child": _Operation(self._start_child, self._conclude),
+            "terminate_child": _Operation(self._stop, self._conclude),
+            "restart_child": _Operation(self._restart_child, self._conclude),
+            "which_children": _Operation(self._which_children, self._conclude_which_children),
+            "count_children": _Operation(self._count_children, self._conclude),
+            "start": _Operation(self._start, self._conclude),
+            "stop": _Operation(self._stop, self._conclude_stop),
+            "restart": _Operation(self._restart, self._conclude_restart),
+            "delete": _Operation(self._delete, self._conclude_delete),
+            "explain": _Operation(self._explain, self._conclude),
+            "tell": _Operation(self._tell, self._conclude),
+            "ask": _Operation(self._ask, self._conclude),
+            "unask": _Operation(self._unask, self._conclude),
+            "shutdown": _Operation(self._shut_down, self._conclude),
+        }
+        """All that a request may ask for; every other word is refused."""
+
+    def take(self, request: ClientRequest) -> None:
+        """Begin to carry out a request.
+
+        A request that comes again, by way of a new registry, is not carried out twice; its answer goes to the new registry too.
+        """
+        if answered := self._answered.get(request.request):
+            self._send(answered)
+        elif request.request not in self._asked:
+            self._asked[request.request] = request
+            operation = self._operations.get(request.operation)
+            if operation is None:
+                self._finish(request, "refused", f"no such operation: {request.operation}")
+            else:
+                operation.begin(request)
+
+    def conclude(self, reply: Reply) -> None:
+        """Answer a request with what the core replied, or take the second half of a restart."""
+        request = self._asked[str(reply.request)]
+        self._operations[request.operation].conclude(request, reply)
+
+    def agent_answered(self, answered: AgentAnswered) -> None:
+        """Answer the client that told or asked an agent something; in part, if more follows."""
+        if (request := self._asked.get(answered.request)) is None:
+            return
+        if answered.more:
+            self._send(Answered(answered.request, answered.answer, answered.value, more=True))
+        else:
+            self._finish(request, answered.answer, answered.value)
+
+    def child_is_gone(self, child: LivingChild) -> None:
+        """A child is dead: nothing that it was still to take, or to answer, will be answered by it."""
+        how = child.cause or (child.last_word and child.last_word.exit)
+        why = f"it ended meanwhile: {child.redactor.text(how.told)}" if how else "it ended meanwhile"
+        for request in [asked for asked in self._asked.values() if asked.target == child.id]:
+            if request.operation == "tell":
+                self._finish(request, "refused", "it ended meanwhile")
+            elif request.operation == "ask":
+                self._finish(request, "failed", failure(why))
+
+    # How each operation begins
+
+    def _start(self, request: ClientRequest) -> None:
+        spec = self._known.get(request.target)
+        if request.arguments.get("fresh"):
+            self._forget_checkpoints(request)
+        if spec is None or self._core.knows(request.target):
+            self._tell_core(e.RestartChildRequested(request.request, request.target))
+        else:
+            # A temporary child's spec is deleted when it ends; the person may still mean that one.
+            self._start_from(request, spec)
+
+    def _start_child(self, request: ClientRequest) -> None:
+        spec = decode_child(request.arguments["spec"])
+        self._known[spec.id] = spec
+        self._start_from(request, spec)
+
+    def _start_from(self, request: ClientRequest, spec: ChildSpec) -> None:
+        row = self._row(spec.id) or {}
+        self._tell_core(e.StartChildRequested(request.request, spec, row.get("incarnation", 0), row.get("restarts", 0)))
+
+    def _stop(self, request: ClientRequest) -> None:
+        graceful = bool(request.arguments.get("graceful", True))
+        self._tell_core(e.TerminateChildRequested(request.request, request.target, graceful))
+
+    def _restart(self, request: ClientRequest) -> None:
+        if request.target in self._restarting:
+            self._restarting[request.target].append(request)
+        else:
+            self._restarting[request.target] = []
+            self._stop(request)
+
+    def _restart_child(self, request: ClientRequest) -> None:
+        self._tell_core(e.RestartChildRequested(request.request, request.target))
+
+    def _which_children(self, request: ClientRequest) -> None:
+        self._tell_core(e.WhichChildrenRequested(request.request))
+
+    def _count_children(self, request: ClientRequest) -> None:
+        self._tell_core(e.CountChildrenRequested(request.request))
+
+    def _delete(self, request: ClientRequest) -> None:
+        self._tell_core(e.DeleteChildRequested(request.request, request.target))
+
+    def _explain(self, request: ClientRequest) -> None:
+        how = Exit(ExitClass(request.arguments["class"]), request.arguments["reason"])
+        try:
+            expected = forecast(self._core, request.target, how, time.monotonic())
+        except KeyError:
+            self._finish(request, Answer.NOT_FOUND.value)
+        except ValueError as refusal:
+            self._finish(request, Answer.REFUSED.value, str(refusal))
+        else:
+            self._finish(request, Answer.OK.value, _as_json(expected))
+
+    def _tell(self, request: ClientRequest) -> None:
+        self._send_to_agent(request, Tell)
+
+    def _ask(self, request: ClientRequest) -> None:
+        self._send_to_agent(request, Ask)
+
+    def _send_to_agent(self, request: ClientRequest, message: type[Tell]) -> None:
+        child = self._children.get(request.target)
+        if child is None:
+            self._finish(request, "refused", "it is not running")
+        elif child.kind is not Kind.AGENT:
+            self._finish(request, "refused", f"it is a {child.kind}, not an agent")
+        elif child.stopping:
+            self._finish(request, "refused", "it is being stopped")
+        else:
+            child.channel.tell(message(child.id, child.incarnation, request.request, **request.arguments))
+
+    def _unask(self, request: ClientRequest) -> None:
+        asked = self._asked.get(request.arguments["request"])
+        child = self._children.get(request.target)
+        if asked is not None:
+            if child is not None:
+                child.channel.tell(Unask(child.id, child.incarnation, asked.request))
+            self._finish(asked, "failed", failure("nobody waited for the reply any more"))
+        self._finish(request, "ok")
+
+    def _shut_down(self, request: ClientRequest) -> None:
+        self._finish(request, "ok")
+        self._shut_down_supervisor()
+
+    # How each is concluded
+
+    def _conclude(self, request: ClientRequest, reply: Reply) -> None:
+        self._finish(request, reply.answer.value, reply.value)
+
+    def _conclude_stop(self, request: ClientRequest, reply: Reply) -> None:
+        if reply.answer is Answer.NOT_FOUND and self._row(request.target):
+            # The spec of a temporary child is deleted when it ends: it is down, as was asked.
+            reply = replace(reply, answer=Answer.OK, value=None)
+        self._conclude(request, reply)
+
+    def _conclude_restart(self, request: ClientRequest, reply: Reply) -> None:
+        if request.request not in self._starting and reply.answer in (Answer.OK, Answer.NOT_FOUND):
+            self._starting.add(request.request)
+            self._start(request)
+            return
+        self._starting.discard(request.request)
+        if reply.answer in (Answer.RUNNING, Answer.ALREADY_STARTED, Answer.RESTARTING):
+            # Another request has started it meanwhile.
+            reply = replace(reply, answer=Answer.OK, value=None)
+        for joined in self._restarting.pop(request.target, []):
+            self._conclude(joined, reply)
+        self._conclude(request, reply)
+
+    def _conclude_delete(self, request: ClientRequest, reply: Reply) -> None:
+        if reply.answer is Answer.OK:
+            self._forget_checkpoints(request)
+        self._conclude(request, reply)
+
+    def _conclude_which_children(self, request: ClientRequest, reply: Reply) -> None:
+        self._conclude(request, replace(reply, value=[asdict(child) | {"state": child.state.value} for child in reply.value or ()]))
+
+    def _finish(self, request: ClientRequest, answer: str, value: Any = None) -> None:
+        del self._asked[request.request]
+        answered = Answered(request.request, answer, value)
+        # An answer may be lost with the registry: then the request comes again. A long reply is not kept for that.
+        is_long = request.operation == "ask" and answer == "ok" and len(str(value)) > _REPLY_KEPT
+        self._answered[request.request] = Answered(request.request, "failed", failure(LOST)) if is_long else answered
+        if len(self._answered) > _ANSWERS_KEPT:
+            del self._answered[next(iter(self._answered))]
+        self._send(answered)
+
+    def _forget_checkpoints(self, request: ClientRequest) -> None:
+        """Delete what is kept of the state of an agent, or of all agents below a supervisor, that does not run."""
+        spec = self._known.get(request.target)
+        if spec is None or request.arguments.get("keep_checkpoint") or request.target in self._children:
+            return
+        for agent_id in _agents_of(spec.start):
+            Checkpoints(self._state_dir, agent_id).forget()
+
+
+def _as_json(expected: Forecast) -> dict[str, Any]:
+    last = expected.last_words
+    return {
+        "decision": expected.report.decision.value,
+        "why": expected.report.why,
+        "restarts_left": expected.report.restarts_left,
+        "actions": [{"verb": action.verb.value, "id": action.id, "delay": action.delay} for action in expected.actions],
+        "exit": None if last is None else {"class": last.exit_class.value, "reason": last.reason},
+    }
+
+
+def _agents_of(start: Any) -> Iterator[str]:
+    """The ids of the agents that a spec would start."""
+    if isinstance(start, AgentSpec):
+        yield start.agent_id
+    elif isinstance(start, SupervisorSpec):
+        for child in start.children:
+            yield from _agents_of(child.start)
