@@ -1,8 +1,8 @@
 """Control groups: one for each run, and below it, as in the tree, one for each incarnation of a supervisor or program.
 
-Every feature is detected by itself. In a cgroup v2 hierarchy that we may write to, a group can be killed at once (`cgroup.kill`), however
-its processes fork or hide; where v2 has the memory controller, or the v1 memory hierarchy is writable, it also bounds memory and counts
-OOM kills. Where there is nothing of that, the sweep of the descendants does the work.
+Every feature is detected by itself. In a cgroup v2 hierarchy that we may write to, a group can be killed as a whole (`cgroup.kill`),
+however its processes fork or hide. Where v2 has the memory controller, or the v1 memory hierarchy is writable, a group also bounds
+memory and counts OOM kills. On a machine with none of these, the sweep of the descendants does the work.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ class Groups:
         return Groups(*(path and f"{path}/{child_id}.{incarnation}" for path in (self.unified, self.memory_v1)))
 
     def kill(self) -> None:
-        """SIGKILL whatever lives in them, at once."""
+        """SIGKILL everything that lives in them, all together."""
         for path in self.paths:
             if path.is_dir():
                 _kill(path)
@@ -94,7 +94,7 @@ def run_groups(run_id: str) -> Groups:
 
 
 def _may_make(group: Path) -> bool:
-    # Whoever moves a process must be able to write there, too.
+    # The process that moves another must be able to write there, too.
     return os.access(group.parent / "cgroup.procs", os.W_OK) and _make(group)
 
 
@@ -131,7 +131,7 @@ class Cgroup:
                 _write(path / "cgroup.procs", 0)
 
     def oom_kills(self) -> int:
-        """How many of its processes the kernel has killed for want of memory."""
+        """How many of its processes the kernel has killed because memory ran out."""
         counts = [
             _count(path / file, "oom_kill")
             for path, file in ((self._unified, "memory.events"), (self._memory_v1, "memory.oom_control"))

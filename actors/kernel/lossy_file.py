@@ -1,6 +1,6 @@
-"""A file of ours that we append to, whatever becomes of it: full, forbidden, gone, too big, or something else in its place.
+"""A file of ours that we append to, in whatever state it is: full, forbidden, gone, too big, or something else in its place.
 
-One rule holds for all of these: whoever writes lives on, what is lost is counted and reported once, and the file is made again.
+One rule holds for all of these: the writer lives on, what is lost is counted and reported once, and the file is made again.
 """
 
 import contextlib

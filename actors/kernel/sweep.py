@@ -63,7 +63,7 @@ async def sweep(
 ) -> list[int]:
     """Kill every child but the kept ones, and theirs as they come up, until none is left; return the pids that were ended.
 
-    `stuck` is told the pids that have not died some seconds after their SIGKILL, which only the kernel can put off; the sweep waits on.
+    `stuck` is called with the pids that have not died some seconds after their SIGKILL, which only the kernel can delay; the sweep waits.
     `note` is called with each pid before it is ended, while it can still be looked at.
     """
     swept: list[int] = []

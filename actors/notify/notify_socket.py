@@ -49,7 +49,7 @@ class NotifySocket:
         return cls(new)
 
     def fileno(self) -> int:
-        """For whoever waits for datagrams."""
+        """The descriptor that is readable when a datagram waits."""
         return self._socket.fileno()
 
     @property

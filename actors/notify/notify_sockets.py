@@ -12,10 +12,10 @@ _LONGEST_NAME = 32
 
 
 class NotifySockets:
-    """They outlive the heartbeat actor that listens there, as do the connections of those who send, and what these say meanwhile.
+    """They outlive the heartbeat actor that listens there, as do the connections of the senders, and the datagrams that come meanwhile.
 
-    Whoever forks that actor makes this, and the actor inherits it. What the actor opens goes up as into systemd's file descriptor store
-    (`FDSTORE=1`, `FDNAME=`); until it is taken the kernel holds it.
+    The supervisor that forks that actor makes this object, and the actor inherits it. A socket that the actor opens goes up, as into
+    systemd's file descriptor store (`FDSTORE=1`, `FDNAME=`); until the supervisor takes that socket, the kernel holds it.
     """
 
     def __init__(self, runtime_dir: str) -> None:
@@ -51,7 +51,7 @@ class NotifySockets:
         return user_id
 
     def keep(self) -> None:
-        """For whoever forks that actor, when it is dead: take what it has opened, for the next one."""
+        """For the supervisor, when that actor is dead: take the sockets that it has opened, for the next one."""
         while True:
             try:
                 name, descriptors, _, _ = socket.recv_fds(self._store, _LONGEST_NAME, 1)

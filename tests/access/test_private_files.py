@@ -1,4 +1,4 @@
-"""Every file of a tree is its owner's alone, whatever the umask of whoever starts it."""
+"""Every file of a tree is its owner's alone, whatever the umask that it is started with."""
 
 import asyncio
 import contextlib

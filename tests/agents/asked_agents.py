@@ -11,7 +11,7 @@ from suptree.actors import errors
 
 
 class Asked:
-    def __init__(self, *_told: Any) -> None:
+    def __init__(self, *_arguments: Any) -> None:
         self.heard: list[str] = []
 
     async def run(self) -> None:
@@ -112,7 +112,7 @@ class Slotted:
 
     __slots__ = ("heard",)
 
-    def __init__(self, *_told: Any) -> None:
+    def __init__(self, *_arguments: Any) -> None:
         self.heard: list[str] = []
 
     def update_heartbeat(self, status: str) -> None:
@@ -137,14 +137,14 @@ class Bare:
 
 def _with_a_database(create: Any) -> Any:
     @functools.wraps(create)
-    def wrapper(*told: Any) -> Any:
-        return create("database", *told)
+    def wrapper(*arguments: Any) -> Any:
+        return create("database", *arguments)
 
     return wrapper
 
 
 @_with_a_database
-def bare(_database: str, *_told: str) -> Bare:
+def bare(_database: str, *_arguments: str) -> Bare:
     """A factory whose decorator gives it something more."""
     return Bare()
 
@@ -152,7 +152,7 @@ def bare(_database: str, *_told: str) -> Bare:
 class Forgetful(Asked):
     """Counts, and offers no checkpoints."""
 
-    def __init__(self, *_told: Any) -> None:
+    def __init__(self, *_arguments: Any) -> None:
         super().__init__()
         self.count = 0
 
@@ -160,7 +160,7 @@ class Forgetful(Asked):
         if prompt == "die":
             os.kill(os.getpid(), 9)
         if prompt == "raise":
-            raise errors.Failed("as it was told")
+            raise errors.Failed("as it was asked to")
         self.count += 1
         return self.count
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Well:
-    def __init__(self, *_told: Any) -> None:
+    def __init__(self, *_arguments: Any) -> None:
         self.checks = 0
 
     async def run(self) -> None:
@@ -44,7 +44,7 @@ class Hangs(Well):
 
 
 class Unasked:
-    def __init__(self, *_told: Any) -> None:
+    def __init__(self, *_arguments: Any) -> None:
         pass
 
     async def run(self) -> None:

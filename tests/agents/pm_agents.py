@@ -38,7 +38,7 @@ class Raises(Steady):
 
 
 class Listener(Steady):
-    """Hears what it is told, until that is `fail`."""
+    """Takes every message, until one is `fail`."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []

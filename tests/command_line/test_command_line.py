@@ -173,10 +173,10 @@ def test_killing_up_in_the_foreground_ends_the_tree() -> None:
 
 
 @pytest.mark.parametrize(
-    ("victim", "told"),
+    ("victim", "reason"),
     [("launcher", "the tree has ended with its launcher, which somebody ended with SIGKILL"), ("top", "the tree ended by itself: see ")],
 )
-def test_a_tree_that_is_killed_in_the_foreground_exits_1_and_says_so(home: Path, victim: str, told: str) -> None:
+def test_a_tree_that_is_killed_in_the_foreground_exits_1_and_says_so(home: Path, victim: str, reason: str) -> None:
     with subprocess.Popen([SUPTREE, "up", NEWSROOM], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as foreground:
         assert foreground.stdout is not None
         for line in foreground.stdout:
@@ -186,7 +186,7 @@ def test_a_tree_that_is_killed_in_the_foreground_exits_1_and_says_so(home: Path,
         os.kill(pid, signal.SIGKILL)
         rest = foreground.stdout.read()
         assert 1 == foreground.wait(LIMIT)
-    assert told in rest
+    assert reason in rest
     assert rest.endswith("newsroom: 0 processes left\n")
     if victim == "top":
         assert f"its process 'top' (pid {pid}) ended without a last word" in (home / "trees/newsroom/launcher.log").read_text()
@@ -315,10 +315,10 @@ def test_what_explain_crash_says_of_the_running_demo_is_what_the_crash_does() ->
         for line in demo.stdout:
             if "the tree is ready" in line:
                 break
-        told = succeed("explain", "crash", "searcher", "--tree", "demo").splitlines()
-        assert "if searcher #1 ended now (crash):" == told[0]
-        assert told[1].startswith("tools decides: restart (crash")
-        actions = [action.partition(". ")[2] for action in told[2:]]
+        lines = succeed("explain", "crash", "searcher", "--tree", "demo").splitlines()
+        assert "if searcher #1 ended now (crash):" == lines[0]
+        assert lines[1].startswith("tools decides: restart (crash")
+        actions = [action.partition(". ")[2] for action in lines[2:]]
         assert ["stop reviewer", "stop coder", "start searcher", "start coder", "start reviewer"] == actions
         os.kill(agent("searcher")["actor_pid"], signal.SIGKILL)
         done = []

@@ -76,7 +76,7 @@ class TestBadFiles:
 
         assert ("line 2", True) == (place.partition(",")[0], what.startswith("is not TOML: "))
 
-    def test_a_table_that_stands_twice_is_bad_toml(self, refuse: Refuse) -> None:
+    def test_a_duplicate_table_is_bad_toml(self, refuse: Refuse) -> None:
         [(place, what)] = refuse("[agents.a]\n[agents.a]\n")
 
         assert ("line 2, column 10", True) == (place, what.startswith("is not TOML: Cannot declare"))

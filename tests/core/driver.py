@@ -77,7 +77,7 @@ def said(command: Command) -> str:
 
 
 class Driver:
-    """Feeds a core and remembers what it set; `auto` children start and stop at once."""
+    """Feeds a core and remembers what it set; `auto` children start and stop immediately."""
 
     def __init__(
         self, children: Sequence[ChildSpec], *, auto: bool = True, started: bool = True, uniform: Any = high, **flags: Any

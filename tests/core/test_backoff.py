@@ -153,7 +153,7 @@ def test_a_shutdown_cancels_a_backoff() -> None:
 
 
 def group(strategy: Strategy) -> Driver:
-    """The middle one of three waits, after two crashes at once."""
+    """The middle one of three waits, after two crashes in the same moment."""
     driver = Driver(specs("abc", backoff=Backoff()), strategy=strategy, **PATIENT)
     driver.exits("b")
     driver.given = driver.exits("b")  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Quotas: one waits, its group waits, it costs nothing, and they do not all come back at once."""
+"""Quotas: one waits, its group waits, it costs nothing, and they do not all come back together."""
 
 import random
 from collections.abc import Iterable

@@ -102,7 +102,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.answered: Counter[Hashable] = Counter()
         self.charged: list[float] = []
         self.gone = False
-        self.exits_told: Counter[tuple[str, int]] = Counter()
+        self.exits_reported: Counter[tuple[str, int]] = Counter()
 
     @initialize(data=st.data())
     def begin(self, data: st.DataObject) -> None:
@@ -265,7 +265,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def which_and_count(self) -> None:
-        """Answered at once, whatever is going on."""
+        """Answered immediately, whatever is going on."""
         for request in (WhichChildrenRequested, CountChildrenRequested):
             self.ask(request)
             assert 1 == self.answered[len(self.asked) - 1]
@@ -286,7 +286,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(chance=st.integers(0, 9))
     def shutdown_requested(self, chance: int) -> None:
-        """Now and then."""
+        """Sometimes."""
         if chance == 0:
             self.feed(ShutdownRequested())
 

@@ -23,7 +23,7 @@ class CreatesAFile:
 
 
 def attacks(path: Path) -> dict[str, bytes]:
-    """Each by name; whoever unpickled one would create a file at `path`."""
+    """Each by name; a process that unpickled one would create a file at `path`."""
     pickled = pickle.dumps(CreatesAFile(path))
     json = b"POST /agents HTTP/1.1\r\nHost: suptree\r\nContent-Type: application/json\r\n"
     chunked = json + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -4,7 +4,7 @@
     python -m tests.fuzz --replay FILE TARGET
 
 What is wrong is an exception that the target does not expect, an input that takes longer than ten seconds, and memory without end.
-A file that was found becomes a case in `FOUND` in `tests/fuzz/test_fuzz.py` when what it found is mended.
+A file that was found becomes a case in `FOUND` in `tests/fuzz/test_fuzz.py` when what it found is fixed.
 """
 
 import argparse

@@ -98,7 +98,7 @@ class _Memory(asyncio.Transport):
         self.closed = True
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing: all is read at once."""
+        """Nothing: all is read together."""
 
     def pause_reading(self) -> None:
         """Nothing: it hands on what it is given."""

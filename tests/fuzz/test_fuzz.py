@@ -13,7 +13,7 @@ from tests.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60 // len(TARGETS)
-# What a long run has found, and was mended.
+# What a long run has found, and was fixed.
 FOUND: dict[str, tuple[bytes, ...]] = {
     "control_bytes": (b"HEAD / HTTP/1.1\r\nHost: suptree\r\nTransfer-Encoding: chunked\r\n\r\nno chunk, whatever it says\r\n",),
 }

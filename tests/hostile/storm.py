@@ -3,7 +3,7 @@
     python -m tests.hostile.storm --seed 1 --kills 500 [--without-cgroups]
 
 After each settling: every agent that stays runs; every process of the tree descends from its launcher; of what was killed nothing is left;
-no two incarnations of an agent have lived at once; the bystanders, of the same name, command and user, still live.
+no two incarnations of an agent have lived at the same time; the bystanders, of the same name, command and user, still live.
 """
 
 import argparse
@@ -128,7 +128,7 @@ class Storm:
                     yield f"{pid} {process.status()} {process.cmdline()}"
 
     def strike(self) -> None:
-        """Kill something, or several things at once; then settle."""
+        """Kill something, or several things together; then settle."""
         status = self._running.status()
         victims = self._random.choices(list(_TARGETS), weights=[weight for _name, (weight, _) in _TARGETS.items()], k=self._how_many())
         killed: set[str] = set()

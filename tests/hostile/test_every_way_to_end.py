@@ -45,7 +45,7 @@ def hostile(fleet: tuple[LiveTree, Ledger]) -> tuple[LiveTree, Ledger]:
 
 
 def each(running: LiveTree, act: Callable[[Client, str], Awaitable[object]]) -> None:
-    """Do something to every agent of the fleet, at once."""
+    """Do something to every agent of the fleet, together."""
 
     async def refused_or_done(client: Client, agent: str) -> None:
         # One that waits for its next start cannot be ended, or has begun meanwhile.

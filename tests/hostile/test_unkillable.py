@@ -1,4 +1,4 @@
-"""A process that the kernel does not let die, here for being in a frozen group of the v1 hierarchy: it is told, and fenced."""
+"""A process that the kernel does not let die, here for being in a frozen group of the v1 hierarchy: it is reported, and fenced."""
 
 import asyncio
 import contextlib

@@ -385,7 +385,7 @@ def test_odd_json_is_refused(doors: dict[str, Address], body: bytes) -> None:
     assert (BAD, "HTTPException") == (answer.status_code, answer.json()["error"])
 
 
-def test_the_longest_line_that_can_be_told_can_be_sent_however_it_is_written(doors: dict[str, Address]) -> None:
+def test_the_longest_line_for_tell_can_be_sent_however_it_is_written(doors: dict[str, Address]) -> None:
     longest = json.dumps({"text": "\x01" * (2**20 - 1)}).encode()
     answer = ask(doors["control"], "POST /agents/reader/tell", {"content-type": "application/json"}, longest)
     assert (200, "ok") == (answer.status_code, answer.json()["answer"])

@@ -1,4 +1,4 @@
-"""What an actor does now and then while it waits, in a real actor system."""
+"""What an actor does every interval while it waits, in a real actor system."""
 
 import subprocess
 import sys

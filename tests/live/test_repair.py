@@ -88,7 +88,7 @@ def test_a_service_that_is_killed_runs_again_and_no_agent_notices(newsroom: Live
     after = newsroom.wait_until(lambda s: s["pids"].get(service) not in (None, before["pids"][service]) and all_run(s), REPAIRED_WITHIN)
 
     assert [agent["pid"] for agent in before["agents"]] == [agent["pid"] for agent in after["agents"]]
-    # The new one does its work: a crash is still seen and told.
+    # The new one does its work: a crash is still seen and reported.
     printer = row(after, "printer")
     kill(printer["pid"])
     newsroom.wait_until(lambda s: all_run(s) and row(s, "printer")["incarnation"] > printer["incarnation"], REPAIRED_WITHIN)

@@ -26,7 +26,7 @@ AGENTS = str(Path(__file__).parents[1] / "agents")
 NAMES = (
     # of a program
     "OPENAI_API_KEY", "DB_PASSWORD", "SENTRY_DSN", "BASIC_AUTH", "SESSION_COOKIE", "MY_CREDENTIALS", "PRIVATE_KEY", "DATABASE_URL",
-    # of one that exits at once, of one that talks through sd_notify, and of one that is added to the tree that runs
+    # of one that exits immediately, of one that talks through sd_notify, and of one that is added to the tree that runs
     "EXIT_TOKEN", "STATUS_TOKEN", "ADDED_SECRET", "ARGUMENT_TOKEN", "SWEPT_TOKEN", "LONG_LINE_TOKEN",
     # of a native agent
     "NATIVE_API_KEY", "NATIVE_PASSWORD",
@@ -38,7 +38,7 @@ INHERITED = NAMES[-4:]
 ELSEWHERE = (
     # in a file, under names that say nothing of it too
     "FILE_KEY", "MODEL_ENDPOINT", "PEM_LINES",
-    # in the environment of whoever started the tree, and named by no agent
+    # in the environment of the person who started the tree, and named by no agent
     "UNNAMED_TOKEN",
     # on command lines: of a program that prints them, of a hook, of a probe, in a shell line, in a header, in a URL
     "api-key", "token", "hook-password", "probe-secret", "SHELL_KEY", "Authorization", "access_token",
@@ -134,7 +134,7 @@ def tree_file(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveTree]:
-    """A tree in which every agent has told all that it knows."""
+    """A tree in which every agent has said all that it knows."""
     with pytest.MonkeyPatch.context() as patch:
         for name in (*INHERITED, "UNNAMED_TOKEN"):
             patch.setenv(name, VALUES[name])

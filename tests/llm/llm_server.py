@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         if (seen.body.get("stream_options") or {}).get("include_usage"):
             chunks.append({"choices": [], "usage": usage})
         if seen.body["model"] == "breaks-off":
-            # What the question takes some count at once.
+            # What the question takes, some count immediately.
             chunks = [{**chunks[0], "usage": {**usage, "completion_tokens": 0}}, chunks[1]]
         self._begin_stream()
         for number, chunk in enumerate(chunks):

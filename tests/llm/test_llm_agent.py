@@ -353,7 +353,7 @@ def test_its_key_is_never_shown(server: LLMServer, tmp_path: Path) -> None:
     ],
 )
 def test_what_can_never_work_is_permanent_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch, table: str, reason: str) -> None:
-    # That whoever starts the tree has a key gives none to an agent.
+    # A key of the person who starts the tree reaches no agent by that alone.
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv(VARIABLE, KEY)
     with tree(table + "hold = true\n") as live:

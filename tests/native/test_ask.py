@@ -1,4 +1,4 @@
-"""Asking native agents: every question is answered once, whatever becomes of the agent."""
+"""Asking native agents: every question is answered once, however the agent ends."""
 
 import asyncio
 import json
@@ -109,7 +109,7 @@ def test_the_reply_is_what_the_agent_returned(oracle: LiveTree, prompt: str, rep
 
 
 @pytest.mark.parametrize(
-    ("agent_id", "prompt", "told"),
+    ("agent_id", "prompt", "expected"),
     [
         ("oracle", "raise no idea", "AskFailed: 'oracle' did not answer: ValueError: no idea"),
         # What no JSON can hold.
@@ -123,14 +123,14 @@ def test_the_reply_is_what_the_agent_returned(oracle: LiveTree, prompt: str, rep
         ("oracle", "\udcff", "InputRefused: 'oracle' was not asked: only text that UTF-8 can encode can be asked"),
     ],
 )
-def test_an_error_is_the_answer_and_the_agent_lives_on(oracle: LiveTree, agent_id: str, prompt: str, told: str) -> None:
+def test_an_error_is_the_answer_and_the_agent_lives_on(oracle: LiveTree, agent_id: str, prompt: str, expected: str) -> None:
     before = oracle.agent("oracle")["incarnation"]
-    assert told == refusal(oracle, agent_id, prompt)
+    assert expected == refusal(oracle, agent_id, prompt)
     assert ("still here", before) == (ask(oracle, "oracle", "echo still here"), oracle.agent("oracle")["incarnation"])
 
 
 @pytest.mark.parametrize(
-    ("prompt", "told", "exit_class", "reason"),
+    ("prompt", "expected", "exit_class", "reason"),
     [
         ("QuotaExceeded no more today", "no more today", "quota", "no more today"),
         ("BudgetExceeded all spent", "all spent", "budget", "all spent"),
@@ -143,12 +143,12 @@ def test_an_error_is_the_answer_and_the_agent_lives_on(oracle: LiveTree, agent_i
     ],
 )
 def test_an_error_that_ends_the_agent_is_the_answer_and_its_exit(
-    oracle: LiveTree, prompt: str, told: str, exit_class: str, reason: str
+    oracle: LiveTree, prompt: str, expected: str, exit_class: str, reason: str
 ) -> None:
     incarnation = oracle.agent("oracle")["incarnation"]
     with pytest.raises(AskFailed) as caught:
         ask(oracle, "oracle", prompt)
-    assert f"'oracle' did not answer: {told}" == str(caught.value)
+    assert f"'oracle' did not answer: {expected}" == str(caught.value)
     assert (None if prompt == "exit" else exit_class) == caught.value.exit_class
     status = wait_for_incarnation_after(oracle, incarnation)
     last = next(row["last_exit"] for row in status["agents"] if row["id"] == "oracle")
@@ -188,7 +188,7 @@ def test_a_client_that_waits_when_the_agent_is_killed_hears_that_it_was(oracle: 
     assert [stopped, "'oracle' was not asked: it is not running"] == oracle.ask(talk)
 
 
-def test_at_the_deadline_it_is_cancelled_and_the_asker_told(oracle: LiveTree) -> None:
+def test_at_the_deadline_it_is_cancelled_and_the_client_gets_an_error(oracle: LiveTree) -> None:
     before = printed(oracle, "oracle").count("cancelled")
     begun = time.monotonic()
     with pytest.raises(RequestTimeout, match=r"^'oracle' did not answer within 0.3 s$"):
@@ -275,12 +275,12 @@ def test_an_agent_that_blocks_disturbs_no_other(oracle: LiveTree) -> None:
             slowest = max(slowest, time.monotonic() - begun)
         return slowest, [f"{type(task.exception()).__name__}: {task.exception()}" for task in blocked]
 
-    slowest, told = oracle.ask(talk)
+    slowest, errors = oracle.ask(talk)
     assert [
         "AskFailed: 'oracle' did not answer: it ended meanwhile: hung (no ping from its actor for",
         "RequestTimeout: 'oracle' did not answer within 0.5 s",
         "RequestTimeout: 'oracle' did not take what it was told within 0.3 s",
-    ] == [told[0].partition(" for")[0] + " for", *told[1:]]
+    ] == [errors[0].partition(" for")[0] + " for", *errors[1:]]
     assert slowest < 1.5
     status = oracle.wait_until(lambda s: any(row["id"] == "oracle" and row["incarnation"] > incarnation for row in s["agents"]))
     assert {"oracle"} == {row["id"] for row in status["agents"] if row["last_exit"] and row["last_exit"]["class"] == "hung"}

@@ -113,7 +113,7 @@ def wait_for_count(live: LiveTree, least: int, within: float = 20.0) -> int:
     return found
 
 
-def test_what_it_was_told_is_kept_too() -> None:
+def test_what_a_message_taught_it_is_kept_too() -> None:
     with tree("Counter", "checkpoint_interval = 1000") as live:
         live.wait_until_all_run()
         live.ask(lambda client: client.tell("a", "x"))
@@ -164,7 +164,7 @@ def test_only_its_owner_may_read_it_and_it_is_replaced_as_a_whole() -> None:
         (" " * 3_000_000, "it is longer than 1048576 bytes"),
     ],
 )
-def test_a_checkpoint_that_cannot_be_restored_is_set_aside_and_told(content: str, why: str) -> None:
+def test_a_checkpoint_that_cannot_be_restored_is_set_aside_and_reported(content: str, why: str) -> None:
     with tree("Counter") as live:
         live.wait_until_all_run()
         count(live)
@@ -214,7 +214,7 @@ def test_a_checkpoint_that_cannot_be_taken_is_reported_and_the_one_before_is_kep
             wait_for_line(live, f"[suptree] {why}; the checkpoint before is kept")
         assert None is kept(live)["state"]
         assert (5, 1) == (count(live), live.agent("a")["incarnation"])
-        # Told once, however often it happens.
+        # Reported once, however often it happens.
         assert 1 == log_path(str(live.launcher.paths.state), "a").read_text().count("RuntimeError: no more")
 
 
@@ -222,7 +222,7 @@ def test_a_disk_that_does_not_answer_blocks_nobody() -> None:
     with tree("Counter", "checkpoint_interval = 0.1") as live:
         live.wait_until_all_run()
         assert 1 == count(live)
-        # Whoever opens it for writing waits for a reader.
+        # A process that opens it for writing waits for a reader.
         os.mkfifo(folder(live) / "a.new.json")
         assert [2, 3, 4] == [count(live) for _ in range(3)]
         wait_for_line(live, "[suptree] checkpoint() took longer than 1 s; the checkpoint before is kept")

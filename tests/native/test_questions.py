@@ -8,7 +8,7 @@ from suptree.actors.base.messages import Ask
 from suptree.actors.errors import QuotaExceeded
 from suptree.actors.native.questions import Questions
 
-Told = list[tuple[str, str, Any]]
+Given = list[tuple[str, str, Any]]
 
 
 class Agent:
@@ -20,7 +20,7 @@ class Agent:
         return f"{prompt}!"
 
 
-async def at_once() -> None:
+async def immediately() -> None:
     """Nothing has to be kept."""
 
 
@@ -33,12 +33,12 @@ async def idle() -> None:
         await asyncio.sleep(0)
 
 
-def talk(script: Callable[[Questions], Awaitable[None]], settled: Callable[[], Awaitable[None]] = at_once) -> tuple[Told, list[str]]:
+def talk(script: Callable[[Questions], Awaitable[None]], settled: Callable[[], Awaitable[None]] = immediately) -> tuple[Given, list[str]]:
     """What was answered, and which errors ended the agent."""
-    answers: Told = []
+    answers: Given = []
     fatal: list[str] = []
 
-    async def run() -> tuple[Told, list[str]]:
+    async def run() -> tuple[Given, list[str]]:
         questions = Questions(
             Agent(),
             answer=lambda request, answer, value, _more: answers.append((request, answer, value)),

@@ -68,10 +68,10 @@ def refusal(live: LiveTree, text: str = "x") -> str:
 def test_cat_gets_every_line() -> None:
     with LiveTree(tree("cat", more=PIPE)) as live:
         live.wait_until_all_run()
-        told = ["one", "", " zwei ", "日本", "a\tb", "x" * 100_000]
-        for text in told:
+        lines = ["one", "", " zwei ", "日本", "a\tb", "x" * 100_000]
+        for text in lines:
             tell(live, text)
-        assert [f"out {text}" for text in told] == printed(live, len(told))
+        assert [f"out {text}" for text in lines] == printed(live, len(lines))
 
 
 def test_a_stop_closes_the_input_first() -> None:
@@ -97,16 +97,16 @@ def test_a_program_that_never_reads_blocks_nobody() -> None:
         live.wait_until_all_run()
         for _ in range(4):
             tell(live, "x" * (MIB // 4))
-        told = refusal(live, "x" * (MIB // 4))
-        assert told.startswith("'a' was not told: it does not read its stdin: ")
-        assert told.endswith(" bytes wait for it already, and no more than 1048576 may")
+        error = refusal(live, "x" * (MIB // 4))
+        assert error.startswith("'a' was not told: it does not read its stdin: ")
+        assert error.endswith(" bytes wait for it already, and no more than 1048576 may")
         assert "'a' was not told: what is told must be shorter than 1048576 bytes, not 1048576" == refusal(live, "x" * MIB)
         live.ask(lambda client: client.stop("a"))
         assert "SIGINT" == live.agent("a")["last_exit"]["reason"]
         assert not [event for event in live.events() if event["event"] == "agent_suspect"]
 
 
-def test_whoever_cannot_be_told_says_why() -> None:
+def test_an_agent_that_takes_no_line_says_why() -> None:
     with LiveTree(tree("sleep", "1000000")) as live:
         live.wait_until_all_run()
         assert '\'a\' was not told: it has no stdin that could be written to: set stdin = "pipe" or "pty"' == refusal(live)
@@ -163,12 +163,12 @@ def test_the_handle_of_a_native_agent_gets_the_line(monkeypatch: pytest.MonkeyPa
             await pm.start_agent("listener", "native_llm", {"factory": "pm_agents:Listener"})
             await pm.start_agent("deaf", "native_llm", {"factory": "pm_agents:Steady"})
             await pm.start_agent("cat", "process_wrapper", {"command": "cat", "stdin": "pipe"})
-            told = [await pm.tell(agent_id, "hello") for agent_id in ("listener", "deaf", "cat", "nobody")]
+            taken = [await pm.tell(agent_id, "hello") for agent_id in ("listener", "deaf", "cat", "nobody")]
             await pm.tell("listener", "fail")
             deadline = time.monotonic() + 10
             while (last := pm.get_all_agents()["listener"].last_exit) is None:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.01)
-            return told, last["reason"]
+            return taken, last["reason"]
 
     assert ([True, False, True, False], "ValueError: after ['hello', 'fail']") == asyncio.run(talk())

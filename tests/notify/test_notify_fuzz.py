@@ -66,7 +66,7 @@ def test_random_datagrams_are_counted_and_nothing_else_happens() -> None:
             (row["id"], row["status"], row["pid"], row["detail"]) for row in after["agents"]
         ]
         assert before["pids"] == after["pids"]
-        # Told at a bounded rate, however many there are.
+        # Reported at a bounded rate, however many there are.
         reported = tree.events()[events:]
         assert {"service_refused"} == {event["event"] for event in reported}
         assert len(reported) <= took / 5 + 2

@@ -27,7 +27,7 @@ def any_child(rng: random.Random, child_id: str, auto_shutdown: str) -> dict[str
 
 
 def any_event(rng: random.Random, ids: str, auto_shutdown: str) -> list[Any]:
-    """Any event, now and then about a child that is not there."""
+    """Any event, sometimes about a child that is not there."""
     kind = rng.choice(EVENTS)
     child_id = rng.choice(ids)
     if kind == "exit":

@@ -83,7 +83,7 @@ def test_a_log_that_begins_on_a_disk_without_inodes_is_made_when_there_is_one(sm
 
 
 @NEEDS_ROOT
-def test_a_log_that_cannot_rotate_for_want_of_inodes_keeps_what_is_newest(
+def test_a_log_that_cannot_rotate_without_free_inodes_keeps_what_is_newest(
     small_disk: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(output_log, "_ROTATE_AT", 10 * KIB)

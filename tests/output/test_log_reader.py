@@ -1,4 +1,4 @@
-"""What an agent printed is read whole and once, whoever writes and rotates meanwhile."""
+"""What an agent printed is read whole and once, while the log is written and rotated."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Forks a tree of processes three deep, each in a session of its own, and exits at once."""
+"""Forks a tree of processes three deep, each in a session of its own, and exits immediately."""
 
 import os
 import sys

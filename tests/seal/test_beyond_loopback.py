@@ -99,7 +99,7 @@ def ends(packet: bytes) -> set[tuple[str, int]]:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root hears what goes over an interface")
 @pytest.mark.parametrize(("address", "readable"), [(ADDRESS, False), ("127.0.0.1", True)])
-def test_whoever_listens_in_reads_nothing_beyond_loopback(tmp_path: Path, address: str, readable: bool) -> None:
+def test_a_stranger_that_listens_in_reads_nothing_beyond_loopback(tmp_path: Path, address: str, readable: bool) -> None:
     with listener_in() as tap:
         with system(tmp_path, address) as processes:
             ours = {target.address for target in targets(processes, tmp_path)}

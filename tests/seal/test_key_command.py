@@ -18,7 +18,7 @@ def run(tree: LiveTree, *arguments: str) -> tuple[int, str, str]:
     return ended.returncode, ended.stdout, ended.stderr
 
 
-def test_a_key_is_shown_without_being_told_and_a_new_one_is_in_force_from_the_next_start_on() -> None:
+def test_a_key_is_shown_by_its_fingerprint_and_a_new_one_is_in_force_from_the_next_start_on() -> None:
     with fleet() as tree:
         state = tree.launcher.paths.state
         old = tree_key(state)

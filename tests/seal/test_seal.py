@@ -22,7 +22,7 @@ each_seal = pytest.mark.parametrize("seal", [kind(KEY) for kind in SEALS], ids=[
 
 
 def heard(seal: Seal, said: bytes, port: int = 0) -> tuple[bytes | None, Why | None]:
-    """What a server makes of bytes that come all at once: what it hears, and why it hangs up."""
+    """What a server makes of bytes that come all together: what it hears, and why it hangs up."""
     with tcp_pair(port) as (client, plain), SealedSocket.accepted(seal, plain) as server:
         server.setblocking(False)
         client.sendall(said)
@@ -128,7 +128,7 @@ def test_a_frame_that_is_sent_back_is_refused(seal: Seal) -> None:
 
 
 @each_seal
-def test_whoever_stands_between_two_processes_is_refused(seal: Seal) -> None:
+def test_a_stranger_that_stands_between_two_processes_is_refused(seal: Seal) -> None:
     with (
         tcp_pair() as (plain, middle_server),
         tcp_pair() as (middle_client, plain_server),
@@ -152,7 +152,7 @@ def test_whoever_stands_between_two_processes_is_refused(seal: Seal) -> None:
         b"suptree seal 2 \n",
     ],
 )  # fmt: skip
-def test_whoever_begins_otherwise_is_refused_unread(said: bytes) -> None:
+def test_a_stranger_that_begins_otherwise_is_refused_unread(said: bytes) -> None:
     assert (b"", Why.UNSEALED) == heard(Seal(KEY), said)
 
 

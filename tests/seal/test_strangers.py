@@ -37,7 +37,7 @@ def tree() -> Iterator[LiveTree]:
 
 
 def targets(tree: LiveTree, folder: Path) -> list[Target]:
-    """Every socket of the tree that listens, whoever has it."""
+    """Every socket of the tree that listens, with the process that has it."""
     status = tree.status()
     rows = {row["actor_pid"]: row["id"] for row in (*status["agents"], *status["supervisors"])}
     names = {**rows, **{pid: name for name, pid in status["pids"].items()}}
@@ -103,7 +103,7 @@ def test_a_stranger_has_no_effect(tree: LiveTree, tmp_path: Path, attack: str) -
     sealed = [target for target in sealed if target.name != "victim"]
     deadline = time.monotonic() + 10
     while not all(counted(refused := tree.status()["refused"], target) > counted(refused_before, target) for target in sealed):
-        # It is counted at once, and told within a second; there is an event only every five.
+        # It is counted immediately, and reported within a second; there is an event only every five.
         assert time.monotonic() < deadline, refused
         time.sleep(0.05)
     for connections in open_ones.values():
@@ -120,11 +120,11 @@ def test_the_journal_says_what_was_refused_and_by_whom(tree: LiveTree, tmp_path:
     doors = {f"actor {target.name}" for target in attacked}
     refused = tree.wait_until(lambda s: doors <= s["refused"].keys())["refused"]
 
-    async def told(client: Client) -> dict[str, Any]:
+    async def answered(client: Client) -> dict[str, Any]:
         async with asyncio.timeout(20):
             return await anext(event async for event in client.events() if event.get("refused") == refused)
 
-    event = tree.ask(told)
+    event = tree.ask(answered)
     assert "tree_refused" == event["event"]
     assert all(counts["unsealed"] > 0 for door, counts in event["refused"].items() if door in doors)
     assert all(f"{door}: " in line(event) for door in doors)
