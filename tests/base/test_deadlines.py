@@ -1,0 +1,66 @@
+"""The deadlines of an incarnation, and what puts them off."""
+
+import asyncio
+
+from suptree.actors.base.deadlines import Deadlines
+
+
+def missed_after(seconds: float, *extensions: float, before: float | None = None) -> float:
+    """After how many seconds a deadline is missed; `before` it is set, and after, more time is asked for."""
+
+    async def run() -> float:
+        loop = asyncio.get_running_loop()
+        deadlines, missed = Deadlines(loop), asyncio.Event()
+        begun = loop.time()
+        if before is not None:
+            deadlines.extend(before)
+        deadlines.set(seconds, missed.set)
+        for extension in extensions:
+            deadlines.extend(extension)
+        async with asyncio.timeout(10):
+            await missed.wait()
+        return loop.time() - begun
+
+    return asyncio.run(run())
+
+
+def test_a_deadline_is_missed_at_its_time_and_not_before() -> None:
+    assert 0.2 <= missed_after(0.2)
+
+
+def test_more_time_puts_it_off() -> None:
+    assert 0.6 <= missed_after(0.1, 0.6)
+
+
+def test_less_time_than_it_has_does_not_bring_it_forward() -> None:
+    assert 0.6 <= missed_after(0.6, 0.1)
+
+
+def test_a_deadline_that_is_set_later_is_put_off_too() -> None:
+    assert 0.6 <= missed_after(0.1, before=0.6)
+
+
+def test_a_later_word_replaces_an_earlier_one() -> None:
+    assert 0.3 <= missed_after(0.1, 600.0, 0.3) < 9
+
+
+def test_a_deadline_that_was_cancelled_or_missed_is_not_extended() -> None:
+    async def run() -> list[str]:
+        missed: list[str] = []
+        deadlines = Deadlines(asyncio.get_running_loop())
+        over, last = asyncio.Event(), asyncio.Event()
+
+        def is_over() -> None:
+            missed.append("once")
+            over.set()
+
+        cancelled = deadlines.set(0.05, lambda: missed.append("cancelled"))
+        deadlines.set(0.01, is_over)
+        cancelled.cancel()
+        await over.wait()
+        deadlines.extend(0.1)
+        deadlines.set(0.2, last.set)
+        await last.wait()
+        return missed
+
+    assert ["once"] == asyncio.run(run())

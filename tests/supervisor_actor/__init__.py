@@ -1,0 +1,1 @@
+"""The parts of a supervisor actor, each alone."""
