@@ -73,6 +73,10 @@ class ConfigError(SuptreeError, ValueError):
         super().__init__("\n".join(f"{source}: {place}: {what}" for place, what in problems))
 
 
+class MissingOnMachine(ConfigError):
+    """A configuration is good, and cannot run here: programs or factories are missing; `problems` holds all of them."""
+
+
 class NotRunning(SuptreeError):
     """No such tree runs."""
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from suptree.actors.errors import ConfigError, NoSuchAgent, NotRunning, SuptreeError
+from suptree.actors.errors import ConfigError, MissingOnMachine, NoSuchAgent, NotRunning, SuptreeError
 
 from .main import interrupted
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_RUNNING, EXIT_NO_SUCH_AGENT = 1, 2, 3, 4
 
 _STATUS: tuple[tuple[type[SuptreeError], int], ...] = (
+    (MissingOnMachine, EXIT_FAILED),
     (ConfigError, EXIT_USAGE),
     (NotRunning, EXIT_NOT_RUNNING),
     (NoSuchAgent, EXIT_NO_SUCH_AGENT),

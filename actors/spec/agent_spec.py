@@ -53,9 +53,9 @@ class HeartbeatSpec:
     startup_timeout: float = 30.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.interval <= self.suspect_after <= self.dead_after:
+        if not 0 < self.interval < self.suspect_after <= self.dead_after:
             raise SpecError(
-                "heartbeat: 0 < interval <= suspect_after <= dead_after must hold,"
+                "heartbeat: 0 < interval < suspect_after <= dead_after must hold (a ping that is due is no silence),"
                 f" not interval={self.interval}, suspect_after={self.suspect_after}, dead_after={self.dead_after}"
             )
         if not self.startup_timeout > 0:

@@ -67,7 +67,8 @@ class ProcessManager:
         """Start an agent: True when it runs; False, with a warning logged, when that id runs already or cannot start.
 
         `config` knows `name`, `role`, `model`, `command`, `args`, `auto_restart` (False: a crash is recorded and nothing restarted),
-        `max_restarts` (3: that many restarts of this agent, then it stays `crashed`) and every key of an agent in a tree file.
+        `max_restarts` (3: that many restarts of this agent, then it stays `crashed`; a life of `healthy_after`, 60 s, forgets those before)
+        and every key of an agent in a tree file.
         One agent starts after the other, as in OTP: one that takes its time holds up those that come after it.
         """
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import psutil
 
-from suptree.actors.errors import ConfigError, NotRunning, SuptreeError
+from suptree.actors.errors import ConfigError, MissingOnMachine, NotRunning, SuptreeError
 from suptree.actors.events.wording import line
 from suptree.control.client.client import Client
 from suptree.control.client.reach import URL_VARIABLE, remote_url
@@ -21,6 +21,7 @@ from suptree.control.trees.find import find_tree
 from suptree.control.trees.leftovers import processes_of, read_run
 from suptree.control.trees.paths import TreePaths
 from suptree.supervisors.config.tree_file import load_tree
+from suptree.supervisors.config.tree_findings import find_in_tree
 from suptree.supervisors.config.tree_template import TREE_TEMPLATE
 from suptree.supervisors.spec.tree_spec import TreeSpec
 
@@ -49,16 +50,17 @@ def init(file: Path, *, force: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def check(file: Path, *, as_json: bool) -> None:
-    """Validate a tree file; every fault is shown at once."""
+    """Validate a tree file, and look for what it needs on this machine; all faults are shown together."""
     try:
         spec = load_tree(file)
+        warnings = _warnings(spec, file)
     except ConfigError as error:
         if as_json:
-            print_json({"file": error.source, "problems": [{"place": place, "what": what} for place, what in error.problems]})
+            print_json({"file": error.source, "problems": _as_json(error.problems)})
         raise
     counts = _counts(spec)
     if as_json:
-        print_json({"tree": spec.name, **counts})
+        print_json({"tree": spec.name, **counts, "warnings": _as_json(warnings)})
     else:
         click.echo(f"{file} is good: {_in_words(counts)}")
 
@@ -73,9 +75,8 @@ def up(file: Path, listen: str | None, *, detach: bool, beyond_loopback: bool) -
     if listen is not None:
         listen = _address(listen, beyond_loopback=beyond_loopback)
     spec = load_tree(file)
-    # Relative paths in PYTHONPATH mean the folder in which the command was given.
-    path = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    raise SystemExit(asyncio.run(_up(spec, file.absolute(), [*path, str(file.absolute().parent)], listen, detach=detach)))
+    _warnings(spec, file)
+    raise SystemExit(asyncio.run(_up(spec, file.absolute(), _path(file), listen, detach=detach)))
 
 
 @click.command()
@@ -89,6 +90,26 @@ def down(tree_name: str | None, timeout: float) -> None:
     left = asyncio.run(_down(paths, timeout))
     click.echo(f"{paths.name}: {left} processes left")
     raise SystemExit(1 if left else 0)
+
+
+def _path(file: Path) -> list[str]:
+    """Where factories are looked for first. Relative paths in PYTHONPATH mean the folder in which the command was given."""
+    path = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    return [*path, str(file.absolute().parent)]
+
+
+def _warnings(spec: TreeSpec, file: Path) -> list[tuple[str, str]]:
+    """What is wrong on this machine, also written to stderr. Raises MissingOnMachine, with all of it, when the tree could not start."""
+    found = find_in_tree(spec, file, _path(file))
+    if any(finding.fatal for finding in found):
+        raise MissingOnMachine(str(file), [(finding.place, finding.what) for finding in found])
+    for finding in found:
+        click.echo(f"{file}: {finding.place}: warning: {finding.what}", err=True)
+    return [(finding.place, finding.what) for finding in found]
+
+
+def _as_json(problems: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"place": place, "what": what} for place, what in problems]
 
 
 def _address(text: str, *, beyond_loopback: bool) -> str:

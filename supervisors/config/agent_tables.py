@@ -27,10 +27,10 @@ class HeartbeatTable(Table):
         return self
 
     def spec(self) -> HeartbeatSpec:
-        """Dead after 10 s (or later, when the others ask for it), suspect after half of that, five pings before suspicion."""
+        """Dead after 10 s (or later, when the others ask for it), suspect after half of that or two pings, five pings before suspicion."""
         default = HeartbeatSpec()
         dead = self.dead_after or max(default.dead_after, 2 * (self.suspect_after or 0), 4 * (self.interval or 0))
-        suspect = self.suspect_after or min(dead, max(dead / 2, self.interval or 0))
+        suspect = self.suspect_after or min(dead, max(dead / 2, 2 * (self.interval or 0)))
         interval = self.interval or min(default.interval, suspect / 5)
         startup = self.startup_timeout or default.startup_timeout
         return HeartbeatSpec(interval=interval, suspect_after=suspect, dead_after=dead, startup_timeout=startup)

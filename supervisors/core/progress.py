@@ -129,7 +129,7 @@ def start_done(state: CoreState, child: Child, exit_: Exit | None = None) -> Non
 
 def _start_failed(state: CoreState, child: Child, plan: Plan) -> None:
     """A start that was not requested failed: the supervisor's first start of the child, or a restart."""
-    if plan.aim is Aim.START_ALL and not has_rules_of_its_own(child):
+    if plan.aim is Aim.START_ALL and not has_rules_of_its_own(child.spec):
         why = f"failed to start child {child.spec.id}: {child.last_exit.told}"
         state.report(child, Outcome(Decision.ESCALATE, why))
         shut_down(state, Exit(ExitClass.FAILED, why, last_error=child.last_exit.last_error))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from suptree.actors.exits import Exit, ExitClass
 
-from ..spec.child_spec import RestartType
+from ..spec.child_spec import ChildSpec, RestartType
 from .child import Child
 from .core_commands import Decision
 from .fingerprint import ALIKE_LIMIT
@@ -61,7 +61,6 @@ OWN_RULES: tuple[tuple[Rule, Decision], ...] = (
 )
 
 
-def has_rules_of_its_own(child: Child) -> bool:
+def has_rules_of_its_own(spec: ChildSpec) -> bool:
     """Whether a failed start while the supervisor itself starts is the child's own affair, instead of the end of the supervisor."""
-    spec = child.spec
     return spec.hold or spec.park or spec.max_restarts is not None

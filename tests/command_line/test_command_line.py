@@ -300,6 +300,30 @@ def test_a_command_that_cannot_run_gets_its_own_clear_word(tmp_path: Path, comma
     assert word in done.stderr
 
 
+def test_everything_that_is_missing_is_shown_together_by_check_and_up(tmp_path: Path) -> None:
+    file = tmp_path / "tree.toml"
+    file.write_text(
+        '[agents.a]\ntype = "process_wrapper"\ncommand = "no-such-a"\n[agents.b]\ntype = "process_wrapper"\ncommand = "no-such-b"\n'
+        '[agents.c]\ntype = "native_llm"\nfactory = "no_such_module:Agent"\n'
+    )
+    for verb in (("check", str(file)), ("up", str(file)), ("up", str(file), "-d")):
+        done = suptree(*verb)
+        assert (1, "") == (done.returncode, done.stdout)
+        places = [line.split(": ")[1] for line in done.stderr.splitlines()]
+        assert ["agents.a.command (line 3)", "agents.b.command (line 6)", "agents.c.factory (line 9)"] == places
+    assert places == [problem["place"] for problem in json.loads(suptree("check", str(file), "--json").stdout)["problems"]]
+
+
+def test_a_hold_that_its_supervisor_does_not_live_to_see_is_a_warning_of_check_and_up(tmp_path: Path) -> None:
+    file = tmp_path / "tree.toml"
+    file.write_text('[tree]\nname = "held"\n[agents.a]\ntype = "process_wrapper"\ncommand = "sleep"\nargs = ["1000"]\nhold = true\n')
+    for verb in (("check", str(file)), ("up", str(file), "-d")):
+        done = suptree(*verb)
+        assert (0, True) == (done.returncode, "supervisors.root.max_restarts: warning: is 1: " in done.stderr)
+    checked = json.loads(suptree("check", str(file), "--json").stdout)
+    assert ["supervisors.root.max_restarts"] == [warning["place"] for warning in checked["warnings"]]
+
+
 def test_init_writes_a_file_that_is_good_and_runs(tmp_path: Path) -> None:
     file = str(tmp_path / "tree.toml")
     assert f"wrote {file}" in succeed("init", file)

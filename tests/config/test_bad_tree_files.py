@@ -187,7 +187,8 @@ class TestBadFiles:
                 "heartbeat = { dead_after = 3, suspect_after = 4 }",
                 (
                     "heartbeat",
-                    "0 < interval <= suspect_after <= dead_after must hold, not interval=0.8, suspect_after=4.0, dead_after=3.0",
+                    "0 < interval < suspect_after <= dead_after must hold (a ping that is due is no silence),"
+                    " not interval=0.8, suspect_after=4.0, dead_after=3.0",
                 ),
             ),
             (

@@ -241,7 +241,7 @@ class TestGoodFiles:
             ("", HeartbeatSpec()),
             ("heartbeat = { dead_after = 30 }", HeartbeatSpec(interval=1, suspect_after=15, dead_after=30)),
             ("heartbeat = { dead_after = 2 }", HeartbeatSpec(interval=0.2, suspect_after=1, dead_after=2)),
-            ("heartbeat = { dead_after = 5, interval = 4 }", HeartbeatSpec(interval=4, suspect_after=4, dead_after=5)),
+            ("heartbeat = { dead_after = 5, interval = 4 }", HeartbeatSpec(interval=4, suspect_after=5, dead_after=5)),
             ("heartbeat = { suspect_after = 20 }", HeartbeatSpec(interval=1, suspect_after=20, dead_after=40)),
             ("heartbeat = { interval = 10 }", HeartbeatSpec(interval=10, suspect_after=20, dead_after=40)),
             ("heartbeat = { startup_timeout = 3 }", HeartbeatSpec(startup_timeout=3)),

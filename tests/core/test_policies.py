@@ -297,8 +297,8 @@ def test_a_limit_is_a_limit_also_to_those_who_are_beyond_it(beyond: int, decisio
 
 def test_a_bare_child_has_no_rules_of_its_own() -> None:
     policies: list[dict[str, Any]] = [{"hold": True}, {"park": True}, {"max_restarts": 0}]
-    assert [False, False] == [has_rules_of_its_own(Child(spec)) for spec in (ChildSpec(id="a"), ChildSpec(id="a", backoff=Backoff()))]
-    assert [True, True, True] == [has_rules_of_its_own(Child(ChildSpec(id="a", **policy))) for policy in policies]
+    assert [False, False] == [has_rules_of_its_own(spec) for spec in (ChildSpec(id="a"), ChildSpec(id="a", backoff=Backoff()))]
+    assert [True, True, True] == [has_rules_of_its_own(ChildSpec(id="a", **policy)) for policy in policies]
 
 
 def test_a_step_that_the_table_does_not_hold_cannot_be_taken() -> None:
