@@ -275,3 +275,22 @@ def test_no_fault_of_its_log_ends_an_agent(script: str, harm: Callable[[LiveTree
         until(lambda: log_of(live).is_file() and "".join(tail(log_of(live), 1)).endswith(" done"))
         after = live.agent("loud")
         assert (before["pid"], before["incarnation"], "running") == (after["pid"], after["incarnation"], after["status"])
+
+
+def test_what_c_code_of_a_native_agent_writes_is_in_the_log_again_after_its_next_ping(tmp_path: Path) -> None:
+    (tmp_path / "raw.py").write_text(
+        "import asyncio, os\n"
+        "class Raw:\n"
+        "    async def run(self):\n"
+        "        while True:\n"
+        "            os.write(1, b'from C\\n')\n"
+        "            await asyncio.sleep(0.1)\n"
+        "def make(*_): return Raw()\n"
+    )
+    heartbeat = "heartbeat = { interval = 0.2, suspect_after = 5, dead_after = 10 }"
+    with LiveTree(f'[agents.loud]\ntype = "native_llm"\nfactory = "raw:make"\n{heartbeat}\n', sys_path=[str(tmp_path)]) as live:
+        before = live.wait_until_all_run()["agents"][0]
+        shutil.rmtree(log_of(live).parent)
+        until(lambda: "from C" in tail(log_of(live), 1), within=10)
+        after = live.agent("loud")
+        assert (before["incarnation"], "running") == (after["incarnation"], after["status"])
