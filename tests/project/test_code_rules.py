@@ -37,7 +37,10 @@ MATCHES = {"match", "fullmatch", "search", "findall", "finditer", "split"}
 TEXT_IS_DATA: dict[tuple[str, str], str] = {}
 
 # The same, until a cause has an id.
-TEXT_IS_READ_STILL = {("actors/deaths/causes.py", "cause_of"), ("supervisors/decisions/fingerprint.py", "fingerprint")}
+TEXT_IS_READ_STILL = {
+    ("actors/deaths/causes.py", "cause_of"),
+    ("supervisors/decisions/fingerprint.py", "fingerprint"),
+}
 
 
 def modules(*folders: str) -> list[Path]:
