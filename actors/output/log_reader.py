@@ -31,7 +31,7 @@ def tail_of(path: Path, lines: int, incarnation: int) -> list[str]:
         for line in files.lines():
             if entry := _ENTRY.match(line):
                 writer = int(entry[1])
-            # What C code wrote has nothing before it, and is of whoever wrote last.
+            # What C code wrote has nothing before it, and belongs to the incarnation that wrote last.
             if writer == incarnation:
                 found.append(line)
     return list(found)

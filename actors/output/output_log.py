@@ -73,7 +73,7 @@ class OutputLog:
     def write_cleaned(self, stream: str, lines: bytes) -> None:
         """Keep lines that have passed `clean` already."""
         prefix = self._prefix(stream)
-        # What came at once has one time: so the work for each line is done in C, and the file is written once.
+        # What came in one read has one time: so the work for each line is done in C, and the file is written once.
         entries = b"".join((prefix, lines.replace(b"\n", b"\n" + prefix), b"\n"))
         self._make_room(len(entries))
         self._file.append(entries)

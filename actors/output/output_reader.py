@@ -20,7 +20,7 @@ class Drain(asyncio.Protocol):
 
     @classmethod
     async def reading(cls, descriptor: int, splitter: LineSplitter, count: Callable[[int], None]) -> "Drain":
-        """A drain that reads from a pipe or terminal, and closes it in the end; `count` is told how many bytes come."""
+        """A drain that reads from a pipe or terminal, and closes it in the end; `count` is called with the number of bytes that come."""
         source = os.fdopen(descriptor, "rb", buffering=0)
         _transport, drain = await asyncio.get_running_loop().connect_read_pipe(lambda: cls(splitter, count), source)
         return drain

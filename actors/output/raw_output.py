@@ -1,7 +1,7 @@
 """Taking secrets out of what was written to a log past us.
 
 A native agent's C code and child processes write straight to its log: so nothing that they said is lost, whatever becomes of its actor.
-What is secret in that is overwritten in place, byte for byte, as soon as it is seen: nothing moves, whoever writes or reads meanwhile.
+What is secret in that is overwritten in place, byte for byte, as soon as it is seen: nothing moves, so others may write and read meanwhile.
 """
 
 import os

@@ -120,7 +120,7 @@ class Redactor:
 
     @property
     def longest(self) -> int:
-        """The length of the longest secret in bytes: whoever hides them in a stream, piece by piece, keeps back one byte less."""
+        """The length of the longest secret in bytes; a reader that hides secrets in a stream, piece by piece, keeps back one byte less."""
         return max(map(len, self._names), default=0)
 
     def line(self, line: bytes) -> bytes:
