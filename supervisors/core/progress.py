@@ -18,7 +18,8 @@ from .quota_groups import GROUP_PARKED
 def next_step(state: CoreState, plan: Plan) -> None:
     """Order the next stop or start of the plan, or end it."""
     while plan.stops:
-        if _stop(state, plan, state.children.get(plan.stops.pop())):
+        _stop(state, plan, state.children.get(plan.stops.pop()))
+        if plan.current is not None:
             return
     while plan.starts:
         child = state.children.get(plan.starts.popleft())
@@ -33,17 +34,16 @@ def next_step(state: CoreState, plan: Plan) -> None:
         exit_supervisor(state)
 
 
-def _stop(state: CoreState, plan: Plan, child: Child | None) -> bool:
-    """Whether the plan has to wait for the stop of this child; None is temporary, and was forgotten when the plan before stopped it."""
+def _stop(state: CoreState, plan: Plan, child: Child | None) -> None:
+    """Order the stop of this child, if it lives; None is temporary, and was forgotten when the plan before stopped it."""
     if child is None:
-        return False
+        return
     if child.alive:
         plan.wait_for_stop(child.spec.id)
         child.condemned = None  # whatever it was condemned for, its end is now wanted
         if child.state is not ChildState.STOPPING:
             state.commander.stop(child, plan.graceful)
-        return True
-    if child.unhandled:
+    elif child.unhandled:
         comes_back = plan.aim is Aim.RESTART and child.spec.restart is not RestartType.TEMPORARY
         why = f"{child.last_exit.told}, when it was about to be stopped"
         state.report(child, Outcome(Decision.RESTART if comes_back else Decision.LEAVE, why), takes_along=False)
@@ -53,7 +53,6 @@ def _stop(state: CoreState, plan: Plan, child: Child | None) -> bool:
     elif child.state in RESTARTING and (child.state is not ChildState.PARKED or plan.aim is Aim.SHUT_DOWN):
         state.commander.stop_waiting(child)
         _stopped(state, child, plan)
-    return False
 
 
 def _may_start(state: CoreState, child: Child) -> bool:

@@ -184,3 +184,18 @@ def test_the_crash_then_does_exactly_what_was_foretold(driver: Driver, child_id:
     expected = [str(action) for action in foretold.actions if action.verb is not Verb.WAIT]
     assert expected == [word.split()[0] if word.startswith("exit") else word.rstrip("0123456789") for word in verbs]
     assert foretold.report == reports[0]
+
+
+def test_a_question_is_given_up_when_what_goes_on_takes_too_many_steps() -> None:
+    driver = Driver(specs("ab"), auto=False)
+    driver.started("a")
+    driver.started("b")
+    driver.terminate("b")
+    for number in range(149):
+        driver.terminate("a", f"t{number}")
+        driver.restart("a", f"r{number}")
+    assert Decision.RESTART is forecast(driver.core, "a", CRASH, 0.0).report.decision
+    driver.terminate("a", "one more")
+    with pytest.raises(ValueError, match=r"^what its supervisor is in the middle of has not come to an end after 300 steps$"):
+        forecast(driver.core, "a", CRASH, 0.0)
+    assert 0.0 == driver.core.now
