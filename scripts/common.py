@@ -1,14 +1,11 @@
 """What the commands share: the options, and talking to a running tree."""
 
 import asyncio
-import json
 import math
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from suptree.control.client.client import Client
 from suptree.control.client.reach import reach
@@ -41,16 +38,3 @@ def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result
             return await talk(client)
 
     return asyncio.run(run())
-
-
-def console() -> Console:
-    """Where tables go: as wide as the terminal, or wide enough for everything when there is none; colours only on a terminal."""
-    # What agents say holds brackets and colons, which mean nothing.
-    if sys.stdout.isatty():
-        return Console(markup=False, emoji=False)
-    return Console(width=200, color_system=None, markup=False, emoji=False)
-
-
-def print_json(value: Any) -> None:
-    """Print a value as JSON, on one line when it goes to a program."""
-    click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))

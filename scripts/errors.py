@@ -10,7 +10,8 @@ import click
 
 from suptree.actors.errors import ConfigError, MissingOnMachine, NoSuchAgent, NotRunning, SuptreeError
 
-from .main import interrupted
+from .interrupts import interrupted
+from .screen import say
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_RUNNING, EXIT_NO_SUCH_AGENT = 1, 2, 3, 4
 
@@ -38,14 +39,14 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except SuptreeError as error:
-            click.echo(f"suptree: {error}" if not isinstance(error, ConfigError) else str(error), err=True)
+            say(f"suptree: {error}" if not isinstance(error, ConfigError) else str(error), err=True)
             ctx.exit(next(status for kind, status in _STATUS if isinstance(error, kind)))
         except KeyboardInterrupt:
             ctx.exit(interrupted())
         except OSError as error:
             _discard_output()
             if error.errno != errno.EPIPE:
-                click.echo(f"suptree: {error}", err=True)
+                say(f"suptree: {error}", err=True)
             ctx.exit(EXIT_FAILED)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..events.wording import printable
+from ..output.printable import printable
 from .causes import cause_of, next_after
 
 Death = Mapping[str, Any]

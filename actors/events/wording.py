@@ -1,10 +1,10 @@
 """Events as sentences, for people."""
 
-import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import UnknownEvent
+from ..output.printable import printable
 from .entry import decode
 from .event_types import (
     ChildEvent,
@@ -116,16 +116,6 @@ _WORDS: dict[type[Event], Callable[[Any], str]] = {
     TreeRefused: _tree_refused,
 }
 """What is said of an event, by its type; of a child without naming it."""
-
-
-def printable(text: str) -> str:
-    """A text in which nothing moves the cursor of who reads it, whoever said it."""
-    return "".join(character if _is_shown(character) else character.encode("unicode_escape").decode() for character in text)
-
-
-def _is_shown(character: str) -> bool:
-    # Python calls no space printable but one, nor what joins letters in Persian, and the parts of an emoji.
-    return character.isprintable() or character in "\u200c\u200d" or unicodedata.category(character) == "Zs"
 
 
 def moment(event: Event) -> str:

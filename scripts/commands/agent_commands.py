@@ -10,12 +10,14 @@ import click
 from suptree.actors.errors import NotRunning
 from suptree.actors.output.log_reader import tail
 from suptree.actors.output.output_log import log_path
+from suptree.actors.output.printable import printable_output
 from suptree.control.client.client import Client
 from suptree.control.client.reach import remote_url
 from suptree.control.time_limits import ASK_LIMIT, LONGEST, TELL_LIMIT
 from suptree.supervisors.config.agent_config import fault_of_id
 
-from ..common import Seconds, json_option, print_json, tree_option, with_client
+from ..common import Seconds, json_option, tree_option, with_client
+from ..screen import print_json, say, say_output, write
 from .after_the_run import kept_by_one
 
 
@@ -29,7 +31,7 @@ def _act(tree_name: str | None, agent_id: str, act: Callable[[Client], Awaitable
         print_json(agent)
     else:
         pid = f", pid {agent['pid']}" if agent["pid"] else ""
-        click.echo(f"{agent_id}: {agent['status']} (incarnation {agent['incarnation']}{pid})")
+        say(f"{agent_id}: {agent['status']} (incarnation {agent['incarnation']}{pid})")
 
 
 def _timeout_option(what: str, default: float) -> Callable[..., Any]:
@@ -108,11 +110,11 @@ async def _print_reply(client: Client, agent_id: str, prompt: str, limit: float,
         async with contextlib.aclosing(client.ask_stream(agent_id, prompt, timeout=limit)) as parts:
             async for part in parts:
                 last = part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
-                click.echo(last, nl=False)
+                write("\n".join(map(printable_output, last.split("\n"))), end="")
     finally:
         # An error begins on a line of its own too.
         if not last.endswith("\n"):
-            click.echo()
+            write("")
 
 
 @click.command()
@@ -121,8 +123,12 @@ async def _print_reply(client: Client, agent_id: str, prompt: str, limit: float,
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written next.")
 @click.option("--lines", "-n", type=click.IntRange(0, 1_000_000), default=100, show_default=True, help="How many lines to begin with.")
 @click.option("--previous", "-p", is_flag=True, help="Of the incarnation before the present, or last, one.")
-def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool, previous: bool) -> None:
-    """What an agent printed: time, incarnation, stream, text; also of a tree that has ended."""
+@click.option("--raw", is_flag=True, help="Print every byte as the agent did, also what moves the cursor or changes the terminal.")
+def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool, previous: bool, raw: bool) -> None:
+    """What an agent printed: time, incarnation, stream, text; also of a tree that has ended.
+
+    Colours are shown; everything else that would do something to the terminal is escaped.
+    """
     if follow and previous:
         raise click.UsageError("the previous incarnation writes no more: give one of --follow and --previous")
 
@@ -131,10 +137,10 @@ def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool, prev
         if follow:
             async with contextlib.aclosing(client.follow_log(agent_id, lines)) as stream:
                 async for text in stream:
-                    click.echo(text)
+                    say_output(text, raw=raw)
         else:
             for text in await client.log_lines(agent_id, lines, previous=previous):
-                click.echo(text)
+                say_output(text, raw=raw)
 
     try:
         with contextlib.suppress(KeyboardInterrupt):
@@ -146,4 +152,4 @@ def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool, prev
         if found is None:
             raise
         for text in found[1]:
-            click.echo(text)
+            say_output(text, raw=raw)

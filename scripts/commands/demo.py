@@ -22,9 +22,10 @@ from suptree.control.launcher.launcher_orders import Orders
 from suptree.control.launcher.spawn import LauncherProcess, begin_launcher
 from suptree.supervisors.config.tree_file import load_tree
 
-from ..common import Seconds, console
+from ..common import Seconds
+from ..screen import say, terminal
 from .foreground import Ended, run_in_foreground
-from .view_commands import status_table
+from .status_table import status_table
 
 _VICTIM = "victim"
 _KILL_EVERY = 7.0
@@ -39,7 +40,7 @@ def demo(seconds: float) -> None:
 
     Needs no key, no network and no second terminal, and leaves nothing behind.
     """
-    with as_file(files(__package__) / "demo.toml") as file:
+    with as_file(files("suptree.scripts") / "demo.toml") as file:
         raise SystemExit(asyncio.run(_run(file, seconds)))
 
 
@@ -47,22 +48,22 @@ async def _run(file: Path, seconds: float) -> int:
     # Under the ordinary home: other commands, in another terminal, work on it as on any tree.
     orders = Orders(name=load_tree(file).name, file=str(file), owner_pid=os.getpid(), ephemeral=True)
     watch = _watch_live if sys.stdout.isatty() else _watch_plainly
-    return (await watch(lambda: begin_launcher(orders), seconds)).say()
+    return (await watch(lambda: begin_launcher(orders), seconds)).report()
 
 
 async def _watch_plainly(begin: Callable[[], LauncherProcess], seconds: float) -> Ended:
-    print(f"demo: {seconds:g} seconds; poet raises, dreamer hangs, coder segfaults, {_VICTIM} is killed from outside", flush=True)
+    say(f"demo: {seconds:g} seconds; poet raises, dreamer hangs, coder segfaults, {_VICTIM} is killed from outside")
     async with _beside(_kill_now_and_then) as on_ready:
-        return await run_in_foreground(begin, on_ready, lambda event: print(line(event), flush=True), seconds)
+        return await run_in_foreground(begin, on_ready, lambda event: say(line(event)), seconds)
 
 
 async def _watch_live(begin: Callable[[], LauncherProcess], seconds: float) -> Ended:
     recent: deque[str] = deque(maxlen=_EVENTS_SHOWN)
     # Transient: the last drawing would show a fleet that runs, above a line that says that it is gone.
-    with Live(console=console(), auto_refresh=False, transient=True) as live:
+    with Live(console=terminal(), auto_refresh=False, transient=True) as live:
         async with _beside(_kill_now_and_then, lambda client: _draw(client, live, recent)) as on_ready:
             ended = await run_in_foreground(begin, on_ready, lambda event: recent.append(line(event)), seconds)
-    click.echo("\n".join(recent))
+    say("\n".join(recent))
     return ended
 
 

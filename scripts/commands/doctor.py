@@ -3,11 +3,11 @@
 from dataclasses import asdict
 
 import click
-from rich.table import Table
 
 from suptree.control.trees.doctor import State, examine
 
-from ..common import console, json_option, print_json
+from ..common import json_option
+from ..screen import cell, print_json, show, table
 
 _COLOURS = {State.OK: "green", State.LIMITED: "yellow", State.MISSING: "red"}
 
@@ -20,9 +20,9 @@ def doctor(*, as_json: bool) -> None:
     if as_json:
         print_json([{**asdict(finding), "state": finding.state.value} for finding in findings])
     else:
-        table = Table("feature", "state", "found", "means", box=None, pad_edge=False)
+        drawn = table("feature", "state", "found", "means", wrapped=("found", "means"))
         for finding in findings:
-            table.add_row(finding.feature, f"[{_COLOURS[finding.state]}]{finding.state.value}", finding.found, finding.means)
-        console().print(table)
+            drawn.add_row(finding.feature, cell(finding.state.value, _COLOURS[finding.state]), cell(finding.found), cell(finding.means))
+        show(drawn)
     if any(finding.state is State.MISSING for finding in findings):
         raise SystemExit(1)

@@ -8,7 +8,8 @@ from suptree.actors.deaths.explanation import deaths_of, explanation_after_the_r
 from suptree.actors.errors import NotRunning
 from suptree.actors.exits import ExitClass
 
-from ..common import json_option, print_json, tree_option, with_client
+from ..common import json_option, tree_option, with_client
+from ..screen import print_json, say
 from .after_the_run import kept_by_one
 
 
@@ -46,7 +47,7 @@ def death(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json(explained)
     else:
-        click.echo("\n".join(screen(explained)))
+        say("\n".join(screen(explained)))
 
 
 @explain.command()
@@ -63,20 +64,20 @@ def crash(agent_id: str, exit_class: str, tree_name: str | None, *, as_json: boo
     if as_json:
         print_json(steps)
         return
-    click.echo(f"if {agent_id} #{steps[0]['incarnation']} ended now ({exit_class}):")
+    say(f"if {agent_id} #{steps[0]['incarnation']} ended now ({exit_class}):")
     for number, step in enumerate(steps):
         _show(step, "" if number == 0 else "  then ")
 
 
 def _show(step: dict[str, Any], lead: str) -> None:
     left = step["restarts_left"]
-    click.echo(f"{lead}{step['supervisor']} decides: {step['decision']} ({step['why']}); restarts left in its window: {left}")
+    say(f"{lead}{step['supervisor']} decides: {step['decision']} ({step['why']}); restarts left in its window: {left}")
     for number, action in enumerate(step["actions"], 1):
         what = (
             f"wait {action['delay']:.3g} s for {action['id']}" if action["verb"] == "wait" else f"{action['verb']} {action['id']}".strip()
         )
-        click.echo(f"  {number}. {what if action['id'] or action['verb'] != 'exit' else step['supervisor'] + ' exits'}")
+        say(f"  {number}. {what if action['id'] or action['verb'] != 'exit' else step['supervisor'] + ' exits'}")
     if not step["actions"]:
-        click.echo("  nothing is started or stopped")
+        say("  nothing is started or stopped")
     if step["exit"] is not None:
-        click.echo(f"  {step['supervisor']} ends: {step['exit']['class']}, {step['exit']['reason']}")
+        say(f"  {step['supervisor']} ends: {step['exit']['class']}, {step['exit']['reason']}")

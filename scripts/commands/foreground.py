@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
 from suptree.actors.errors import NotRunning, StartFailed
 from suptree.actors.kernel.linux import signal_name
 from suptree.control.client.client import Client
 from suptree.control.launcher.spawn import LauncherProcess
 from suptree.control.trees import leftovers
+
+from ..screen import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class Ended:
     left: int
     log: Path
 
-    def say(self) -> int:
-        """Say it; return the exit status."""
+    def report(self) -> int:
+        """Say how it ended; return the exit status."""
         if self.status < 0:
-            click.echo(f"the tree has ended with its launcher, which somebody ended with {signal_name(-self.status)}", err=True)
+            say(f"the tree has ended with its launcher, which somebody ended with {signal_name(-self.status)}", err=True)
         elif self.status > 0:
-            click.echo(f"the tree ended by itself: see {self.log}", err=True)
-        click.echo(f"{self.tree}: {self.left} processes left")
+            say(f"the tree ended by itself: see {self.log}", err=True)
+        say(f"{self.tree}: {self.left} processes left")
         return 1 if self.left or self.status < 0 else self.status
 
 

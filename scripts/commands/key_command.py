@@ -6,6 +6,7 @@ from suptree.control.seal.tree_key import fingerprint, key_path, rotate_key, tre
 from suptree.control.trees.find import answers, known_tree
 
 from ..common import tree_option
+from ..screen import say
 
 
 @click.command()
@@ -16,6 +17,6 @@ def key(tree_name: str | None, *, rotate: bool) -> None:
     paths = known_tree(tree_name)
     if rotate:
         rotate_key(paths.state)
-    click.echo(f"{key_path(paths.state)} {fingerprint(tree_key(paths.state))}")
+    say(f"{key_path(paths.state)} {fingerprint(tree_key(paths.state))}")
     if rotate and answers(paths):
-        click.echo(f"{paths.name} runs, and keeps its old key until `suptree down`", err=True)
+        say(f"{paths.name} runs, and keeps its old key until `suptree down`", err=True)

@@ -6,6 +6,7 @@ from suptree.control.door.tokens import TokenFile
 from suptree.control.trees.find import known_tree
 
 from ..common import tree_option
+from ..screen import say
 
 
 @click.command()
@@ -14,4 +15,4 @@ from ..common import tree_option
 def token(tree_name: str | None, *, rotate: bool) -> None:
     """Print the token that opens the control API on TCP (`up --listen`), made when it is first asked for."""
     file = TokenFile(known_tree(tree_name).token_file)
-    click.echo(file.rotate() if rotate else file.ensure())
+    say(file.rotate() if rotate else file.ensure())

@@ -25,7 +25,8 @@ from suptree.supervisors.config.tree_findings import find_in_tree
 from suptree.supervisors.config.tree_template import TREE_TEMPLATE
 from suptree.supervisors.spec.tree_spec import TreeSpec
 
-from ..common import Seconds, json_option, print_json, tree_option
+from ..common import Seconds, json_option, tree_option
+from ..screen import print_json, say
 from .foreground import run_in_foreground
 
 _STORY_LINES = 8
@@ -43,7 +44,7 @@ def init(file: Path, *, force: bool) -> None:
         file.write_text(TREE_TEMPLATE, encoding="utf-8")
     except OSError as error:
         raise SuptreeError(f"{file} cannot be written: {error.strerror}") from None
-    click.echo(f"wrote {file}; run it with: suptree up {file}")
+    say(f"wrote {file}; run it with: suptree up {file}")
 
 
 @click.command()
@@ -62,7 +63,7 @@ def check(file: Path, *, as_json: bool) -> None:
     if as_json:
         print_json({"tree": spec.name, **counts, "warnings": _as_json(warnings)})
     else:
-        click.echo(f"{file} is good: {_in_words(counts)}")
+        say(f"{file} is good: {_in_words(counts)}")
 
 
 @click.command()
@@ -88,7 +89,7 @@ def down(tree_name: str | None, timeout: float) -> None:
         raise SuptreeError(f"`down` ends trees of this machine, and {URL_VARIABLE} is set: name one with --tree, or unset it")
     paths = find_tree(tree_name)
     left = asyncio.run(_down(paths, timeout))
-    click.echo(f"{paths.name}: {left} processes left")
+    say(f"{paths.name}: {left} processes left")
     raise SystemExit(1 if left else 0)
 
 
@@ -130,16 +131,16 @@ async def _up(spec: TreeSpec, file: Path, path: list[str], listen: str | None, *
     orders = Orders(name=spec.name, file=str(file), listen=listen, owner_pid=None if detach else os.getpid(), sys_path=path)
 
     def say_up(launcher: LauncherProcess) -> None:
-        click.echo(f"{spec.name} is up: {_in_words(_counts(spec))} (launcher pid {launcher.process.pid})")
+        say(f"{spec.name} is up: {_in_words(_counts(spec))} (launcher pid {launcher.process.pid})")
         if listen is not None:
-            click.echo(f"it listens on http://{listen} for whoever has its token: suptree token --tree {spec.name}")
+            say(f"it listens on http://{listen} for whoever has its token: suptree token --tree {spec.name}")
 
     if detach:
         launcher = begin_launcher(orders)
         await launcher.ready()
         say_up(launcher)
         return 0
-    return (await run_in_foreground(lambda: begin_launcher(orders), say_up, lambda event: click.echo(line(event)))).say()
+    return (await run_in_foreground(lambda: begin_launcher(orders), say_up, lambda event: say(line(event)))).report()
 
 
 async def _down(paths: TreePaths, limit: float) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from suptree.scripts.commands.view_commands import status_table
+from suptree.scripts.commands.status_table import status_table
 
 ROW: dict[str, Any] = {
     "id": "researcher", "type": "process_wrapper", "supervisor": "writers", "status": "running", "pid": 12345, "actor_pid": 1,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from suptree.actors.events.wording import printable
+from suptree.actors.output.printable import printable
 
 
 @pytest.mark.parametrize("text", ["plain", "no\u00a0break", "全角\u3000空白", "👩\u200d💻", "\u06a9\u200c\u06a9", "[/red] \\x1b"])
