@@ -1,16 +1,23 @@
 """What the commands share: the options, and talking to a running tree."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import click
 
+from suptree.actors.errors import SuptreeError
+from suptree.actors.events.picture import is_alive
 from suptree.control.client.client import Client
 from suptree.control.client.reach import reach
 
+from .screen import say
+
 Result = TypeVar("Result")
+
+_SILENT_FOR = 1.0
 
 tree_option = click.option("--tree", "-t", "tree_name", metavar="NAME", help="Which tree; without it the only one that runs.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -28,6 +35,33 @@ class Seconds(click.FloatRange):
         if math.isnan(seconds):
             self.fail(f"{value!r} is not a number.", param, ctx)
         return seconds
+
+
+async def with_progress(work: Awaitable[Result], describe: Callable[[], Awaitable[str]]) -> Result:
+    """Wait for some work; when it takes longer than a second say on standard error what it waits for, and again when that changes."""
+    working = asyncio.ensure_future(work)
+    said = ""
+    try:
+        while not (await asyncio.wait({working}, timeout=_SILENT_FOR))[0]:
+            with contextlib.suppress(SuptreeError):
+                if (text := await describe()) not in ("", said):
+                    said = text
+                    say(text, err=True)
+        return await working
+    finally:
+        # What it does when it is cancelled is waited for as well.
+        working.cancel()
+        await asyncio.wait({working})
+
+
+def alive_below(rows: list[dict[str, Any]], top: str | None = None) -> list[str]:
+    """The agents that may still have a process, below a supervisor (or the agent itself); all of them without one."""
+    parents = {row["id"]: row["supervisor"] for row in rows}
+
+    def is_below(row_id: str | None) -> bool:
+        return row_id is not None and (row_id == top or is_below(parents.get(row_id)))
+
+    return [row["id"] for row in rows if row["kind"] == "agent" and is_alive(row) and (top is None or is_below(row["id"]))]
 
 
 def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result]]) -> Result:

@@ -9,14 +9,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -34,10 +34,9 @@ from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec
 from ..door.bounds import Followers
 from ..door.request_input import BODY_LIMIT, Bodies, boolean, expect, only, text, whole_number
 from .conversation import Conversation
+from .json_answer import JsonAnswer
+from .running_tree import RunningTree
 from .status import agent_status, tree_status
-
-if TYPE_CHECKING:
-    from ..launcher.launcher import Launcher
 
 _OPERATIONS: dict[str, dict[str, type]] = {
     "start": {"fresh": bool},
@@ -52,18 +51,18 @@ _OPERATIONS: dict[str, dict[str, type]] = {
 """Each with the arguments that it may be given."""
 _ASK_LIMIT = 120.0
 _PINGS_LIMIT = 0.5
-_EXPLAIN_LIMIT = 10.0
+_FORECAST_LIMIT = 10.0
 _MOST_LINES = 1_000_000
 _MOST_EVENTS = 2**53
 _REASON_LENGTH = 1000
 
 
 class Api:
-    """The handlers; each reads the launcher's mirror of the picture, or sends a command down the link."""
+    """The handlers; each reads the mirror of the picture, or sends a command down the link."""
 
-    def __init__(self, launcher: "Launcher") -> None:
-        self._launcher = launcher
-        self._link = launcher.link
+    def __init__(self, tree: RunningTree) -> None:
+        self._tree = tree
+        self._link = tree.link
         self._bodies = Bodies()
         self._followers = Followers()
         self._conversation = Conversation(self._link, self._bodies)
@@ -92,34 +91,34 @@ class Api:
         with contextlib.suppress(RequestTimeout):
             answer = await self._link.ask("ping_ages", "heartbeat", limit=_PINGS_LIMIT)
             ages = answer["value"] if answer["answer"] == "ok" else {}
-        launcher = self._launcher
+        tree = self._tree
         picture = copy.deepcopy(self._link.picture)
-        uptime = time.monotonic() - launcher.started_at
+        uptime = time.monotonic() - tree.started_at
         ready = self._link.ready.is_set()
         made = await asyncio.to_thread(
             tree_status,
-            launcher.orders.name,
+            tree.paths.name,
             uptime,
             ready=ready,
-            pids=launcher.pids,
+            pids=tree.pids,
             picture=picture,
             ping_ages=ages,
-            listen=launcher.orders.listen,
-            refused=launcher.refusals.counts,
+            listen=tree.listen,
+            refused=tree.refusals.counts,
         )
-        return JSONResponse(made)
+        return JsonAnswer(made)
 
     async def picture(self, request: Request) -> Response:
         """All rows as they are, and the number of the last event in them: what a mirror begins with."""
         only(request)
-        return JSONResponse({"seq": self._link.seq, "ready": self._link.ready.is_set(), "rows": list(self._link.picture.rows.values())})
+        return JsonAnswer({"seq": self._link.seq, "ready": self._link.ready.is_set(), "rows": list(self._link.picture.rows.values())})
 
     async def events(self, request: Request) -> Response:
         """Every event after number `after`, as they come; with `follow=false` only those that are known."""
         only(request, "after", "follow")
         after = whole_number(request, "after", 0, _MOST_EVENTS)
         if not boolean(request, "follow", True):
-            return JSONResponse([event for event in self._link.events if event["seq"] > after])
+            return JsonAnswer([event for event in self._link.events if event["seq"] > after])
 
         async def stream() -> AsyncIterator[dict[str, str]]:
             async for event in self._link.follow(after):
@@ -130,7 +129,7 @@ class Api:
     async def agent(self, request: Request) -> Response:
         """One agent's part of the status object."""
         only(request)
-        return JSONResponse(await asyncio.to_thread(agent_status, dict(self._row(request))))
+        return JsonAnswer(await asyncio.to_thread(agent_status, dict(self._row(request))))
 
     async def start_new(self, request: Request) -> Response:
         """Start an agent that was not in the tree; the body is its child spec, and the id of its supervisor."""
@@ -173,22 +172,22 @@ class Api:
         how = {"class": exit_class, "reason": text(request, "reason", exit_class, _REASON_LENGTH)}
         steps = []
         while row is not None:
-            answer = await self._link.ask("explain", row["id"], how, limit=_EXPLAIN_LIMIT)
+            answer = await self._link.ask("forecast", row["id"], how, limit=_FORECAST_LIMIT)
             if answer["answer"] != "ok":
                 raise SuptreeError(str(answer["value"] or f"{row['id']!r} cannot be asked about: {answer['answer']}"))
             step = answer["value"]
             steps.append({"supervisor": row["supervisor"], "child": row["id"], "incarnation": row["incarnation"], **step})
             how = step["exit"]
             row = None if how is None else self._link.picture.rows.get(row["supervisor"])
-        return JSONResponse(steps)
+        return JsonAnswer(steps)
 
     async def explanation(self, request: Request) -> Response:
         """Why it died, each time that is kept, and how it stands now."""
         only(request)
         row = self._row(request)
-        paths, rows = self._launcher.paths, self._link.picture.rows
+        paths, rows = self._tree.paths, self._link.picture.rows
         deaths = await asyncio.to_thread(deaths_of, paths.state, row["id"])
-        return JSONResponse(explanation(paths.name, row, rows.get(row["supervisor"]), deaths, datetime.now(UTC)))
+        return JsonAnswer(explanation(paths.name, row, rows.get(row["supervisor"]), deaths, datetime.now(UTC)))
 
     async def logs(self, request: Request) -> Response:
         """The last `lines` lines of an agent's output; with `follow` also what comes, with `previous` of the incarnation before."""
@@ -196,13 +195,13 @@ class Api:
         lines, follows = whole_number(request, "lines", 100, _MOST_LINES), boolean(request, "follow", False)
         previous = boolean(request, "previous", False)
         row = self._row(request)
-        path = log_path(str(self._launcher.paths.state), row["id"])
+        path = log_path(str(self._tree.paths.state), row["id"])
         if previous:
             if row["incarnation"] < 2:
                 raise SuptreeError(f"{row['id']!r} has had no incarnation before this one")
-            return JSONResponse(await asyncio.to_thread(tail_of, path, lines, row["incarnation"] - 1))
+            return JsonAnswer(await asyncio.to_thread(tail_of, path, lines, row["incarnation"] - 1))
         if not follows:
-            return JSONResponse(await asyncio.to_thread(tail, path, lines))
+            return JsonAnswer(await asyncio.to_thread(tail, path, lines))
         # What cannot be read is refused before the stream begins.
         await asyncio.to_thread(tail, path, 0)
 
@@ -216,19 +215,19 @@ class Api:
         """Begin to stop everything in order; the launcher exits when it is done."""
         only(request)
         expect(await self._bodies.read(request), "the arguments of shutdown")
-        self._launcher.ask_to_stop()
-        return JSONResponse({"answer": "ok", "pid": os.getpid()})
+        self._tree.ask_to_stop()
+        return JsonAnswer({"answer": "ok", "pid": os.getpid()})
 
     def _row(self, request: Request) -> Row:
         wanted = request.path_params["id"]
         row = self._link.picture.rows.get(wanted)
         if row is None or row["kind"] == "service":
-            raise NoSuchAgent(f"no agent {wanted!r} in tree {self._launcher.orders.name!r}")
+            raise NoSuchAgent(f"no agent {wanted!r} in tree {self._tree.paths.name!r}")
         return row
 
     async def _ask(self, operation: str, target: str, arguments: dict[str, Any]) -> Response:
         answer = await self._link.ask(operation, target, arguments, limit=_ASK_LIMIT)
-        return JSONResponse({key: answer[key] for key in ("answer", "value", "seq")})
+        return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
 
 
 def _check_ids(spec: ChildSpec) -> None:
@@ -253,7 +252,7 @@ def _failure(status: int) -> Callable[[Request, Exception], Awaitable[Response]]
     async def respond(_request: Request, error: Exception) -> Response:
         said = str(error.detail) if isinstance(error, HTTPException) else str(error)
         code, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (status, None)
-        return JSONResponse({"error": type(error).__name__, "message": said}, code, headers)
+        return JsonAnswer({"error": type(error).__name__, "message": said}, code, headers)
 
     return respond
 
@@ -267,9 +266,9 @@ class _App(Starlette):
         return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
 
-def make_app(launcher: "Launcher") -> ASGIApp:
+def make_app(tree: RunningTree) -> ASGIApp:
     """The API as an ASGI application, which lets everybody in."""
-    return application(Api(launcher).routes())
+    return application(Api(tree).routes())
 
 
 def application(routes: list[Route]) -> ASGIApp:

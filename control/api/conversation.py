@@ -8,7 +8,7 @@ from typing import Any
 from sse_starlette import EventSourceResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from suptree.actors.errors import InputRefused, RequestTimeout
 from suptree.actors.native.questions import failure
@@ -16,8 +16,9 @@ from suptree.actors.program.program_input import INPUT_LIMIT
 
 from ..door.bounds import may_wait
 from ..door.request_input import Bodies, Seconds, expect
-from ..launcher.link import Link
 from ..time_limits import ASK_LIMIT, TELL_LIMIT
+from .json_answer import JsonAnswer
+from .running_tree import RegistryLink
 
 # A character that JSON escapes takes six bytes.
 _BODY_LIMIT = 6 * INPUT_LIMIT + 1024
@@ -29,7 +30,7 @@ _LOST = {"answer": "failed", "value": failure("a part of the reply was lost on t
 class Conversation:
     """What is said to agents, and what they answer."""
 
-    def __init__(self, link: Link, bodies: Bodies) -> None:
+    def __init__(self, link: RegistryLink, bodies: Bodies) -> None:
         self._link = link
         self._bodies = bodies
 
@@ -39,7 +40,7 @@ class Conversation:
         text, limit = _bounded(said["text"], agent_id, "told"), said.get("timeout", TELL_LIMIT)
         may_wait(request, limit)
         answer = await self._within(limit, "tell", agent_id, {"text": text})
-        return JSONResponse({key: answer[key] for key in ("answer", "value", "seq")})
+        return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
 
     async def ask(self, agent_id: str, request: Request) -> Response:
         """Ask an agent the `prompt` of a request: its reply, or with `stream` server-sent events, of which the last is the answer.
@@ -62,7 +63,7 @@ class Conversation:
         finally:
             asking.cancel()
             gone.cancel()
-        return JSONResponse({key: answer[key] for key in ("answer", "value", "seq")})
+        return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
 
     async def _parts(self, agent_id: str, arguments: dict[str, Any], limit: float) -> AsyncIterator[dict[str, str]]:
         """Each part of a reply as it comes, then what came of it."""

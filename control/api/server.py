@@ -5,7 +5,7 @@ import contextlib
 import logging
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -17,9 +17,7 @@ from ..door.listeners import ACCEPTED_AT_ONCE, Address, Listener, listen_on_addr
 from ..door.tokens import TokenFile
 from ..refusals import Why
 from .api import make_app
-
-if TYPE_CHECKING:
-    from ..launcher.launcher import Launcher
+from .running_tree import RunningTree
 
 _KEEP_ALIVE = 5
 
@@ -70,25 +68,25 @@ class ApiServer:
         self._path.unlink(missing_ok=True)
 
 
-async def serve_api(launcher: "Launcher") -> ApiServer:
-    """Begin to serve on the control socket, and on TCP where the launcher's orders say."""
-    api = make_app(launcher)
-    server = ApiServer(launcher.paths.control_socket)
-    _serve_on_path(server, api, launcher)
-    if launcher.orders.listen is not None:
-        _serve_on_tcp(server, api, launcher, parse_address(launcher.orders.listen))
+async def serve_api(tree: RunningTree) -> ApiServer:
+    """Begin to serve on the control socket, and on TCP where the tree is to listen there."""
+    api = make_app(tree)
+    server = ApiServer(tree.paths.control_socket)
+    _serve_on_path(server, api, tree)
+    if tree.listen is not None:
+        _serve_on_tcp(server, api, tree, parse_address(tree.listen))
     return server
 
 
-def _serve_on_path(server: ApiServer, api: ASGIApp, launcher: "Launcher") -> None:
-    count = launcher.refusals.counter("control")
-    listener = listen_on_path(launcher.paths.control_socket)
+def _serve_on_path(server: ApiServer, api: ASGIApp, tree: RunningTree) -> None:
+    count = tree.refusals.counter("control")
+    listener = listen_on_path(tree.paths.control_socket)
     listener.on_stranger = lambda: count(Why.STRANGER)
     server.serve(Door(Bounds(api, count), count, UNIX_HOSTS), listener, Crowd(count))
 
 
-def _serve_on_tcp(server: ApiServer, api: ASGIApp, launcher: "Launcher", address: Address) -> None:
-    count = launcher.refusals.counter("tcp")
-    token = TokenFile(launcher.paths.token_file)
+def _serve_on_tcp(server: ApiServer, api: ASGIApp, tree: RunningTree, address: Address) -> None:
+    count = tree.refusals.counter("tcp")
+    token = TokenFile(tree.paths.token_file)
     token.ensure()
     server.serve(Door(Bounds(api, count), count, address.hosts, token), listen_on_address(address), Crowd(count))

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import logging
 from collections.abc import AsyncGenerator
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -52,6 +54,29 @@ _ERRORS: dict[str, type[SuptreeError]] = {
 }
 
 
+_ours: ContextVar[bool] = ContextVar("a request of ours is being sent", default=False)
+
+
+class _QuietClient(httpx.AsyncClient):
+    """An HTTP client whose requests httpx does not log: they are many, and an embedding program did not ask for them."""
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request; return its response."""
+        token = _ours.set(True)
+        try:
+            return await super().send(request, **options)
+        finally:
+            _ours.reset(token)
+
+
+def _is_wanted(_record: logging.LogRecord) -> bool:
+    return not _ours.get()
+
+
+# For requests of ours alone: what the program itself does with httpx is logged as before.
+logging.getLogger("httpx").addFilter(_is_wanted)
+
+
 class Client:
     """Talks to the launcher behind a control socket, or with `Client.tcp` behind an address; use it with `async with`.
 
@@ -62,7 +87,7 @@ class Client:
     def __init__(self, socket: Path) -> None:
         # The address of a Unix socket needs no certificates; loading them would cost 30 ms.
         transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False)
-        self._begin(str(socket), httpx.AsyncClient(transport=transport, base_url="http://suptree", trust_env=False))
+        self._begin(str(socket), _QuietClient(transport=transport, base_url="http://suptree", trust_env=False))
 
     @classmethod
     def tcp(cls, url: str, token: str) -> Self:
@@ -78,7 +103,7 @@ class Client:
         if address.scheme not in ("http", "https") or not address.host or odd:
             raise SuptreeError("the URL of a tree is http://HOST:PORT or https://HOST:PORT, with nothing before or after that")
         client = cls.__new__(cls)
-        http = httpx.AsyncClient(base_url=address, headers=headers, trust_env=False, verify=address.scheme == "https")
+        http = _QuietClient(base_url=address, headers=headers, trust_env=False, verify=address.scheme == "https")
         client._begin(str(address), http)
         return client
 

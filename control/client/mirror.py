@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
+import logging
 from typing import Any, Self
-
-import structlog
 
 from suptree.actors.errors import NotRunning, SuptreeError, UnknownEvent
 from suptree.actors.events.entry import decode, entry_now
@@ -15,7 +14,7 @@ from suptree.actors.exits import Exit, ExitClass
 from ..launcher.spawn import LauncherProcess
 from .client import Client
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 _CATCH_UP = 10.0
 
@@ -57,7 +56,7 @@ class Mirror:
         if self._seq < seq and self._follower.done():
             raise NotRunning("the tree has ended")
         if self._seq < seq:
-            log.warning("events_are_late", awaited=seq, heard=self._seq)
+            log.warning("events are late: number %d was awaited, and %d is the last that came", seq, self._seq)
 
     async def ended(self) -> None:
         """Wait until the last event of a tree that has ended is in the picture."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import copy
+import logging
 import math
 import os
 import shutil
@@ -16,12 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
-
 from suptree.actors import AgentProcess, AgentStatus, AgentType
 from suptree.actors.errors import AlreadyPresent, ConfigError, NoSuchAgent, NotRunning, SuptreeError
 from suptree.actors.events.picture import Row, is_alive
 from suptree.actors.exits import ExitClass
+from suptree.actors.output.printable import printable
 from suptree.supervisors.config.agent_config import agent_child_from_config
 from suptree.supervisors.config.wire import encode_child
 from suptree.supervisors.spec.tree_spec import ROOT
@@ -31,7 +31,7 @@ from ..time_limits import ASK_LIMIT, TELL_LIMIT
 from .client import Client
 from .mirror import Mirror
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 _NAME = "embedded"
 
@@ -86,7 +86,7 @@ class ProcessManager:
                 seq = await mirror.client.start_new(spec, supervisor)
             await mirror.catch_up(seq)
         except (SuptreeError, OSError) as refusal:
-            _warn("agent_not_started", agent_id, refusal)
+            _warn("could not start", agent_id, refusal)
             return False
         self._configs[agent_id] = kept
         self._past.pop(agent_id, None)
@@ -104,7 +104,7 @@ class ProcessManager:
         except NotRunning:
             return False
         except SuptreeError as refusal:
-            _warn("agent_not_stopped", agent_id, refusal)
+            _warn("could not stop", agent_id, refusal)
             return False
         return True
 
@@ -128,7 +128,7 @@ class ProcessManager:
                     raise
                 return await self.start_agent(agent_id, row["type"], self._configs[agent_id])
         except SuptreeError as refusal:
-            _warn("agent_not_restarted", agent_id, refusal)
+            _warn("could not restart", agent_id, refusal)
             return False
         return True
 
@@ -143,7 +143,7 @@ class ProcessManager:
                 mirror = await self._connected()
             await mirror.client.tell(agent_id, line, timeout=timeout)
         except SuptreeError as refusal:
-            _warn("agent_not_told", agent_id, refusal)
+            _warn("could not tell", agent_id, refusal)
             return False
         return True
 
@@ -259,7 +259,7 @@ class ProcessManager:
                 return self._mirror
         if self._launcher is not None:
             status = await self._ended(self._launcher)
-            log.warning("tree_ended_by_itself", status=status)
+            log.warning("the tree ended by itself, with exit status %s", status)
         if not launch:
             raise NotRunning("no tree runs: start an agent first")
         return await self._launch()
@@ -308,7 +308,7 @@ class ProcessManager:
     async def _watch_health(self, interval: float) -> None:
         while True:
             unhealthy = [agent_id for agent_id, healthy in (await self.monitor_agent_health()).items() if not healthy]
-            log.info("agents_checked", unhealthy=unhealthy)
+            log.info("agents that are not healthy: %s", ", ".join(unhealthy) or "none")
             await asyncio.sleep(interval)
 
     def _agent(self, row: Row) -> AgentProcess:
@@ -362,10 +362,9 @@ def _warm_up() -> None:
     encode_child(agent_child_from_config("nobody", AgentType.PROCESS_WRAPPER, {"command": "true"}, "/"))
 
 
-def _warn(event: str, agent_id: object, refusal: Exception) -> None:
-    """Log a refusal; what no output could encode is escaped."""
-    agent, why = (str(text).encode(errors="backslashreplace").decode() for text in (agent_id, refusal))
-    log.warning(event, agent_id=agent, why=why)
+def _warn(what: str, agent_id: object, refusal: Exception) -> None:
+    """Log a refusal, in a line that every terminal can show."""
+    log.warning("%s agent %s: %s", what, printable(str(agent_id)), printable(str(refusal)))
 
 
 def _comes_back(row: Row) -> bool:

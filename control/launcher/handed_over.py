@@ -7,12 +7,14 @@ import json
 import os
 from collections.abc import Mapping
 
+from .launcher_orders import in_utf8
+
 
 def hand_over(environment: Mapping[str, str]) -> int:
     """A descriptor for the launcher's stdin; what it holds is in memory alone."""
     descriptor = os.memfd_create("suptree-environment")
     with open(descriptor, "wb", closefd=False) as file:
-        file.write(json.dumps(dict(environment)).encode())
+        file.write(json.dumps({in_utf8(name): in_utf8(value) for name, value in environment.items()}).encode())
     return descriptor
 
 

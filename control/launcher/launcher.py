@@ -94,6 +94,11 @@ class Launcher:
         self._stopping: list[asyncio.Task[None]] = []
         self._failed = False
 
+    @property
+    def listen(self) -> str | None:
+        """Where the control API is served on TCP too (`IP:PORT`)."""
+        return self.orders.listen
+
     def run(self) -> int:
         """Start everything, serve until the tree has ended, and leave nothing behind."""
         become_subreaper()

@@ -1,6 +1,7 @@
 """What a launcher is told to run."""
 
 import json
+import os
 import uuid
 from dataclasses import asdict, dataclass, field
 
@@ -24,4 +25,10 @@ class Orders:
 
     def to_json(self) -> str:
         """The launcher's argument."""
-        return json.dumps(asdict(self))
+        paths = {"file": self.file and in_utf8(self.file), "sys_path": [in_utf8(entry) for entry in self.sys_path]}
+        return json.dumps({**asdict(self), **paths})
+
+
+def in_utf8(text: str) -> str:
+    """A path or a variable as Python has it in UTF-8 mode, in which the launcher runs; here it may have come by another encoding."""
+    return os.fsencode(text).decode("utf-8", "surrogateescape")

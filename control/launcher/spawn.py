@@ -21,6 +21,8 @@ from .handed_over import hand_over
 from .launcher_orders import Orders
 
 _LAST_WORDS = 20
+# -P: nothing is imported from the folder that we happen to be in. utf8: so are tree files, whatever the locale is.
+_LAUNCHER = (sys.executable, "-P", "-X", "utf8", "-m", "suptree.control.launcher.launcher")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -119,8 +121,15 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     ours = hand_over(os.environ if orders.file is not None else {})
     try:
         process = subprocess.Popen(
-            # -P: nothing is imported from the folder that we happen to be in.
-            [sys.executable, "-P", "-m", "suptree.control.launcher.launcher", replace(orders, ready_fd=launcher_end).to_json()],
+            [
+                sys.executable,
+                "-P",
+                "-X",
+                "utf8",
+                "-m",
+                "suptree.control.launcher.launcher",
+                replace(orders, ready_fd=launcher_end).to_json(),
+            ],
             stdin=ours,
             stdout=output,
             stderr=output,

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -23,9 +25,10 @@ from suptree.control.trees.paths import TreePaths
 from suptree.supervisors.config.tree_file import load_tree
 from suptree.supervisors.config.tree_findings import find_in_tree
 from suptree.supervisors.config.tree_template import TREE_TEMPLATE
+from suptree.supervisors.spec.longest_stop import longest_stop
 from suptree.supervisors.spec.tree_spec import TreeSpec
 
-from ..common import Seconds, json_option, tree_option
+from ..common import Seconds, alive_below, json_option, tree_option, with_progress
 from ..screen import print_json, say
 from .foreground import run_in_foreground
 
@@ -61,9 +64,17 @@ def check(file: Path, *, as_json: bool) -> None:
         raise
     counts = _counts(spec)
     if as_json:
-        print_json({"tree": spec.name, **counts, "warnings": _as_json(warnings)})
+        longest = longest_stop(spec.root)
+        print_json(
+            {
+                "tree": spec.name,
+                **counts,
+                "longest_stop": longest if math.isfinite(longest) else None,
+                "warnings": _as_json(warnings),
+            }
+        )
     else:
-        say(f"{file} is good: {_in_words(counts)}")
+        say(f"{file} is good: {_in_words(counts)}; a stop takes at most {longest_stop(spec.root):g} s")
 
 
 @click.command()
@@ -136,11 +147,42 @@ async def _up(spec: TreeSpec, file: Path, path: list[str], listen: str | None, *
             say(f"it listens on http://{listen} for whoever has its token: suptree token --tree {spec.name}")
 
     if detach:
-        launcher = begin_launcher(orders)
-        await launcher.ready()
-        say_up(launcher)
-        return 0
+        return await _up_in_background(orders, say_up)
     return (await run_in_foreground(lambda: begin_launcher(orders), say_up, lambda event: say(line(event)))).report()
+
+
+async def _up_in_background(orders: Orders, say_up: Callable[[LauncherProcess], None]) -> int:
+    """Return when the tree is ready; SIGTERM ends the tree as Ctrl-C does."""
+    waiting = asyncio.current_task()
+    assert waiting is not None  # noqa: S101  (this is a coroutine)
+    asked = False
+
+    def end() -> None:
+        nonlocal asked
+        asked = True
+        waiting.cancel()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, end)
+    try:
+        launcher = begin_launcher(orders)
+        async with Client(launcher.paths.control_socket) as client:
+
+            async def describe() -> str:
+                rows = (await client.picture())["rows"]
+                waits = [row["id"] for row in rows if row["status"] == "starting" and row["kind"] == "agent"]
+                return f"waiting for {', '.join(waits)} to start" if waits else ""
+
+            await with_progress(launcher.ready(), describe)
+    except asyncio.CancelledError:
+        if not asked:
+            raise
+        say(f"{orders.name}: ended by SIGTERM before it was ready", err=True)
+        return 128 + signal.SIGTERM
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+    say_up(launcher)
+    return 0
 
 
 async def _down(paths: TreePaths, limit: float) -> int:
@@ -155,7 +197,12 @@ async def _down(paths: TreePaths, limit: float) -> int:
     async with Client(paths.control_socket) as client:
         with contextlib.suppress(NotRunning):
             await client.shut_down()
-        if not await _ended(pidfd, limit):
+
+        async def describe() -> str:
+            alive = alive_below((await client.picture())["rows"])
+            return f"still stopping: {', '.join(alive)}" if alive else ""
+
+        if not await with_progress(_ended(pidfd, limit), describe):
             with contextlib.suppress(NotRunning):
                 await client.shut_down()
             if not await _ended(pidfd, _FORCE_WAIT):

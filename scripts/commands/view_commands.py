@@ -9,10 +9,12 @@ import click
 from rich.text import Text
 from rich.tree import Tree
 
-from suptree.actors.errors import NoSuchAgent
+from suptree.actors.errors import NoSuchAgent, NotRunning
 from suptree.actors.events.wording import line
 from suptree.actors.output.printable import printable
 from suptree.control.client.client import Client
+from suptree.control.trees.ending import how_it_ended
+from suptree.control.trees.paths import known_trees
 
 from ..common import json_option, tree_option, with_client
 from ..screen import print_json, say, show, terminal, write
@@ -25,7 +27,11 @@ from .status_table import STYLES, details, status_table
 @json_option
 def status(agent_id: str | None, tree_name: str | None, *, as_json: bool) -> None:
     """Where every agent stands, or one."""
-    found = with_client(tree_name, lambda client: client.status())
+    try:
+        found = with_client(tree_name, lambda client: client.status())
+    except NotRunning as error:
+        trees = [paths for paths in known_trees() if tree_name in (None, paths.name)]
+        raise NotRunning("\n".join([str(error), *filter(None, map(how_it_ended, trees))])) from None
     if agent_id is not None:
         rows = [row for row in (*found["agents"], *found["supervisors"]) if row["id"] == agent_id]
         if not rows:

@@ -79,7 +79,7 @@ class ClientRequests:
             "stop": _Operation(self._stop, self._conclude_stop),
             "restart": _Operation(self._restart, self._conclude_restart),
             "delete": _Operation(self._delete, self._conclude_delete),
-            "explain": _Operation(self._explain, self._conclude),
+            "forecast": _Operation(self._forecast, self._conclude),
             "tell": _Operation(self._tell, self._conclude),
             "ask": _Operation(self._ask, self._conclude),
             "unask": _Operation(self._unask, self._conclude),
@@ -170,7 +170,7 @@ class ClientRequests:
     def _delete(self, request: ClientRequest) -> None:
         self._tell_core(e.DeleteChildRequested(request.request, request.target))
 
-    def _explain(self, request: ClientRequest) -> None:
+    def _forecast(self, request: ClientRequest) -> None:
         how = Exit(ExitClass(request.arguments["class"]), request.arguments["reason"])
         try:
             expected = forecast(self._core, request.target, how, time.monotonic())

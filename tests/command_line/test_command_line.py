@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -65,7 +66,11 @@ def suptree(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def succeed(*arguments: str) -> str:
     done = suptree(*arguments)
-    assert (0, "") == (done.returncode, done.stderr)
+    # What takes longer than a second on a busy machine says so.
+    assert [] == [
+        line for line in done.stderr.splitlines() if not re.match("still stopping|waiting for|[a-z]+ is (start|stopp|runn)ing", line)
+    ]
+    assert 0 == done.returncode
     return done.stdout
 
 

@@ -15,7 +15,6 @@ MADE_NAMES = {
     ("actors/native/factory.py", "_find"): "the factory that an agent's table names, `package.module:attribute`",
     ("control/__init__.py", "__getattr__"): "a module's own `__getattr__`: what it exports is imported when it is asked for",
     ("control/seal/sealed_transport.py", "check_hooks"): "the functions of Thespian that the seal takes hold of, listed above it",
-    ("scripts/main.py", "_open_closed_streams"): "stdout and stderr, named in the line above",
 }
 
 # The same, until they are tables of functions.

@@ -1,0 +1,41 @@
+"""How the last run of a tree ended, as its launcher wrote it down."""
+
+import json
+import os
+from typing import Any
+
+from .paths import TreePaths
+
+_READ_AT_MOST = 1024 * 1024
+
+
+def how_it_ended(paths: TreePaths) -> str | None:
+    """When a tree gave up, and the event that led to it; None when its last run ended on request, or wrote nothing down."""
+    ending: dict[str, Any] = {}
+    for entry in _entries(paths):
+        if entry.get("event") == "tree_gave_up":
+            ending = entry
+        elif entry.get("event") == "tree_ended" and entry.get("status") == 0:
+            ending = {}
+    story = ending.get("story")
+    if not isinstance(story, list) or not story:
+        return None
+    return f"tree {paths.name!r} gave up at {ending.get('timestamp', 'an unknown time')}: {story[-1]} (all of it: {paths.launcher_log})"
+
+
+def _entries(paths: TreePaths) -> list[dict[str, Any]]:
+    """The last JSON lines of a launcher's log."""
+    try:
+        with paths.launcher_log.open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _READ_AT_MOST))
+            lines = log.read().splitlines()
+    except OSError:
+        return []
+    return [entry for line in lines if line.startswith(b"{") and isinstance(entry := _entry(line), dict)]
+
+
+def _entry(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
