@@ -116,7 +116,7 @@ def _warnings(spec: TreeSpec, file: Path) -> list[tuple[str, str]]:
     if any(finding.fatal for finding in found):
         raise MissingOnMachine(str(file), [(finding.place, finding.what) for finding in found])
     for finding in found:
-        click.echo(f"{file}: {finding.place}: warning: {finding.what}", err=True)
+        say(f"{file}: {finding.place}: warning: {finding.what}", err=True)
     return [(finding.place, finding.what) for finding in found]
 
 
