@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..events.picture import Row
+from ..events.row_detail import described
+from ..events.row_detail import detail as describe_row
 from .causes import TO_DO
 from .post_mortem import ONE_SCREEN, Death, cut, labelled, life, summary, told
 from .post_mortem_files import places
@@ -80,13 +82,14 @@ def _now(row: Row, death: Death | None, now: datetime) -> tuple[str, str | None]
     if status in ("starting", "running", "stopping", "unknown"):
         since = f" since {_clock(row['started_at'])}" if status == "running" and row["started_at"] else ""
         pid = f", pid {row['pid']}" if row["pid"] else ""
-        detail = f": {row['detail'] or row['status_text']}" if row["detail"] or row["status_text"] else ""
+        words = described(row)
+        detail = f": {words}" if words else ""
         return f"{status}{since} (#{row['incarnation']}{pid}){detail}", None
     names = {"id": row["id"], "supervisor": row["supervisor"]}
     decision: Mapping[str, Any] | None = death["decision"] if death is not None else None
     if decision is None:
         how = row["last_exit"]
-        why = row["detail"] or (f"{how['class']}, {how['reason']}" if how else "never started")
+        why = describe_row(row) or (f"{how['class']}, {how['reason']}" if how else "never started")
         since = f" since {_clock(row['stopped_at'])}" if row["stopped_at"] else ""
         return f"{status}{since}: {why}", f"suptree start {row['id']}"
     todo = TO_DO.get(decision["decision"])

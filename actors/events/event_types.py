@@ -122,6 +122,13 @@ class Decided(ChildEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitCancelled(ChildEvent):
+    """The backoff or park of the child is over before its time: a person has started or stopped it, or its supervisor has other plans."""
+
+    name: ClassVar[str] = "wait_cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect(ChildEvent):
     """No ping has come for longer than `suspect_after`: for `age` seconds; or, with `suspect` false, one has come again."""
 
@@ -208,6 +215,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     Exited,
     Ignored,
     Decided,
+    WaitCancelled,
     Suspect,
     Stalled,
     Unkillable,

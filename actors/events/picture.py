@@ -24,6 +24,7 @@ from .event_types import (
     Stopping,
     Suspect,
     Unkillable,
+    WaitCancelled,
 )
 
 Row = dict[str, Any]
@@ -36,7 +37,7 @@ class Picture:
     """Rows by id; `apply` is the only way to change them."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self.rows: dict[str, Row] = {row["id"]: dict(row) for row in rows}
+        self.rows: dict[str, Row] = {row["id"]: {**_fresh(row["id"]), **row} for row in rows}
 
     def apply(self, entry: Entry) -> Row | None:
         """Take in one event; return the row that it changed. An event of an old incarnation changes nothing."""
@@ -52,9 +53,10 @@ class Picture:
         change(row, event, entry)
         if isinstance(event, Exited) and event.kind is Kind.SUPERVISOR:
             self._end_below(event, entry)
-        if isinstance(event, Decided) and event.charged and entry.supervisor in self.rows:
-            supervisor = self.rows[entry.supervisor]
-            supervisor["restarted_at"] = [*supervisor["restarted_at"], entry.monotonic][-_RESTARTS_KEPT:]
+        if isinstance(event, Decided):
+            self._decided(event, entry)
+        if isinstance(event, WaitCancelled):
+            self._wait_no_more(event.id)
         return row
 
     def replace(self, rows: Iterable[Row]) -> None:
@@ -71,12 +73,28 @@ class Picture:
         rows = [row for row in self.rows.values() if row["supervisor"] == supervisor]
         return rows + [deeper for row in rows if row["kind"] == "supervisor" for deeper in self.below(row["id"])]
 
+    def _decided(self, event: Decided, entry: Entry) -> None:
+        self._wait_no_more(event.id)
+        if event.charged and entry.supervisor in self.rows:
+            supervisor = self.rows[entry.supervisor]
+            supervisor["restarted_at"] = [*supervisor["restarted_at"], entry.monotonic][-_RESTARTS_KEPT:]
+        for other in event.affected if event.delay else ():
+            if other != event.id and other in self.rows:
+                self.rows[other]["waiting_for"] = event.id
+
+    def _wait_no_more(self, leader: str) -> None:
+        for row in self.rows.values():
+            if row["waiting_for"] == leader:
+                row["waiting_for"] = None
+
     def _end_below(self, event: Exited, entry: Entry) -> None:
         for row in self.below(event.id):
             # Reported late, this may find rows that have begun anew since.
             if row["status"] in _ALIVE and (row["started"] or 0.0) <= entry.monotonic:
                 how = Exit(event.exit.exit_class, f"supervisor {event.id} ended: {event.exit.reason}")
                 _ended(row, how, entry)
+            elif row["until"] is not None:
+                row.update(decision=None, why=None, until=None)
 
 
 def is_alive(row: Row) -> bool:
@@ -85,10 +103,13 @@ def is_alive(row: Row) -> bool:
 
 
 def _fresh(child: str) -> Row:
+    """`why` says why it stops, or what the `decision` rests on; `until` and `…_since` are seconds on the monotonic clock."""
     return {
         "id": child, "kind": "agent", "type": None, "supervisor": None, "node": "local", "status": "unknown", "pid": None,
         "actor_pid": None, "incarnation": 0, "restarts": 0, "started_at": None, "started": None, "stopped_at": None,
-        "detail": None, "status_text": None, "last_exit": None, "config": {}, "restarted_at": [],
+        "status_text": None, "last_exit": None, "config": {}, "restarted_at": [], "why": None, "decision": None, "until": None,
+        "waiting_for": None, "suspect": False, "silent_since": None, "stalled": False, "stalled_since": None, "awaits_ready": False,
+        "unkillable": [],
     }  # fmt: skip
 
 
@@ -104,15 +125,15 @@ def _starting(row: Row, event: Starting, entry: Entry) -> None:
 
 def _started(row: Row, event: Started, entry: Entry) -> None:
     row.update(pid=event.pid, started_at=entry.at, started=entry.monotonic)
-    row.update({"status": "running", "detail": None} if event.ready else {"status": "starting", "detail": "waiting for READY=1"})
+    row.update(status="running" if event.ready else "starting", awaits_ready=not event.ready)
 
 
 def _ready(row: Row, _event: Ready, _entry: Entry) -> None:
-    row.update(status="running", detail=None)
+    row.update(status="running", awaits_ready=False)
 
 
 def _stopping(row: Row, event: Stopping, _entry: Entry) -> None:
-    row.update(status="stopping", detail=event.why)
+    row.update(status="stopping", why=event.why, **_WELL)
 
 
 def _exited(row: Row, event: Exited | Ignored, entry: Entry) -> None:
@@ -121,30 +142,34 @@ def _exited(row: Row, event: Exited | Ignored, entry: Entry) -> None:
 
 def _ended(row: Row, how: Exit, entry: Entry) -> None:
     status = "stopped" if how.is_normal else "crashed"
-    row.update(status=status, pid=None, actor_pid=None, stopped_at=entry.at, detail=None, status_text=None)
+    row.update(status=status, pid=None, actor_pid=None, stopped_at=entry.at, status_text=None, awaits_ready=False, unkillable=[], **_WELL)
     row.update(last_exit={**exit_as_json(how), "at": entry.at})
+    if row["until"] is None:  # One that was stopped in order to be parked waits already.
+        row.update(decision=None, why=None)
 
 
-def _decided(row: Row, event: Decided, _entry: Entry) -> None:
+def _decided(row: Row, event: Decided, entry: Entry) -> None:
     # A plain restart follows immediately, and a child that is simply left down needs no words beside its exit.
     if event.decision == "restart" and not event.delay:
-        row["detail"] = None
+        row.update(decision=None, why=None, until=None)
     else:
-        after = f" in {event.delay:.1f} s" if event.delay else ""
-        row["detail"] = f"{event.decision}{after}: {event.why}"
+        row.update(decision=event.decision, why=event.why, until=entry.monotonic + event.delay if event.delay else None)
 
 
-def _suspect(row: Row, event: Suspect, _entry: Entry) -> None:
-    row["detail"] = f"suspect: silent for {event.age:.1f} s" if event.suspect else None
+def _wait_cancelled(row: Row, _event: WaitCancelled, _entry: Entry) -> None:
+    row.update(decision=None, why=None, until=None)
 
 
-def _stalled(row: Row, event: Stalled, _entry: Entry) -> None:
-    row["detail"] = f"stalled: no progress for {event.seconds:.1f} s" if event.seconds else None
+def _suspect(row: Row, event: Suspect, entry: Entry) -> None:
+    row.update(suspect=event.suspect, silent_since=entry.monotonic - event.age if event.suspect else None)
+
+
+def _stalled(row: Row, event: Stalled, entry: Entry) -> None:
+    row.update(stalled=event.seconds > 0, stalled_since=entry.monotonic - event.seconds if event.seconds else None)
 
 
 def _unkillable(row: Row, event: Unkillable, _entry: Entry) -> None:
-    pids = ", ".join(map(str, event.pids))
-    row.update(status="stopping", detail=f"unkillable: {pids} got SIGKILL and did not die; it starts again when they have")
+    row.update(status="stopping", unkillable=list(event.pids))
 
 
 def _status(row: Row, event: StatusText, _entry: Entry) -> None:
@@ -155,6 +180,8 @@ def _refused(row: Row, event: NotificationsRefused, _entry: Entry) -> None:
     row["refused"] = {"strangers": event.strangers, "malformed": event.malformed}
 
 
+_WELL: dict[str, Any] = {"suspect": False, "silent_since": None, "stalled": False, "stalled_since": None}
+
 _CHANGES: dict[type, Callable[[Row, Any, Entry], None]] = {
     Starting: _starting,
     Started: _started,
@@ -163,6 +190,7 @@ _CHANGES: dict[type, Callable[[Row, Any, Entry], None]] = {
     Exited: _exited,
     Ignored: _exited,
     Decided: _decided,
+    WaitCancelled: _wait_cancelled,
     Suspect: _suspect,
     Stalled: _stalled,
     Unkillable: _unkillable,

@@ -23,6 +23,7 @@ from .event_types import (
     TreeReady,
     TreeRefused,
     Unkillable,
+    WaitCancelled,
 )
 
 
@@ -63,6 +64,10 @@ def _decided(event: Decided) -> str:
     others = [other for other in event.affected if other != event.id]
     along = f", along with {', '.join(others)}" if others else ""
     return f"{event.decision}{after}{along} ({event.why})"
+
+
+def _wait_cancelled(_event: WaitCancelled) -> str:
+    return "waits no more: its backoff or park is cancelled"
 
 
 def _suspect(event: Suspect) -> str:
@@ -107,6 +112,7 @@ _WORDS: dict[type[Event], Callable[[Any], str]] = {
     Exited: _exited,
     Ignored: _ignored,
     Decided: _decided,
+    WaitCancelled: _wait_cancelled,
     Suspect: _suspect,
     Stalled: _stalled,
     Unkillable: _unkillable,

@@ -3,11 +3,13 @@
 import contextlib
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psutil
 
 from suptree.actors.events.picture import Picture, Row, is_alive
+from suptree.actors.events.row_detail import described, detail, remaining
 from suptree.supervisors.actor.top import TOP
 
 
@@ -22,6 +24,22 @@ def _rss(pid: int | None) -> int | None:
 
 def _parent(row: Row) -> str | None:
     return None if row["supervisor"] == TOP else row["supervisor"]
+
+
+def _standing(row: Row) -> dict[str, Any]:
+    """What programs read instead of the detail: `until` (UTC) and `remaining` (seconds) are of a backoff or park."""
+    left = remaining(row)
+    until = None if left is None else datetime.now(UTC) + timedelta(seconds=left)
+    return {
+        "suspect": row["suspect"],
+        "stalled": row["stalled"],
+        "held": row["decision"] == "hold",
+        "quarantined": row["decision"] == "quarantine",
+        "parked": row["decision"] == "park",
+        "waiting_for": row["waiting_for"],
+        "remaining": None if left is None else round(left, 3),
+        "until": None if until is None else until.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
 
 
 def agent_status(row: Row, ping_age: float | None = None) -> dict[str, Any]:
@@ -42,7 +60,9 @@ def agent_status(row: Row, ping_age: float | None = None) -> dict[str, Any]:
         "stopped_at": row["stopped_at"],
         "last_ping_age": None if ping_age is None or not alive else round(ping_age, 3),
         "rss": _rss(row["pid"] or row["actor_pid"]),
-        "detail": row["detail"] or row["status_text"],
+        "detail": described(row),
+        "status_text": row["status_text"],
+        **_standing(row),
         "last_exit": row["last_exit"],
         "config": row["config"],
     }
@@ -61,7 +81,8 @@ def _supervisor_status(row: Row) -> dict[str, Any]:
         "restarts_in_window": sum(1 for at in row["restarted_at"] if at > since),
         "max_restarts": row["max_restarts"],
         "within": row["within"],
-        "detail": row["detail"],
+        "detail": detail(row),
+        **_standing(row),
         "last_exit": row["last_exit"],
     }
 

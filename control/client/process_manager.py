@@ -20,6 +20,7 @@ from typing import Any, Self
 from suptree.actors import AgentProcess, AgentStatus, AgentType
 from suptree.actors.errors import AlreadyPresent, ConfigError, NoSuchAgent, NotRunning, SuptreeError
 from suptree.actors.events.picture import Row, is_alive
+from suptree.actors.events.row_detail import described
 from suptree.actors.exits import ExitClass
 from suptree.actors.output.printable import printable
 from suptree.supervisors.config.agent_config import agent_child_from_config
@@ -211,8 +212,7 @@ class ProcessManager:
             async with self._alone():
                 mirror = await self._connected()
             for agent in (await mirror.client.status())["agents"]:
-                suspect = str(agent["detail"] or "").startswith("suspect")
-                health[agent["id"]] = agent["status"] == AgentStatus.RUNNING and not suspect
+                health[agent["id"]] = agent["status"] == AgentStatus.RUNNING and not agent["suspect"]
         return health
 
     async def start_monitor(self, interval: float = 30) -> None:
@@ -323,7 +323,7 @@ class ProcessManager:
             pid=row["pid"] or row["actor_pid"],
             incarnation=row["incarnation"],
             last_exit=row["last_exit"],
-            detail=row["detail"] or row["status_text"],
+            detail=described(row),
         )
 
     def _remove_scratch(self, launcher: LauncherProcess | None = None) -> None:
@@ -368,7 +368,7 @@ def _warn(what: str, agent_id: object, refusal: Exception) -> None:
 
 
 def _comes_back(row: Row) -> bool:
-    return str(row["detail"] or "").startswith(("restart", "park"))
+    return row["until"] is not None or row["waiting_for"] is not None
 
 
 def _time(text: str | None) -> datetime | None:

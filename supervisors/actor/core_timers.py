@@ -28,10 +28,12 @@ class CoreTimers:
         deadlines = self._never_put_off if child is None else child.deadlines
         self._set[command.timer] = deadlines.set(command.delay, partial(self._fire, TimerFired(command.timer, command.generation)))
 
-    def cancel(self, command: CancelTimer) -> None:
-        """Forget a timer, if it is still set."""
-        if deadline := self._set.pop(command.timer, None):
+    def cancel(self, command: CancelTimer) -> bool:
+        """Forget a timer, if it is still set; return whether it was."""
+        deadline = self._set.pop(command.timer, None)
+        if deadline is not None:
             deadline.cancel()
+        return deadline is not None
 
     def cancel_all(self) -> None:
         """Forget all of them."""

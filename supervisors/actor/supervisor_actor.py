@@ -34,7 +34,7 @@ from suptree.actors.base.messages import (
     Unkillable,
     Unwatched,
 )
-from suptree.actors.events.event_types import Decided, Kind, Starting, Stopping
+from suptree.actors.events.event_types import Decided, Kind, Starting, Stopping, WaitCancelled
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
 from suptree.actors.kernel.linux import set_name
@@ -48,6 +48,7 @@ from suptree.actors.state import AgentType
 from ..core.core import SupervisorCore
 from ..decisions import core_commands as c
 from ..decisions import core_events as e
+from ..decisions.timers import TimerUse
 from ..spec.tree_spec import SupervisorSpec
 from .child_processes import ChildProcesses
 from .children import Children, LivingChild, ServiceSpec, description
@@ -172,7 +173,7 @@ class SupervisorActor(LoopActor):
                 on(c.StopChild, self._stop_child),
                 on(c.KillChild, self._kill_child),
                 on(c.SetTimer, self.timers.set),
-                on(c.CancelTimer, self.timers.cancel),
+                on(c.CancelTimer, self._cancel_timer),
                 on(c.ParkQuotaGroup, self._park_quota_group),
                 on(c.Reply, self.requests.conclude),
                 on(c.Report, self._report),
@@ -228,6 +229,12 @@ class SupervisorActor(LoopActor):
                 child.cause = Exit(ExitClass.SHUTDOWN, KILLED)
                 self.reporter.report(Stopping(*child.life, why="SIGKILL"))
             child.kill()
+
+    def _cancel_timer(self, command: c.CancelTimer) -> None:
+        timer = command.timer
+        row = self.reporter.row(timer.child_id)
+        if self.timers.cancel(command) and timer.use is TimerUse.RESUME and row is not None:
+            self.reporter.report(WaitCancelled(Kind(row["kind"]), row["id"], row["incarnation"]))
 
     def _park_quota_group(self, command: c.ParkQuotaGroup) -> None:
         self.neighbours.pass_on(QuotaHit(command.quota_group, command.retry_after), None)

@@ -34,10 +34,10 @@ def _cannot_be_mended(child: Child, exit_: Exit) -> str | None:
     return None
 
 
-def _fails_alike(child: Child, _exit: Exit) -> str | None:
+def _fails_alike(child: Child, exit_: Exit) -> str | None:
     """`hold`, and this is the third exit running with the same fingerprint"""
     if child.spec.hold and child.alike >= ALIKE_LIMIT:
-        return f"it failed {child.alike} times running in the same way: {child.fingerprint}"
+        return f"it failed {child.alike} times running in the same way: {exit_.exit_class}: {exit_.last_error or exit_.reason}"
     return None
 
 

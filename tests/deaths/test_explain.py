@@ -195,7 +195,8 @@ def test_three_failures_alike_are_held_and_explained(tree: LiveTree) -> None:
     said(
         story(tree, "alike"),
         "alike #3 died; the last of 3 deaths that are known",
-        "decided    hold (it failed 3 times running in the same way: failed: <n>: no model)",
+        "decided    hold (it failed 3 times running in the same way: failed: ",
+        ": no model)",
         "earlier    #2",
         "failed, exit 3 → restart",
         "#1",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from suptree.actors.deaths.explanation import explanation, explanation_after_the_run, screen
+from suptree.actors.events.picture import Picture
 
 AT = "2026-01-02T03:04:05.678Z"
 NOW = datetime(2026, 1, 2, 3, 4, 10, tzinfo=UTC)
@@ -13,8 +14,8 @@ ROOT: dict[str, Any] = {"id": "root", "status": "running"}
 
 
 def row(status: str, **fields: Any) -> dict[str, Any]:
-    fresh = {"id": "a", "kind": "agent", "supervisor": "root", "incarnation": 2, "pid": None, "detail": None, "status_text": None}
-    return {**fresh, "status": status, "started_at": AT, "stopped_at": None, "last_exit": None, **fields}
+    known = {"id": "a", "supervisor": "root", "incarnation": 2, "status": status, "started_at": AT, **fields}
+    return Picture([known]).rows["a"]
 
 
 def death(decision: str | None, delay: float = 0.0, at: str = AT) -> dict[str, Any]:
@@ -35,9 +36,9 @@ DEAD = row("crashed", stopped_at=AT, last_exit={"class": "failed", "reason": "ex
     [
         (row("running", pid=7), [], "running since 2026-01-02 03:04:05 UTC (#2, pid 7)", None),
         (
-            row("running", detail="suspect: silent for 5.0 s"),
+            row("running", status_text="at work"),
             [],
-            "running since 2026-01-02 03:04:05 UTC (#2): suspect: silent for 5.0 s",
+            "running since 2026-01-02 03:04:05 UTC (#2): at work",
             None,
         ),
         (row("starting"), [death("restart")], "starting (#2)", None),

@@ -26,6 +26,7 @@ from suptree.actors.events.event_types import (
     TreeReady,
     TreeRefused,
     Unkillable,
+    WaitCancelled,
 )
 from suptree.actors.events.wording import line
 from suptree.actors.exits import Exit, ExitClass
@@ -40,6 +41,7 @@ ONE_OF_EACH: list[Event] = [
     Exited(Kind.AGENT, "a", 2, exit=EXIT, swept=(13, 14)),
     Ignored(Kind.AGENT, "a", 2, exit=EXIT),
     Decided(Kind.AGENT, "a", 2, decision="restart", why="failed", delay=1.5, affected=("a", "b"), restarts_left=2, charged=True),
+    WaitCancelled(Kind.AGENT, "a", 2),
     Suspect(Kind.AGENT, "a", 2, suspect=True, age=3.25),
     Stalled(Kind.AGENT, "a", 2, seconds=60.0),
     Unkillable(Kind.AGENT, "a", 2, pids=(15,)),

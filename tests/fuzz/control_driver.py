@@ -202,7 +202,7 @@ def _launcher(home: Path) -> SimpleNamespace:
 
 _row: dict[str, Any] = {
     "type": "process_wrapper", "node": "local", "status": "running", "pid": None, "actor_pid": None, "incarnation": 2, "restarts": 1,
-    "started_at": None, "started": None, "stopped_at": None, "detail": None, "status_text": None, "last_exit": None, "config": {},
+    "started_at": None, "started": None, "stopped_at": None, "status_text": None, "last_exit": None, "config": {},
     "restarted_at": [], "strategy": "one_for_one", "max_restarts": 1, "within": 5.0,
 }  # fmt: skip
 

@@ -104,7 +104,7 @@ def test_an_agent_with_max_restarts_three_is_started_four_times_then_stays_crash
 
         assert 4 == len(starts)
         assert "crashed" == crasher["status"]
-        assert "quarantine: failed (exit 3): it exceeded its own limit of 3 restarts" == crasher["detail"]
+        assert "quarantine: failed (exit 3): it exceeded its own limit of 3 restarts (no model)" == crasher["detail"]
         assert {"class": "failed", "reason": "exit 3", "last_error": "no model"}.items() <= crasher["last_exit"].items()
         assert siblings == {agent: pid for agent, pid in pids(tree.status()).items() if agent != "crasher"}
 
