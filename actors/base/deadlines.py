@@ -9,7 +9,7 @@ class Deadline:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, missed: Callable[[], None]) -> None:
         self._loop = loop
-        self._missed = missed
+        self._missed: Callable[[], None] | None = missed
         self._due = loop.time() + seconds
         self._timer: asyncio.TimerHandle | None = loop.call_at(self._due, self._is_over)
 
@@ -28,11 +28,18 @@ class Deadline:
         """It is kept, or no longer of interest."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._close()
 
     def _is_over(self) -> None:
-        self._timer = None
-        self._missed()
+        missed = self._close()
+        if missed is not None:
+            missed()
+
+    def _close(self) -> Callable[[], None] | None:
+        # What it would have called holds the child, which holds this deadline: such a circle, and the descriptors of the child's process
+        # with it, would stay until the garbage collector runs.
+        missed, self._missed, self._timer = self._missed, None, None
+        return missed
 
 
 class Deadlines:

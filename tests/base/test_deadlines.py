@@ -1,6 +1,8 @@
 """The deadlines of an incarnation, and what puts them off."""
 
 import asyncio
+import gc
+import weakref
 
 from suptree.actors.base.deadlines import Deadlines
 
@@ -64,3 +66,31 @@ def test_a_deadline_that_was_cancelled_or_missed_is_not_extended() -> None:
         return missed
 
     assert ["once"] == asyncio.run(run())
+
+
+class Child:
+    """Holds its deadlines, which call it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.deadlines = Deadlines(loop)
+        self.deadline = self.deadlines.set(600, self.is_late)
+
+    def is_late(self) -> None:
+        """Never: the deadline is far."""
+
+
+def test_a_child_whose_deadline_was_cancelled_goes_without_the_garbage_collector() -> None:
+    async def run() -> bool:
+        child = Child(asyncio.get_running_loop())
+        child.deadline.cancel()
+        seen = weakref.ref(child)
+        del child
+        # The loop drops a timer that was cancelled when it looks at its timers next.
+        await asyncio.sleep(0)
+        return seen() is None
+
+    gc.disable()
+    try:
+        assert asyncio.run(run())
+    finally:
+        gc.enable()
