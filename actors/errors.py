@@ -48,7 +48,7 @@ class Hung(AgentEnds):
 
 
 class Failed(AgentEnds):
-    """It cannot go on, for a reason that a restart may mend."""
+    """It cannot go on, for a reason that a restart may remove."""
 
 
 class CannotRun(AgentEnds):
@@ -105,7 +105,7 @@ class StartFailed(SuptreeError):
 
 
 class InputRefused(SuptreeError):
-    """An agent does not take what it was told; the text says why."""
+    """An agent does not take what a client said to it; the text says why."""
 
 
 class AskFailed(SuptreeError):

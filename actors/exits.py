@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 LONGEST_RETRY_AFTER = 30 * 24 * 3600.0
-"""Seconds; whoever says more is taken to have said this."""
+"""Seconds; an agent that says more is taken to have said this."""
 
 
 def retry_time(said: object) -> float | None:
@@ -29,9 +29,9 @@ class ExitClass(StrEnum):
     BUDGET = "budget"
     """It exceeded one of its limits."""
     OOM = "oom"
-    """The kernel killed it for want of memory."""
+    """The kernel killed it because memory was short."""
     PERMANENT = "permanent"
-    """A failure that a restart cannot mend: 64, 77, 78, 126 or 127, or a program that cannot be executed."""
+    """A failure that a restart cannot help: 64, 77, 78, 126 or 127, or a program that cannot be executed."""
     QUOTA = "quota"
     """A rate limit or quota: exit 75, or the agent said so."""
     EXTERNAL = "external"

@@ -1,4 +1,4 @@
-"""What is known of an agent, for whoever asks."""
+"""What is known of an agent, for programs that ask."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
-"""How long an agent has for what it is told and asked; all in seconds."""
+"""How long an agent has for a `tell` and for an `ask`; all in seconds."""
 
 TELL_LIMIT = 120.0
-"""To take what it is told, where nothing else is said."""
+"""To take a text, where the client says nothing else."""
 ASK_LIMIT = 60.0
 """To answer, where nothing else is said."""
 LONGEST = 24 * 3600.0

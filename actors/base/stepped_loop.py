@@ -32,7 +32,7 @@ class _NeverWaitingSelector(selectors.EpollSelector):
             self.sleep_for = timeout
             self.loop.stop()
         elif time.monotonic() >= self.deadline:
-            # Not idle: come back at once, after the actor's messages had their turn.
+            # Not idle: come back immediately, after the actor's messages had their turn.
             self.sleep_for = 0.0
             self.loop.stop()
         return ready

@@ -16,7 +16,7 @@ class LLMAgent:
     """Answers what it is asked, one question after the other, and remembers the last messages, also across a crash.
 
     What it cannot go on with ends it, classed by what it was: a rate limit as `quota`, a model that keeps silent as `hung`, a budget that
-    is used up as `budget`, an error of the provider as `failed`, a key or model that is refused as `permanent`. Whoever asked is told.
+    is used up as `budget`, an error of the provider as `failed`, a key or model that is refused as `permanent`; the client hears it too.
     """
 
     @classmethod
@@ -68,7 +68,7 @@ class LLMAgent:
                         yield part
                 self._remember(prompt, text)
             except (asyncio.CancelledError, GeneratorExit):
-                # Whoever asked has stopped waiting; the question has been read all the same.
+                # The client has stopped waiting; the question has been read all the same.
                 usage = usage or estimated_usage(messages, text)
                 raise
             finally:

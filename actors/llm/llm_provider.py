@@ -29,7 +29,7 @@ _PROVIDERS = (
 )
 """Whose a model is, by how its name begins, where nothing says so."""
 
-# Anthropic wants to be told; any-llm would choose the same, and warn.
+# Anthropic wants this to be given; any-llm would choose the same, and warn.
 _ANTHROPIC_OUTPUT_TOKENS = 8192
 # Where a provider does not count: as good a guess as there is for English.
 _CHARACTERS_PER_TOKEN = 4
@@ -64,7 +64,7 @@ def provider_and_name(model: str, config: LLMConfig) -> tuple[str | None, str]:
         name = model
         provider = next((provider for pattern, provider in _PROVIDERS if pattern.match(model)), "")
     if not provider or not name:
-        raise CannotRun(f'model {model!r}: whose it is cannot be told from its name: give "provider:model", or config.base_url')
+        raise CannotRun(f'model {model!r}: its name does not say which provider it is of: give "provider:model", or config.base_url')
     if provider == "anthropic" and name.startswith("claude-"):
         # What people call 4.6, its API calls 4-6.
         name = name.replace(".", "-")
@@ -102,7 +102,7 @@ class Model:
             try:
                 return library.create(self.provider, **options)
             except self._errors.UnsupportedParameterError:
-                # Its own library makes no second try, or cannot be told not to.
+                # Its own library makes no second try, or has no option for that.
                 del options["max_retries"]
                 return library.create(self.provider, **options)
         except self._errors.MissingApiKeyError as missing:

@@ -75,7 +75,7 @@ def lives_before(path: Path, run_id: str, ids: Iterable[str]) -> dict[str, tuple
 
 
 class Journal:
-    """SQLite in WAL mode: an event is in it before anyone is told of it, and survives the process that wrote it."""
+    """SQLite in WAL mode: an event is in it before anybody hears of it, and survives the process that wrote it."""
 
     def __init__(self, path: Path) -> None:
         try:

@@ -22,7 +22,7 @@ from .running_tree import RegistryLink
 
 # A character that JSON escapes takes six bytes.
 _BODY_LIMIT = 6 * INPUT_LIMIT + 1024
-_TOLD = 'what is told is a text: {"text": "…"}'
+_TEXT_WANTED = 'what an agent is to hear is a text: {"text": "…"}'
 _ASKED = 'what is asked is a text: {"prompt": "…"}'
 _LOST = {"answer": "failed", "value": failure("a part of the reply was lost on the way: ask again")}
 
@@ -36,7 +36,7 @@ class Conversation:
 
     async def tell(self, agent_id: str, request: Request) -> Response:
         """Hand an agent the `text` of a request; answered when it has been taken."""
-        said = expect(await self._bodies.read(request, _BODY_LIMIT), _TOLD, ("text",), text=str, timeout=Seconds)
+        said = expect(await self._bodies.read(request, _BODY_LIMIT), _TEXT_WANTED, ("text",), text=str, timeout=Seconds)
         text, limit = _bounded(said["text"], agent_id, "told"), said.get("timeout", TELL_LIMIT)
         may_wait(request, limit)
         answer = await self._within(limit, "tell", agent_id, {"text": text})
@@ -45,7 +45,7 @@ class Conversation:
     async def ask(self, agent_id: str, request: Request) -> Response:
         """Ask an agent the `prompt` of a request: its reply, or with `stream` server-sent events, of which the last is the answer.
 
-        Whoever goes away before has the question taken back.
+        When the client goes away before that, the question is taken back.
         """
         said = expect(await self._bodies.read(request, _BODY_LIMIT), _ASKED, ("prompt",), prompt=str, timeout=Seconds, stream=bool)
         text, limit, stream = _bounded(said["prompt"], agent_id, "asked"), said.get("timeout", ASK_LIMIT), said.get("stream", False)
@@ -91,7 +91,7 @@ class Conversation:
         try:
             return await self._link.ask(operation, agent_id, arguments, limit=limit, hear=hear)
         except RequestTimeout:
-            what = "answer" if operation == "ask" else "take what it was told"
+            what = "answer" if operation == "ask" else "take the text"
             raise RequestTimeout(f"{agent_id!r} did not {what} within {limit:g} s") from None
 
 

@@ -59,7 +59,7 @@ class ApiServer:
 
     async def stop(self) -> None:
         """Close every connection and remove the socket."""
-        # Whoever follows is cut off on purpose, which the server would report as an error.
+        # A client that follows is cut off on purpose, which the server would report as an error.
         logging.getLogger("uvicorn.error").disabled = True
         for server, _ in self._running:
             server.should_exit = True

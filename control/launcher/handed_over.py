@@ -1,4 +1,4 @@
-"""The environment of whoever starts a launcher, on its way there: an agent's `env_inherit` may name any of it.
+"""The environment of the program that starts a launcher, on its way there: an agent's `env_inherit` may name any of it.
 
 It is not in the launcher's own environment, which every actor would have, and which stays readable in /proc for as long as they live.
 """
@@ -19,7 +19,7 @@ def hand_over(environment: Mapping[str, str]) -> int:
 
 
 class HandedOver:
-    """The launcher's end: takes it from stdin at once, and reads it when no other process is forked any more that would keep it."""
+    """The launcher's end: takes it from stdin immediately, and reads it when no other process is forked any more that would keep it."""
 
     def __init__(self) -> None:
         self._descriptor = os.dup(0)
@@ -28,7 +28,7 @@ class HandedOver:
         os.close(nothing)
 
     def take(self) -> dict[str, str]:
-        """The environment, this once; it is gone for whoever has inherited the descriptor, too."""
+        """The environment, this once; it is gone for those that have inherited the descriptor, too."""
         with open(self._descriptor, "r+b", buffering=0) as file:  # noqa: PTH123  (a descriptor)
             file.seek(0)
             found: dict[str, str] = json.loads(file.read())

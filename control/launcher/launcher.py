@@ -36,7 +36,7 @@ from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec, TreeSpec
 from ..door.listeners import Listener, Peer, listen_on_address, listen_on_path, parse_address
 from ..refusals import Refusals, Why
 from ..seal.actor_system import TreeSystem, start_actor_system
-from ..seal.refused_frame_counter import told
+from ..seal.refused_frame_counter import reports
 from ..seal.tree_key import key_path
 from ..trees import leftovers
 from ..trees.paths import TreePaths
@@ -248,16 +248,16 @@ class Launcher:
             log.exception("launcher_failed", work=getattr(work, "__name__", str(work)))
 
     def _hear_of_refused_frames(self) -> None:
-        for pid, refused in told(self.system.refused_frames):
+        for pid, refused in reports(self.system.refused_frames):
             self.refusals.add(f"actor {self._name_of(pid)}", refused)
 
     def _name_of(self, pid: int) -> str:
-        """The id of whoever has that process as its actor, else what Thespian uses it for."""
+        """The id of the child that has that process as its actor, else what Thespian uses it for."""
         known = {row["actor_pid"]: str(row["id"]) for row in self.link.picture.rows.values()}
         return known.get(pid) or next((name for name, other in self.pids.items() if other == pid), "unknown")
 
     def _is_registry(self, peer: Peer) -> bool:
-        """Whether a peer is a child of the top supervisor: whoever else spoke on the link would take the tree out of our hands."""
+        """Whether a peer is a child of the top supervisor: anybody else on the link would take the tree out of our hands."""
         return peer.uid == os.getuid() and peer.pid in children_of(self.pids["top"])
 
     async def _record(self, entry: Entry) -> None:
@@ -270,10 +270,10 @@ class Launcher:
 
         # Each supervisor tells the registry for itself: what they tell comes in their order, and here in the order of time.
         recent = sorted(list(self.link.events)[-_STORY_EVENTS:], key=lambda event: float(event["monotonic"]))
-        told = [line(event) for event in recent]
+        story = [line(event) for event in recent]
         if not any(event["event"] == "supervisor_exited" and event["id"] == ROOT for event in recent):
-            told.append(f"its process {dead!r} (pid {self.pids[dead]}) ended without a last word: it was killed, or failed")
-        return told
+            story.append(f"its process {dead!r} (pid {self.pids[dead]}) ended without a last word: it was killed, or failed")
+        return story
 
     def ask_to_stop(self) -> None:
         """Begin to stop the tree in order; a second call is the grace's end for what still stops."""

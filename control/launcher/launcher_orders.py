@@ -1,4 +1,4 @@
-"""What a launcher is told to run."""
+"""What a launcher is ordered to run."""
 
 import json
 import os

@@ -62,7 +62,7 @@ class Link:
     ) -> dict[str, Any]:
         """Send a command and return its answer (`answer`, `value`, `seq`); raises RequestTimeout after `limit` seconds.
 
-        `hear` is told each part of an answer that comes in parts. A question to an agent is taken back when nobody waits for it any more.
+        `hear` gets each part of an answer that comes in parts. A question to an agent is taken back when nobody waits for it any more.
         """
         request = uuid.uuid4().hex
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()

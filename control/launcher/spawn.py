@@ -109,7 +109,7 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     if base is not None:
         environment["SUPTREE_HOME"] = str(base)
     try:
-        # A file, not a pipe: the admin would keep a pipe open, and whoever reads it waiting.
+        # A file, not a pipe: the admin would keep a pipe open, and its reader waiting.
         output = os.fdopen(open_private(paths.launcher_log), "a+b")
     except OSError as error:
         raise SuptreeError(f"{paths.launcher_log} cannot be written: {error.strerror}") from None

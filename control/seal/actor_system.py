@@ -55,7 +55,7 @@ class _Transport(SealedTransport):
         self._made.add(self)
 
     def scheduleTransmit(self, addressManager: Any, transmitIntent: Any, has_exclusive_flag: bool = False) -> None:  # noqa: N802, N803
-        """Send a message; when the peer closed the connection, as it does when both send at once, try again soon, not after 35 s."""
+        """Send a message; when the peer closed the connection, as it does when both send together, try again soon, not after 35 s."""
         transmitIntent.transmit_retry_period = _RETRY_AFTER
         super().scheduleTransmit(addressManager, transmitIntent, has_exclusive_flag)
 

@@ -1,4 +1,4 @@
-"""How the processes of a tree tell the launcher what their transports refused: now and then, over a socket that they inherit."""
+"""How the processes of a tree tell the launcher what their transports refused: some times a minute, over a socket that they inherit."""
 
 import contextlib
 import json
@@ -17,29 +17,29 @@ class RefusedFrames:
 
     def __init__(self, teller: socket.socket) -> None:
         self._teller = teller
-        self._untold: Counter[str] = Counter()
+        self._unreported: Counter[str] = Counter()
         self._not_before = 0.0
 
     @property
-    def untold(self) -> bool:
+    def has_news(self) -> bool:
         """Whether there are any."""
-        return bool(self._untold)
+        return bool(self._unreported)
 
     def count(self, why: str) -> None:
         """Another one."""
-        self._untold[why] += 1
+        self._unreported[why] += 1
 
     def tell(self) -> float | None:
-        """Tell the launcher, unless that was done a moment ago; return in how many seconds to try again, or None when all is told."""
-        if not self._untold:
+        """Tell the launcher, unless that was done a moment ago; return in how many seconds to try again, None when nothing is left."""
+        if not self._unreported:
             return None
         now = time.monotonic()
         if now >= self._not_before:
             self._not_before = now + _TELL_EVERY
             # A launcher that is busy hears it the next time.
             with contextlib.suppress(OSError):
-                self._teller.send(json.dumps({"pid": os.getpid(), **self._untold}).encode(), socket.MSG_DONTWAIT)
-                self._untold.clear()
+                self._teller.send(json.dumps({"pid": os.getpid(), **self._unreported}).encode(), socket.MSG_DONTWAIT)
+                self._unreported.clear()
                 return None
         return self._not_before - now
 
@@ -51,8 +51,8 @@ def telling_pair() -> tuple[socket.socket, socket.socket]:
     return hears, tells
 
 
-def told(hears: socket.socket) -> Iterator[tuple[int, dict[str, int]]]:
-    """What has been told: the pid of a process, and how many it has refused since it told the last time, by reason."""
+def reports(hears: socket.socket) -> Iterator[tuple[int, dict[str, int]]]:
+    """What has been reported: the pid of a process, and how many frames it has refused since its last report, by reason."""
     with contextlib.suppress(BlockingIOError):
         while True:
             said = json.loads(hears.recv(_DATAGRAM_LIMIT))

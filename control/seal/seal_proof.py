@@ -14,7 +14,7 @@ from thespian.system.transport.streamBuffer import toSendBuffer
 
 from suptree.actors.errors import SuptreeError
 
-from .refused_frame_counter import told
+from .refused_frame_counter import reports
 
 _LIMIT = 5.0
 
@@ -37,7 +37,7 @@ def prove_that_the_unsealed_is_refused(address: tuple[str, int], state_dir: Path
     said, closed = _answer(address, toSendBuffer((None, _Canary(nest)), pickle.dumps))
     counted = Counter[str]()
     while not nest.exists() and not counted and select.select([refused_frames], [], [], _LIMIT)[0]:
-        counted.update(*(counts for _pid, counts in told(refused_frames)))
+        counted.update(*(counts for _pid, counts in reports(refused_frames)))
     if nest.exists():
         nest.rmdir()
         fault = "unpickled it"

@@ -1,6 +1,6 @@
 """A connection between two processes of one tree, for a transport that never waits.
 
-Before the other end has proved that it has the tree's key, at most 64 bytes of it are kept, and it is told nothing but a nonce and a proof.
+Before the other end has proved that it has the tree's key, at most 64 bytes of it are kept, and it hears nothing but a nonce and a proof.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from ..refusals import Why
 from .seal import NONCE_BYTES, PROOF_BYTES, Seal, SealBroken, Session, proves, transcript_of
 
 FRAME_LIMIT = 64 * 1024 * 1024
-"""Bytes of one message at most; whoever has the key is not asked to send more, and who has not is not heard at all."""
+"""Bytes of one message at most; a process that has the key does not send more, and one that has not is not heard at all."""
 
 _LENGTH_BYTES = 4
 _READ_AT_ONCE = 1024 * 1024
@@ -122,7 +122,7 @@ class SealedSocket(socket.socket):
     # What comes, in order
 
     def _check_greeting(self) -> None:
-        """Whoever does not begin as our processes do is not listened to any longer."""
+        """A process that does not begin as ours do is not listened to any longer."""
         if self._take is SealedSocket._take_hello:
             greeting = self._seal.GREETING
             if self._got[: len(greeting)] != greeting[: len(self._got)]:

@@ -1,6 +1,6 @@
 """Thespian's TCP transport, sealed: nothing is unpickled or said before the other end has proved that it has the tree's key.
 
-Thespian makes every connection through `new_socket`, so that is where they become sealed ones. The rest sees to it that whoever proves
+Thespian makes every connection through `new_socket`, so that is where they become sealed ones. With the rest a process that proves
 nothing costs next to nothing: connections in which nothing is proved are few, and short.
 """
 
@@ -34,14 +34,14 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
 
     seal: ClassVar[Seal]
     teller: ClassVar[socket.socket]
-    """Where it is told what was refused."""
+    """Where it counts what was refused."""
     run_time: ExpirationTimer
 
     def __init__(self, init_type: Any, *args: Any) -> None:
         self._accepted: SealedSocket | None = None
         self._refused = RefusedFrames(self.teller)
         super().__init__(init_type, *args)
-        # Thespian's 100 are soon filled by strangers, and then whoever comes next waits for a second.
+        # Thespian's 100 are soon filled by strangers, and then the next process waits for a second.
         self.socket.listen(_LISTEN_DEPTH)
         self._arrival = select.poll()
         self._arrival.register(self.socket, select.POLLIN)
@@ -63,7 +63,7 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
             self._aTB_queuedPendingTransmits,
             self._activeWakeups,
             self._pendingWakeups,
-            self._refused.untold,
+            self._refused.has_news,
             hasattr(self, "_aborting_run"),
         )
         return None if any(busy) else [self.socket.fileno(), *(idle.socket.fileno() for idle in self._openSockets.values())]
@@ -208,7 +208,7 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
 
 
 def bind_to(address: str) -> None:
-    """Let Thespian listen at one address: it advertises the one that it is told, but binds every interface, and has no option for that."""
+    """Let Thespian listen at one address: it advertises the one that it is given, but binds every interface, and has no option for that."""
     IPActorAddress.bindArgs = property(lambda own: ((address, own.sockname[1]),))
 
 

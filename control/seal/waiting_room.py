@@ -1,4 +1,4 @@
-"""Where connections wait in which the other end has proved nothing yet: few, for a short time, and at no cost to whoever else is heard."""
+"""Where connections wait in which the other end has proved nothing yet: few, for a short time, and at no cost to those who are heard."""
 
 import select
 import time
@@ -41,8 +41,8 @@ class WaitingRoom:
         return list(self._waiting)
 
     def enter(self, connection: SealedSocket) -> bool:
-        """Whether the other end has proved itself already; otherwise it waits, and if there is no room, whoever has waited longest goes."""
-        # One of ours has said its first words by now, and is answered at once.
+        """Whether the other end has proved itself already; otherwise it waits, and without room the one that has waited longest goes."""
+        # One of ours has said its first words by now, and is answered immediately.
         if connection.pump() or connection.is_open:
             return self._may_pass(connection)
         if len(self._waiting) >= WAITING_AT_ONCE:

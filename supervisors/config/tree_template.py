@@ -46,7 +46,7 @@ command = "sh"
 args = ["-c", "echo 'flaky: working'; sleep 20; echo 'flaky: out of luck' >&2; exit 1"]
 max_restarts = 10                 # of this agent alone; beyond it, it stays down as crashed, and its siblings live on
 # healthy_after = 60              # seconds of life after which the restarts before are forgotten
-backoff = true                    # the first restart comes at once, later ones after 1, 2, 4 … up to 60 seconds
+backoff = true                    # the first restart comes immediately, later ones after 1, 2, 4 … up to 60 seconds
 # backoff = { base = 0.5, cap = 30 }
 
 # Under no supervisor of the file: the root's.

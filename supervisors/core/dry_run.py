@@ -84,7 +84,7 @@ def escalation(path: Sequence[tuple[SupervisorCore, str]], exit_: Exit, now: flo
 
 
 class _Rehearsal:
-    """A core whose children do as they are told."""
+    """A core whose children do what it orders."""
 
     def __init__(self, core: SupervisorCore, now: float) -> None:
         self.core = core

@@ -26,7 +26,7 @@ class ChildState(Enum):
     PARKED = "parked"
     """It waits for a quota, and is started again when its timer fires."""
     HELD = "held"
-    """A restart cannot mend it: it waits for a person."""
+    """A restart cannot help: it waits for a person."""
     QUARANTINED = "quarantined"
     """It exceeded a limit: it waits for a person."""
 

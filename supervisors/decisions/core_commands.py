@@ -93,7 +93,7 @@ class Decision(Enum):
     LEAVE = "leave"
     """Its restart type says that it stays down."""
     HOLD = "hold"
-    """A restart cannot mend it: it waits for a person."""
+    """A restart cannot help: it waits for a person."""
     PARK = "park"
     """It waits for a quota, and is then started again; costs no restart."""
     QUARANTINE = "quarantine"
@@ -126,7 +126,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class ExitSupervisor:
-    """All children are down: exit. The class is `shutdown` when it gave up or was told to (OTP: reason `shutdown`)."""
+    """All children are down: exit. The class is `shutdown` when it gave up or was asked to end (OTP: reason `shutdown`)."""
 
     exit: Exit
 

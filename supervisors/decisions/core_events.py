@@ -44,7 +44,7 @@ class ChildIgnored:
 
 @dataclass(frozen=True, slots=True)
 class ChildExited:
-    """An incarnation has ended and nothing of it is left running, whoever ended it."""
+    """An incarnation has ended, from any cause, and nothing of it is left running."""
 
     id: str
     incarnation: int
@@ -100,7 +100,7 @@ class StartChildRequested:
 
 @dataclass(frozen=True, slots=True)
 class TerminateChildRequested:
-    """OTP's `terminate_child`; with `graceful=False` the child is killed at once. A second request for a stopping child kills it sooner."""
+    """OTP's `terminate_child`; with `graceful=False` the child is killed immediately. A second request kills a stopping child sooner."""
 
     request: Hashable
     id: str

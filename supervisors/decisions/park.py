@@ -7,7 +7,7 @@ DEFAULT_RETRY_AFTER = 60.0
 LEAST_WAIT = 1.0
 """Seconds; a park costs no restart, so nothing else would end a loop of parks without a wait."""
 SPREAD = 0.25
-"""Everyone who waits comes back up to this share of the wait later than asked, and never all at once."""
+"""Each agent that waits comes back up to this share of the wait later than asked, so that they do not come all together."""
 LEAST_SPREAD = 1.0
 """Seconds."""
 

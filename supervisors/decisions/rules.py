@@ -30,7 +30,7 @@ def _hit_a_quota(child: Child, exit_: Exit) -> str | None:
 def _cannot_be_mended(child: Child, exit_: Exit) -> str | None:
     """`hold`, and the exit class is `permanent`"""
     if child.spec.hold and exit_.exit_class is ExitClass.PERMANENT:
-        return f"a restart cannot mend this: {exit_.reason}"
+        return f"a restart cannot help: {exit_.reason}"
     return None
 
 

@@ -53,7 +53,7 @@ INFINITY = math.inf
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays between restarts: the first at once, restart n after `min(cap, base * 2**(n-2)) * uniform(0.5, 1)` seconds.
+    """Delays between restarts: the first immediately, restart n after `min(cap, base * 2**(n-2)) * uniform(0.5, 1)` seconds.
 
     Forgotten after `healthy_after` seconds of uptime.
     """
@@ -73,11 +73,11 @@ class Backoff:
 class ChildSpec:
     """One child of a supervisor; the defaults are OTP's.
 
-    `shutdown` is in seconds: how long the child may take to stop before it is killed (`INFINITY`, or `BRUTAL_KILL` to kill it at once).
+    `shutdown` is in seconds: how long the child may take to stop before it is killed (`INFINITY`, or `BRUTAL_KILL` to kill it immediately).
     `start` is what the supervisor actor needs to start it; the core never looks inside.
     The rest are additions, off by default: `backoff`; `max_restarts`, a limit of this child alone beyond which it is quarantined;
     `healthy_after`, the seconds of life after which its restarts in a row and its failures alike are forgotten (`forgets_after` if None);
-    `hold` (do not restart what a restart cannot mend, nor a third identical failure); `park` (a quota exit waits and costs no restart) and
+    `hold` (do not restart what a restart cannot help, nor a third identical failure); `park` (a quota exit waits and costs no restart) and
     `quota_group` (parks together).
     """
 

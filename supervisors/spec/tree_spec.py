@@ -38,7 +38,7 @@ class TreeSpec:
         seen = {self.root.id}
         for supervisor, child in self.root.walk():
             if child.id in seen:
-                raise SpecError(f"{child.id}: this id stands twice in the tree (again under {supervisor.id})")
+                raise SpecError(f"{child.id}: duplicate id in the tree (again under {supervisor.id})")
             if not isinstance(child.start, AgentSpec | SupervisorSpec):
                 raise SpecError(f"{child.id}: a child of a tree is an agent or a supervisor")
             seen.add(child.id)

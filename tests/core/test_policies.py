@@ -135,7 +135,7 @@ def test_an_exit_that_a_restart_cannot_fix_is_held() -> None:
     driver = Driver(specs("ab", hold=True))
     assert ["report a hold"] == driver.exits("a", PERMANENT_FAILURE)
     assert 0.0 == driver.report().delay
-    assert "a restart cannot mend this: exit 127" == driver.report().why == driver.core.child("a").detail
+    assert "a restart cannot help: exit 127" == driver.report().why == driver.core.child("a").detail
     assert {"a": "held", "b": "running"} == driver.states()
     assert [] == driver.pass_time(10_000)
 

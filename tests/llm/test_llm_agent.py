@@ -202,7 +202,7 @@ def test_an_error_of_its_provider_has_its_class_and_nothing_of_what_was_said(ser
         # It is asked once: to try again is for its supervisor.
         assert 1 == len(server.of("broken"))
         wait_for_restart(live, "broken", "mad", "nobody")
-        held = "hold: a restart cannot mend this: model 'missing' is not there"
+        held = "hold: a restart cannot help: model 'missing' is not there"
         live.wait_until(lambda status: str(row(status, "missing")["detail"]).startswith(held), WITHIN)
         assert 1 == live.agent("picky")["incarnation"]
         assert [] == files_with(live, PROMPT)
@@ -340,7 +340,7 @@ def test_its_key_is_never_shown(server: LLMServer, tmp_path: Path) -> None:
         ),
         (
             llm("a", {}, model="house-blend"),
-            "model 'house-blend': whose it is cannot be told from its name: give \"provider:model\", or config.base_url",
+            "model 'house-blend': its name does not say which provider it is of: give \"provider:model\", or config.base_url",
         ),
         (llm("a", {}, model="nobody:x"), "provider 'nobody': there is no such provider"),
         (

@@ -279,7 +279,7 @@ def test_an_agent_that_blocks_disturbs_no_other(oracle: LiveTree) -> None:
     assert [
         "AskFailed: 'oracle' did not answer: it ended meanwhile: hung (no ping from its actor for",
         "RequestTimeout: 'oracle' did not answer within 0.5 s",
-        "RequestTimeout: 'oracle' did not take what it was told within 0.3 s",
+        "RequestTimeout: 'oracle' did not take the text within 0.3 s",
     ] == [errors[0].partition(" for")[0] + " for", *errors[1:]]
     assert slowest < 1.5
     status = oracle.wait_until(lambda s: any(row["id"] == "oracle" and row["incarnation"] > incarnation for row in s["agents"]))

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from suptree.control.seal import refused_frame_counter as refused_frames
-from suptree.control.seal.refused_frame_counter import RefusedFrames, telling_pair, told
+from suptree.control.seal.refused_frame_counter import RefusedFrames, reports, telling_pair
 
 
 class Clock:
@@ -27,17 +27,17 @@ def test_the_first_is_reported_immediately_and_the_others_once_a_second(clock: C
     hears, tells = telling_pair()
     with hears, tells:
         refused = RefusedFrames(tells)
-        assert (None, []) == (refused.tell(), list(told(hears)))
+        assert (None, []) == (refused.tell(), list(reports(hears)))
         refused.count("forged")
-        assert (None, [(os.getpid(), {"forged": 1})]) == (refused.tell(), list(told(hears)))
+        assert (None, [(os.getpid(), {"forged": 1})]) == (refused.tell(), list(reports(hears)))
         for _ in range(1000):
             refused.count("unsealed")
         clock.now += 0.25
-        assert (0.75, []) == (refused.tell(), list(told(hears)))
+        assert (0.75, []) == (refused.tell(), list(reports(hears)))
         refused.count("forged")
         clock.now += 0.75
-        assert (None, [(os.getpid(), {"unsealed": 1000, "forged": 1})]) == (refused.tell(), list(told(hears)))
-        assert (None, []) == (refused.tell(), list(told(hears)))
+        assert (None, [(os.getpid(), {"unsealed": 1000, "forged": 1})]) == (refused.tell(), list(reports(hears)))
+        assert (None, []) == (refused.tell(), list(reports(hears)))
 
 
 def test_what_a_busy_launcher_does_not_hear_is_reported_again(clock: Clock) -> None:
@@ -51,10 +51,10 @@ def test_what_a_busy_launcher_does_not_hear_is_reported_again(clock: Clock) -> N
             counted += 1
             clock.now += 1
         assert 1.0 == wait
-        heard = sum((Counter(counts) for _pid, counts in told(hears)), Counter())
+        heard = sum((Counter(counts) for _pid, counts in reports(hears)), Counter())
         clock.now += 1
         assert None is refused.tell()
-        heard += sum((Counter(counts) for _pid, counts in told(hears)), Counter())
+        heard += sum((Counter(counts) for _pid, counts in reports(hears)), Counter())
         assert Counter(unsealed=counted) == heard
 
 
