@@ -1,6 +1,6 @@
 """How long a restart waits."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 from ..spec.child_spec import Backoff
 
@@ -9,7 +9,7 @@ Uniform = Callable[[float, float], float]
 JITTER = (0.5, 1.0)
 
 
-def steps(backoff: Backoff) -> Iterable[float]:
+def steps(backoff: Backoff) -> Iterator[float]:
     """The delays before restart 1, 2, 3, ... in a row, without jitter."""
     yield 0.0
     delay = backoff.base

@@ -49,16 +49,12 @@ def never_exceeded(flags: SupervisorFlags, children: Iterable[ChildSpec]) -> Nev
 
 def most_crashes(backoff: Backoff, within: float) -> int:
     """How often a child that crashes immediately can crash within so many seconds, with the shortest delays."""
-    crashes, at = 1, 0.0
-    for delay in steps(backoff):
-        at += JITTER[0] * delay
-        if at > within:
-            break
+    crashes, at, delays = 1, 0.0, steps(backoff)
+    while (at := at + JITTER[0] * (delay := next(delays))) <= within:
         crashes += 1
         if delay >= backoff.cap:
             # From here on all delays are alike, and there may be very many.
-            crashes += math.floor(min((within - at) / backoff.cap / JITTER[0], _VERY_MANY))
-            break
+            return crashes + math.floor(min((within - at) / backoff.cap / JITTER[0], _VERY_MANY))
     return crashes
 
 

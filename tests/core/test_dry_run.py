@@ -187,15 +187,15 @@ def test_the_crash_then_does_exactly_what_was_foretold(driver: Driver, child_id:
 
 
 def test_a_question_is_given_up_when_what_goes_on_takes_too_many_steps() -> None:
-    driver = Driver(specs("ab"), auto=False)
-    driver.started("a")
-    driver.started("b")
+    driver = Driver(specs("abc"), auto=False)
+    for child_id in "abc":
+        driver.started(child_id)
     driver.terminate("b")
-    for number in range(149):
+    for number in range(199):
         driver.terminate("a", f"t{number}")
         driver.restart("a", f"r{number}")
     assert Decision.RESTART is forecast(driver.core, "a", CRASH, 0.0).report.decision
     driver.terminate("a", "one more")
-    with pytest.raises(ValueError, match=r"^what its supervisor is in the middle of has not come to an end after 300 steps$"):
+    with pytest.raises(ValueError, match=r"^what its supervisor is in the middle of has not come to an end after 400 steps$"):
         forecast(driver.core, "a", CRASH, 0.0)
     assert 0.0 == driver.core.now

@@ -82,6 +82,7 @@ def test_a_crash_loop_is_counted_without_walking_through_it(backoff: Backoff, wi
         ({"backoff": Backoff()}, {}, True),
         ({}, {"max_restarts": 0}, True),
         ({}, {"max_restarts": 2}, False),
+        ({}, {"max_restarts": 3}, False),
         ({}, {"on_limit": OnLimit.QUARANTINE}, False),
         ({"hold": False}, {}, False),
         ({"max_restarts": 1}, {}, False),
