@@ -1,8 +1,8 @@
 """Every error that suptree raises, in one place, and what a native agent raises to end."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from .exits import ExitClass, retry_time
+from .exits import CauseId, ExitClass, retry_time
 
 
 class SuptreeError(Exception):
@@ -17,6 +17,12 @@ class AgentEnds(Exception):
 
     exit_class: ClassVar[ExitClass] = ExitClass.FAILED
     retry_after: float | None = None
+    cause: CauseId | None = None
+
+    def because(self, cause: CauseId) -> Self:
+        """This error, with the cause of the exit that comes of it."""
+        self.cause = cause
+        return self
 
 
 class Shutdown(AgentEnds):

@@ -42,12 +42,54 @@ class ExitClass(StrEnum):
     """Any other exit status, or `run()` raised."""
 
 
+class CauseId(StrEnum):
+    """What happened, more exactly than the class says it; set where the fact is known, and only there.
+
+    A signal and an exit status are facts of their own: `Exit.signal`, `Exit.code`.
+    """
+
+    SUPERVISOR_ENDED = "supervisor_ended"
+    """The supervisor above it ended."""
+    ACTOR_DIED = "actor_died"
+    """Its actor ended without a last word."""
+    NO_PING_FROM_ACTOR = "no_ping_from_actor"
+    NO_PING_FROM_PROGRAM = "no_ping_from_program"
+    NO_PROGRESS = "no_progress"
+    WATCHDOG_TRIGGER = "watchdog_trigger"
+    """It said WATCHDOG=trigger (sd_notify)."""
+    STOP_NOT_FINISHED = "stop_not_finished"
+    """It said STOPPING=1, and did not end in time."""
+    MODEL_SILENT = "model_silent"
+    PROBE_FAILED = "probe_failed"
+    HEALTH_CHECK_FAILED = "health_check_failed"
+    NOT_STARTED = "not_started"
+    """Its program or object was not there in time."""
+    NOT_READY = "not_ready"
+    """It ran, and had not said READY=1 in time."""
+    MEMORY = "memory"
+    OUTPUT = "output"
+    RUNTIME = "runtime"
+    TOKENS = "tokens"
+    COMMAND_NOT_FOUND = "command_not_found"
+    NOT_EXECUTABLE = "not_executable"
+    IS_A_FOLDER = "is_a_folder"
+    FACTORY_NOT_FOUND = "factory_not_found"
+    NO_API_KEY = "no_api_key"
+    MODEL_CONFIGURATION = "model_configuration"
+
+
+CAUSE_IDS = frozenset(CauseId)
+"""Those that this version knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
     """The end of one incarnation.
 
-    `reason` is for people (`exit 1`, `SIGSEGV`, `ValueError: no model`); `last_error` is the last line of its error output;
-    `retry_after` is in seconds and is given with `quota` alone; `during_start` is set when it ended before its minimum uptime.
+    `reason` is for people (`exit 1`, `SIGSEGV`, `ValueError: no model`), and no program reads it; `last_error` is the last line of its
+    error output; `retry_after` is in seconds and is given with `quota` alone; `during_start` is set when it ended before its minimum
+    uptime. `cause` says what happened, where that is known more exactly than by the class; `signal` is the number of the signal that ended
+    its main process or its actor, `code` the exit status of its main process (128 + `signal` where a shell reported that).
     """
 
     exit_class: ExitClass
@@ -55,6 +97,9 @@ class Exit:
     last_error: str | None = None
     retry_after: float | None = None
     during_start: bool = False
+    cause: CauseId | None = None
+    signal: int | None = None
+    code: int | None = None
 
     @property
     def is_normal(self) -> bool:

@@ -14,7 +14,7 @@ from ..base.loop_actor import LoopActor
 from ..base.messages import AgentAnswered, Ask, Begin, Condemned, Ended, Notified, Stalled, Started, Stop, Tell, Unask, Unkillable
 from ..deaths.evidence import Evidence, SweptLog, bounded_environment, last_lines, shortened, usage
 from ..errors import InputRefused
-from ..exits import Exit, ExitClass
+from ..exits import CauseId, Exit, ExitClass
 from ..kernel.linux import set_name
 from ..kernel.sweep import sweep
 from ..notify.notification import Notification, Pinger
@@ -55,7 +55,9 @@ class AgentActor(LoopActor):
         structlog.configure(processors=[*structlog.get_config()["processors"], self._hide])
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
         self.output.clean, self.output.safe_end = self.redactor.line, self.redactor.safe_end
-        self.progress = Progress(self.spec.progress, self._stalled, partial(self.condemned, ExitClass.HUNG))
+        self.last_look: Callable[[], None] = _nothing
+        """Takes in what the agent's processes wrote past this one; called when none of them is left."""
+        self.progress = Progress(self.spec.progress, self._stalled, partial(self.condemned, ExitClass.HUNG, CauseId.NO_PROGRESS))
         self.is_ready = asyncio.Event()
         """Set when it has started, or, where that is asked for, has said `READY=1`."""
         self.pinger = Pinger(begin.context.runtime_dir)
@@ -154,9 +156,9 @@ class AgentActor(LoopActor):
             self.is_ready.set()
         self.supervisor.tell(Started(self.begin.id, self.begin.incarnation, pid, ready=ready))
 
-    def condemned(self, exit_class: ExitClass, why: str) -> None:
+    def condemned(self, exit_class: ExitClass, cause: CauseId | None, why: str) -> None:
         """Ask the supervisor to end the agent; it records the cause first, so that the exit is classed by it."""
-        self.supervisor.tell(Condemned(self.begin.id, self.begin.incarnation, exit_class, shortened(self.redactor.text(why))))
+        self.supervisor.tell(Condemned(self.begin.id, self.begin.incarnation, exit_class, shortened(self.redactor.text(why)), cause))
 
     def unkillable(self, pids: list[int]) -> None:
         """Tell the supervisor what does not die."""
@@ -166,7 +168,7 @@ class AgentActor(LoopActor):
         """End whatever is left below us, say how the agent ended, and exit."""
         self.ended = True
         await sweep(tuple, self.unkillable, self.swept.note)
-        self.swept_all()
+        self.last_look()
         evidence = self._evidence()
         for process in self.swept.swept:
             self.output.write("err", f"[suptree] ended process {process.pid}, which it had left behind: {process.command}".encode())
@@ -175,9 +177,6 @@ class AgentActor(LoopActor):
         reason = shortened(self.redactor.text(how.reason))
         how = replace(how, reason=reason, last_error=None if how.last_error is None else self.redactor.text(how.last_error))
         self.end(Ended(self.begin.id, self.begin.incarnation, how, evidence, ignored))
-
-    def swept_all(self) -> None:
-        """A hook for a kind that has something to do when nothing is left below it."""
 
     def _hide(self, _logger: Any, _method: str, line: Any) -> str:
         """What it logs itself, rendered before this."""
@@ -194,3 +193,7 @@ class AgentActor(LoopActor):
 
     def _stalled(self, seconds: float) -> None:
         self.supervisor.tell(Stalled(self.begin.id, self.begin.incarnation, seconds))
+
+
+def _nothing() -> None:
+    """Nothing is written past the actor."""

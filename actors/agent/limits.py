@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ..base.deadlines import Deadline, Deadlines
+from ..exits import CauseId
 from ..kernel.linux import with_descendants
 from ..spec.agent_spec import LimitSpec
 
@@ -41,7 +42,7 @@ class Limits:
     `deadlines` are those of the incarnation: the time that its program asks for puts off the end of its `max_runtime` too.
     """
 
-    def __init__(self, spec: LimitSpec, exceeded: Callable[[str], None], deadlines: Deadlines | None = None) -> None:
+    def __init__(self, spec: LimitSpec, exceeded: Callable[[CauseId, str], None], deadlines: Deadlines | None = None) -> None:
         self._spec = spec
         self._exceeded = exceeded
         self._deadlines = deadlines
@@ -62,7 +63,7 @@ class Limits:
         self._output += count
         most = self._spec.max_output
         if most is not None and self._output > most:
-            self._say(f"it wrote more than its max_output of {size(most)}")
+            self._say(CauseId.OUTPUT, f"it wrote more than its max_output of {size(most)}")
 
     @property
     def output(self) -> int:
@@ -76,15 +77,15 @@ class Limits:
                 timer.cancel()
 
     def _runtime_is_over(self, seconds: float) -> None:
-        self._say(f"it ran longer than its max_runtime of {seconds:g} s")
+        self._say(CauseId.RUNTIME, f"it ran longer than its max_runtime of {seconds:g} s")
 
     def _sample(self, pid: int, most: int) -> None:
         used = memory_of(pid)
         if used > most:
-            self._say(f"it used {size(used)} of memory, more than its memory_max of {size(most)}")
+            self._say(CauseId.MEMORY, f"it used {size(used)} of memory, more than its memory_max of {size(most)}")
         else:
             self._next_sample = asyncio.get_running_loop().call_later(_SAMPLE_EVERY, self._sample, pid, most)
 
-    def _say(self, what: str) -> None:
-        exceeded, self._exceeded = self._exceeded, lambda _what: None
-        exceeded(what)
+    def _say(self, cause: CauseId, what: str) -> None:
+        exceeded, self._exceeded = self._exceeded, lambda _cause, _what: None
+        exceeded(cause, what)

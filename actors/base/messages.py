@@ -8,7 +8,7 @@ from thespian.actors import ActorAddress
 
 from ..deaths.evidence import Evidence
 from ..events.entry import Entry
-from ..exits import Exit, ExitClass
+from ..exits import CauseId, Exit, ExitClass
 from ..kernel.cgroup import Groups
 from ..notify.notification import Notification
 from ..spec.agent_spec import HeartbeatSpec, Limit
@@ -130,6 +130,7 @@ class Condemned:
     incarnation: int
     exit_class: ExitClass
     why: str
+    cause: CauseId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """What an exit means, in words for a person: what happened, why we think so, and what can be done."""
 
-import re
+import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..exits import ExitClass
+from ..exits import CAUSE_IDS, CauseId, ExitClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ BY_CLASS: dict[ExitClass, Cause] = {
     ),
     ExitClass.HUNG: Cause(
         "It hung: it was alive, but silent for too long, and was killed for that.",
-        "no ping from it came within dead_after",
+        "no sign of life came from it in time",
         "See what it did last in its output; if it may be silent for so long, give it a longer heartbeat dead_after.",
     ),
     ExitClass.UNHEALTHY: Cause(
         "It was alive, but its health check failed, and it was killed for that.",
-        "its health_check() said so",
+        "its health_check() or its liveness probe failed",
         "See what it did last in its output, and what its health check asks for.",
     ),
     ExitClass.STARTUP_TIMEOUT: Cause(
@@ -56,7 +56,7 @@ BY_CLASS: dict[ExitClass, Cause] = {
     ExitClass.PERMANENT: Cause(
         "It cannot run as it is configured; another start would fail in the same way.",
         "its command cannot be executed, its exit status means so (64, 77, 78, 126, 127, or what its spec says), or it said so itself",
-        "Mend the command, its arguments or its settings.",
+        "Correct the command, its arguments or its settings.",
     ),
     ExitClass.QUOTA: Cause(
         "It ran into a quota or a rate limit, and asks to be tried again later.",
@@ -80,211 +80,188 @@ BY_CLASS: dict[ExitClass, Cause] = {
     ),
 }
 
-_FAULT = "the kernel ended it with that signal"
-
-# The first whose pattern is found in the reason, among those of the class (or of any), says more than the class does.
-BY_REASON: tuple[tuple[ExitClass | None, re.Pattern[str], Cause], ...] = tuple(
-    (exit_class, re.compile(pattern), cause)
-    for exit_class, pattern, cause in (
-        (
-            None,
-            "^supervisor .* ended: ",
-            Cause(
-                "The supervisor above it ended, and everything below that with it.",
-                "nothing outlives its supervisor",
-                "Ask for the death of that supervisor: `suptree explain` and its id.",
-            ),
-        ),
-        (
-            ExitClass.HUNG,
-            "WATCHDOG=trigger",
-            Cause(
-                "It reported itself as hung, and was stopped for that.",
-                "it said WATCHDOG=trigger (sd_notify)",
-                "See what it did last in its output: the program itself found that it does not get on.",
-            ),
-        ),
-        (
-            ExitClass.HUNG,
-            "^no answer of the model",
-            Cause(
-                "The model that it asked kept silent for too long.",
-                "no answer came within the timeout of its config",
-                "See whether the provider has trouble; if its answers may take so long, give it a longer config.timeout.",
-            ),
-        ),
-        (
-            ExitClass.BUDGET,
-            "max_tokens",
-            Cause(
-                "It has used up its tokens.",
-                "those that its provider counted were compared with max_tokens of its config",
-                "See what it used them for, or raise config.max_tokens; each incarnation has so many.",
-            ),
-        ),
-        (
-            ExitClass.PERMANENT,
-            "API key",
-            Cause(
-                "It has no API key, or one that its provider refuses.",
-                "the environment does not hold one, or the provider answered so (401, 403)",
-                "Set the variable that the reason names in env, or in the environment of suptree; config.api_key_env can name another.",
-            ),
-        ),
-        (
-            ExitClass.PERMANENT,
-            r"^(config\.|model |provider |LLMAgent )",
-            Cause(
-                "Its model cannot be reached as it is configured.",
-                "it said so itself, before it asked or when it was told by the provider",
-                "Correct what the reason names: model, config, or the installation.",
-            ),
-        ),
-        (
-            ExitClass.CRASH,
-            "^its actor (died|ended)",
-            Cause(
-                "The actor that ran it died, and took it along.",
-                "the actor ended without a last word: its supervisor saw that through a pidfd",
-                "A native agent lives in its actor, so look for native code, exit calls and memory; else for who killed the actor.",
-            ),
-        ),
-        (
-            ExitClass.CRASH,
-            "SIGSEGV",
-            Cause(
-                "Segmentation fault: it used memory that was not its own.",
-                _FAULT,
-                "That is a bug in the program or in a native library of it: look for a core dump (coredumpctl), or update it.",
-            ),
-        ),
-        (
-            ExitClass.CRASH,
-            "SIGABRT",
-            Cause(
-                "It aborted: a check inside the program failed.",
-                _FAULT,
-                "The end of its error output mostly names the check; else look for a core dump (coredumpctl).",
-            ),
-        ),
-        (
-            ExitClass.CRASH,
-            "SIGKILL",
-            Cause(
-                "It was killed with SIGKILL, and not by its supervisor.",
-                "the kernel gave that signal as its exit status, and the tree had not sent it",
-                "If nobody did that, the machine was short of memory: `journalctl -k` or `dmesg` then says so (Out of memory).",
-            ),
-        ),
-        (
-            ExitClass.CRASH,
-            "SIGPIPE",
-            Cause(
-                "It wrote to a pipe or socket that nobody read any more (SIGPIPE).",
-                _FAULT,
-                "See what it talks to: that has ended before it.",
-            ),
-        ),
-        (
-            ExitClass.CRASH,
-            "SIG(BUS|FPE|ILL|SYS|TRAP)",
-            Cause(
-                "The program did what the processor or the kernel does not allow.",
-                _FAULT,
-                "That is a bug in the program, or it is built for another machine: look for a core dump (coredumpctl).",
-            ),
-        ),
-        (
-            ExitClass.PERMANENT,
-            "exit 127|command not found",
-            Cause(
-                "A command was not found.",
-                "there is no such file, or a shell said so with exit status 127",
-                "Install it, or correct command, cwd or PATH; the last error line mostly names what is missing.",
-            ),
-        ),
-        (
-            ExitClass.PERMANENT,
-            "is a folder",
-            Cause("Its command is a folder.", "the kernel executes files only", "Name the program itself, with its folder."),
-        ),
-        (
-            ExitClass.PERMANENT,
-            "exit 126|not executable|is not a program",
-            Cause(
-                "A command was found, but cannot be executed.",
-                "the kernel refused it, or a shell said so with exit status 126",
-                "Make it executable (chmod +x), or name the program itself.",
-            ),
-        ),
-        (
-            ExitClass.PERMANENT,
-            "exit 77",
-            Cause(
-                "It was not allowed to do its work.",
-                "its exit status was 77 (EX_NOPERM)",
-                "Give it the permission or the login it asks for.",
-            ),
-        ),
-        (
-            ExitClass.PERMANENT,
-            "exit (64|78)",
-            Cause(
-                "It refused its arguments or its configuration.",
-                "its exit status was 64 (EX_USAGE) or 78 (EX_CONFIG)",
-                "Correct its args or its configuration; the last error line mostly names the fault.",
-            ),
-        ),
-        (
-            ExitClass.PERMANENT,
-            "^factory ",
-            Cause(
-                "Its factory was not found.",
-                "importing what the spec names failed",
-                'Correct factory ("package.module:attribute"), or put the module on the path (PYTHONPATH, the folder of the tree file).',
-            ),
-        ),
-    )
+_NOT_FOUND = Cause(
+    "A command was not found.",
+    "there is no such file, or a shell said so with exit status 127",
+    "Install it, or correct command, cwd or PATH; the last error line mostly names what is missing.",
+)
+_NOT_EXECUTABLE = Cause(
+    "A command was found, but cannot be executed.",
+    "the kernel refused it, or a shell said so with exit status 126",
+    "Make it executable (chmod +x), or name the program itself.",
 )
 
+BY_CAUSE: dict[CauseId, Cause] = {
+    CauseId.SUPERVISOR_ENDED: Cause(
+        "The supervisor above it ended, and everything below that with it.",
+        "nothing outlives its supervisor",
+        "Ask for the death of that supervisor: `suptree explain` and its id.",
+    ),
+    CauseId.ACTOR_DIED: Cause(
+        "The actor that ran it died, and took it along.",
+        "the actor ended without a last word: its supervisor saw that through a pidfd",
+        "The program was ended with its actor: find out who killed the actor, and whether the machine was short of memory.",
+    ),
+    CauseId.NO_PING_FROM_ACTOR: Cause(
+        "It hung: its actor was alive, but silent for too long, and was killed for that.",
+        "no ping from its actor came within dead_after",
+        "See what it did last in its output; code that blocks the event loop keeps a native agent from answering.",
+    ),
+    CauseId.NO_PING_FROM_PROGRAM: Cause(
+        "It hung: it was alive, but silent for too long, and was killed for that.",
+        "no ping from it came within dead_after, or within the watchdog time that it asked for",
+        "See what it did last in its output; if it may be silent for so long, give it a longer heartbeat dead_after.",
+    ),
+    CauseId.NO_PROGRESS: Cause(
+        "It was stuck: it did nothing for too long, and was stopped for that.",
+        "it wrote nothing, said no STATUS= and used no CPU time within progress.restart_after",
+        "See what it did last in its output; if it may wait for so long, let it say so (STATUS=), or raise progress.restart_after.",
+    ),
+    CauseId.WATCHDOG_TRIGGER: Cause(
+        "It reported itself as hung, and was stopped for that.",
+        "it said WATCHDOG=trigger (sd_notify)",
+        "See what it did last in its output: the program itself found that it does not get on.",
+    ),
+    CauseId.STOP_NOT_FINISHED: Cause(
+        "It said that it was stopping, did not end in time, and was killed for that.",
+        "it said STOPPING=1 (sd_notify), and still ran when the time of a stop was over",
+        "See what it waits for in its output; if it needs longer to end, give its stop more time.",
+    ),
+    CauseId.MODEL_SILENT: Cause(
+        "The model that it asked kept silent for too long.",
+        "no answer came within the timeout of its config",
+        "See whether the provider has trouble; if its answers may take so long, give it a longer config.timeout.",
+    ),
+    CauseId.PROBE_FAILED: Cause(
+        "It was alive, but its liveness probe failed, and it was stopped for that.",
+        "the probe failed failure_threshold times in a row",
+        "See what the probe asks for, and what the program did last in its output.",
+    ),
+    CauseId.HEALTH_CHECK_FAILED: Cause(
+        "It was alive, but its health check failed, and it was stopped for that.",
+        "its health_check() said so, raised an error, or took too long",
+        "See what it did last in its output, and what its health check asks for.",
+    ),
+    CauseId.NOT_STARTED: Cause(
+        "It did not start in time, and was killed for that.",
+        "its program or its object was not there within startup_timeout",
+        "See how far it came in its output; if it needs longer to start, give it a longer heartbeat startup_timeout.",
+    ),
+    CauseId.NOT_READY: Cause(
+        "It did not become ready in time, and was killed for that.",
+        "it ran, and had not said READY=1 within startup_timeout",
+        'If the program does not speak sd_notify, it never says READY=1: remove ready = "notify". Else see how far it came in its output, '
+        "or give it a longer heartbeat startup_timeout.",
+    ),
+    CauseId.MEMORY: Cause(
+        "It used more memory than it may, and was stopped for that.",
+        "what it and its descendants held was more than limits.memory_max",
+        "See what it used the memory for, or raise limits.memory_max.",
+    ),
+    CauseId.OUTPUT: Cause(
+        "It wrote more than it may, and was stopped for that.",
+        "its output was longer than limits.max_output",
+        "See what it wrote, or raise limits.max_output.",
+    ),
+    CauseId.RUNTIME: Cause(
+        "It ran longer than it may, and was stopped for that.",
+        "its time was over: limits.max_runtime",
+        "See how far it came in its output, or raise limits.max_runtime.",
+    ),
+    CauseId.TOKENS: Cause(
+        "It has used up its tokens.",
+        "those that its provider counted were compared with max_tokens of its config",
+        "See what it used them for, or raise config.max_tokens; each incarnation has so many.",
+    ),
+    CauseId.COMMAND_NOT_FOUND: _NOT_FOUND,
+    CauseId.NOT_EXECUTABLE: _NOT_EXECUTABLE,
+    CauseId.IS_A_FOLDER: Cause("Its command is a folder.", "the kernel executes files only", "Name the program itself, with its folder."),
+    CauseId.FACTORY_NOT_FOUND: Cause(
+        "Its factory was not found, or cannot be called.",
+        "importing or calling what the spec names failed",
+        'Correct factory ("package.module:attribute"), or put the module on the path (PYTHONPATH, the folder of the tree file).',
+    ),
+    CauseId.NO_API_KEY: Cause(
+        "It has no API key, or one that its provider refuses.",
+        "the environment does not hold one, or the provider answered so (401, 403)",
+        "Set the variable that the reason names in env, or in the environment of suptree; config.api_key_env can name another.",
+    ),
+    CauseId.MODEL_CONFIGURATION: Cause(
+        "Its model cannot be reached as it is configured.",
+        "it said so itself, before it asked or when its provider answered so",
+        "Correct what the reason names: model, config, or the installation.",
+    ),
+}
+"""What a cause says beyond its class."""
 
-def cause_of(how: Mapping[str, Any]) -> Cause:
-    """What an exit (`class`, `reason`) means."""
+_FAULT = "the kernel ended it with that signal"
+_NOT_ALLOWED = Cause(
+    "The program did what the processor or the kernel does not allow.",
+    _FAULT,
+    "That is a bug in the program, or it is built for another machine: look for a core dump (coredumpctl).",
+)
+
+BY_SIGNAL: dict[int, Cause] = {
+    signal.SIGSEGV: Cause(
+        "Segmentation fault: it used memory that was not its own.",
+        _FAULT,
+        "That is a bug in the program or in a native library of it: look for a core dump (coredumpctl), or update it.",
+    ),
+    signal.SIGABRT: Cause(
+        "It aborted: a check inside the program failed.",
+        _FAULT,
+        "The end of its error output mostly names the check; else look for a core dump (coredumpctl).",
+    ),
+    signal.SIGKILL: Cause(
+        "It was killed with SIGKILL, and not by its supervisor.",
+        "the kernel gave that signal as its exit status, and the tree had not sent it",
+        "If nobody did that, the machine was short of memory: `journalctl -k` or `dmesg` then says so (Out of memory).",
+    ),
+    signal.SIGPIPE: Cause(
+        "It wrote to a pipe or socket that nobody read any more (SIGPIPE).",
+        _FAULT,
+        "See what it talks to: that has ended before it.",
+    ),
+    **dict.fromkeys((signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP), _NOT_ALLOWED),
+}
+"""What a crash by a signal says beyond its class."""
+
+_REFUSED_ARGUMENTS = Cause(
+    "It refused its arguments or its configuration.",
+    "its exit status was 64 (EX_USAGE) or 78 (EX_CONFIG)",
+    "Correct its args or its configuration; the last error line mostly names the fault.",
+)
+
+BY_CODE: dict[int, Cause] = {
+    64: _REFUSED_ARGUMENTS,
+    77: Cause(
+        "It was not allowed to do its work.",
+        "its exit status was 77 (EX_NOPERM)",
+        "Give it the permission or the login it asks for.",
+    ),
+    78: _REFUSED_ARGUMENTS,
+    126: _NOT_EXECUTABLE,
+    127: _NOT_FOUND,
+}
+"""What an exit status of class `permanent` says beyond its class."""
+
+ACTOR_OF: dict[str, str] = {
+    "native_llm": "A native agent lives in its actor: look for native code, exit calls and memory; else find out who killed the actor.",
+    "supervisor": "A supervisor is a process of its own: find out who killed it, and whether the machine was short of memory.",
+    "service": "A service is a process of its own: find out who killed it, and whether the machine was short of memory.",
+}
+"""What to do when an actor died, by what it ran; what BY_CAUSE says holds for a program."""
+
+
+def cause_of(how: Mapping[str, Any], runs: str | None = None) -> Cause:
+    """What an exit (`class`; `cause`, `signal`, `code`, which an old record may lack) means.
+
+    `runs` is what the actor ran: the type of an agent, or the kind of anything else.
+    """
     exit_class = ExitClass(how["class"])
-    for of_class, pattern, cause in BY_REASON:
-        if of_class in (None, exit_class) and pattern.search(how["reason"]):
-            return cause
-    return BY_CLASS[exit_class]
-
-
-NEXT: dict[str | None, str] = {
-    "restart": "It is started again{after}{along}.",
-    "leave": "It stays down, as its restart type says.",
-    "hold": "It is held: it stays down until a person starts it.",
-    "park": "It is parked: it is started again{after}{along}, and that costs no restart.",
-    "quarantine": "It is quarantined: it stays down until a person starts it; its siblings run on.",
-    "escalate": "Its supervisor gives up: it stops its other children and ends.",
-    "auto_shutdown": "It was significant: its supervisor stops its other children and ends.",
-    "wait": "Its supervisor waits for the start of a sibling, and decides after that.",
-    None: "Nothing was decided about it: what it belonged to was ending, or was being stopped or restarted as a whole.",
-}
-"""What follows from each decision."""
-
-TO_DO: dict[str | None, str] = {
-    "leave": "suptree start {id}",
-    "hold": "mend the cause, then: suptree start {id}",
-    "park": "nothing; or, to start it before its time: suptree start {id}",
-    "quarantine": "mend the cause, then: suptree start {id}",
-    "escalate": "suptree explain {supervisor}",
-    "auto_shutdown": "suptree start {supervisor}",
-}
-"""What a person can do while a child is down for that decision."""
-
-
-def next_after(decision: Mapping[str, Any] | None, child: str) -> str:
-    """What follows from a decision (a `…_decided` event, or None), as a sentence."""
-    if decision is None:
-        return NEXT[None]
-    others = [other for other in decision["affected"] if other != child]
-    after = f" after {decision['delay']:.1f} s" if decision["delay"] else " at once"
-    return NEXT[decision["decision"]].format(after=after, along=f", along with {', '.join(others)}" if others else "")
+    cause = how.get("cause")
+    if cause in CAUSE_IDS:
+        found = BY_CAUSE[CauseId(cause)]
+        return replace(found, advice=ACTOR_OF.get(runs or "", found.advice)) if cause == CauseId.ACTOR_DIED else found
+    by_fact = {ExitClass.CRASH: BY_SIGNAL.get(how.get("signal") or 0), ExitClass.PERMANENT: BY_CODE.get(how.get("code") or 0)}
+    return by_fact.get(exit_class) or BY_CLASS[exit_class]

@@ -27,18 +27,23 @@ _WORDS = (ExitClass.QUOTA, ExitClass.FAILED)
 _WORD_LIMIT = 4096
 
 
-def classify(code: int) -> tuple[ExitClass, str]:
-    """The exit class and reason of a return code as subprocess gives it (negative: died by that signal)."""
+def classify(code: int) -> Exit:
+    """The exit of a program with a return code as subprocess gives it (negative: died by that signal), by the table alone."""
+    number = -code if code < 0 else code - 128 if 128 < code < 128 + signal.NSIG else None
+    exit_class, reason = _class_and_reason(code, number)
+    return Exit(exit_class, reason, signal=number, code=code if code >= 0 else None)
+
+
+def _class_and_reason(code: int, number: int | None) -> tuple[ExitClass, str]:
     if code == 0:
         return ExitClass.NORMAL, "exit 0"
     if code in PERMANENT_CODES:
         return ExitClass.PERMANENT, f"exit {code} ({PERMANENT_CODES[code]})"
     if code == QUOTA_CODE:
         return ExitClass.QUOTA, "exit 75 (try again later)"
-    number = -code if code < 0 else code - 128 if 128 < code < 128 + signal.NSIG else 0
     if number in _EXTERNAL_SIGNALS:
         return ExitClass.EXTERNAL, signal_name(number)
-    if number:
+    if number is not None:
         return ExitClass.CRASH, signal_name(number) if code < 0 else f"exit {code} ({signal_name(number)})"
     return ExitClass.FAILED, f"exit {code}"
 
@@ -83,15 +88,14 @@ def explain_exit(
     exit_codes: Mapping[int, ExitClass] | None = None,
 ) -> Exit:
     """How a program ended, from its return code and what else is known."""
-    exit_class, reason = classify(code)
-    how = Exit(exit_class, reason)
+    how = classify(code)
     if stop_requested:
         return replace(how, exit_class=ExitClass.SHUTDOWN)
     if oom_kills:
         processes = "a process" if oom_kills == 1 else f"{oom_kills} processes"
-        return replace(how, exit_class=ExitClass.OOM, reason=f"the kernel killed {processes} of it for want of memory; {reason}")
+        return replace(how, exit_class=ExitClass.OOM, reason=f"the kernel killed {processes} of it for want of memory; {how.reason}")
     if word is not None:
-        return replace(how, exit_class=word.exit_class, reason=f"{word.reason}; {reason}", retry_after=word.retry_after)
+        return replace(how, exit_class=word.exit_class, reason=f"{word.reason}; {how.reason}", retry_after=word.retry_after)
     if exit_codes and code in exit_codes:
         return replace(how, exit_class=exit_codes[code], reason=f"exit {code} (as its exit_codes say)")
     return how

@@ -8,9 +8,9 @@ from typing import Any
 from ..events.picture import Row
 from ..events.row_detail import described
 from ..events.row_detail import detail as describe_row
-from .causes import TO_DO
 from .post_mortem import ONE_SCREEN, Death, cut, labelled, life, summary, told
 from .post_mortem_files import places
+from .what_follows import TO_DO
 
 _EARLIER_SHOWN = 4
 

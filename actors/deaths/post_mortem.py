@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..output.printable import printable
-from .causes import cause_of, next_after
+from .causes import cause_of
+from .what_follows import next_after
 
 Death = Mapping[str, Any]
 """`id`, `kind`, `type`, `incarnation`, `restarts`, `tree`, `supervisor`, `at`, `lifetime` (seconds), `config`, `made_by`, `log`;
@@ -73,7 +74,7 @@ def life(death: Death) -> str:
 def told(death: Death, amount: Amount) -> list[str]:
     """The story of a death, a line each: what happened and why we think so, what was decided, and the evidence."""
     how, decision, evidence = death["exit"], death["decision"], death["evidence"]
-    cause = cause_of(how)
+    cause = cause_of(how, death.get("type") if death["kind"] == "agent" else death["kind"])
     error = f"; {how['last_error']}" if how.get("last_error") and how["last_error"] not in how["reason"] else ""
     decided = next_after(decision, death["id"])
     why = f" ({decision['why']})" if decision else ""

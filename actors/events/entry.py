@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..errors import UnknownEvent
-from ..exits import Exit, ExitClass
+from ..exits import CAUSE_IDS, CauseId, Exit, ExitClass
 from .event_types import BY_EVENT_NAME, EVENT_TYPES, Event, Exited, Ignored, TreeEvent, event_name
 
 
@@ -93,12 +93,24 @@ def exit_as_json(how: Exit) -> dict[str, Any]:
         "reason": how.reason,
         "last_error": how.last_error,
         "during_start": how.during_start,
+        "cause": None if how.cause is None else how.cause.value,
+        "signal": how.signal,
+        "code": how.code,
     }
 
 
 def exit_from_json(said: Mapping[str, Any]) -> Exit:
-    """The exit behind a JSON object."""
-    return Exit(ExitClass(said["class"]), str(said["reason"]), said.get("last_error"), during_start=said.get("during_start", False))
+    """The exit behind a JSON object; one that an earlier version wrote has no `cause`, and one of a later version may have another."""
+    exit_class, cause = ExitClass(said["class"]), said.get("cause")
+    return Exit(
+        exit_class,
+        str(said["reason"]),
+        said.get("last_error"),
+        during_start=said.get("during_start", False),
+        cause=CauseId(cause) if cause in CAUSE_IDS else None,
+        signal=_whole_or_none(said.get("signal")),
+        code=_whole_or_none(said.get("code")),
+    )
 
 
 Reader = Callable[[Any], Any]
@@ -135,7 +147,7 @@ def _or_none(read: Reader) -> Reader:
 
 
 _text, _whole, _number, _list, _mapping = _plain(str), _plain(int), _plain(float, int), _plain(list, tuple), _plain(Mapping)
-_text_or_none = _or_none(_text)
+_text_or_none, _whole_or_none = _or_none(_text), _or_none(_whole)
 _PLAIN: dict[Any, Reader] = {Any: lambda value: value, str: _text, int: _whole, float: _number, bool: _plain(bool), Exit: exit_from_json}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
-from ..exits import Exit
+from ..exits import CauseId, Exit
 from .entry import Entry, exit_as_json
 from .event_types import (
     ChildEvent,
@@ -91,7 +91,7 @@ class Picture:
         for row in self.below(event.id):
             # Reported late, this may find rows that have begun anew since.
             if row["status"] in _ALIVE and (row["started"] or 0.0) <= entry.monotonic:
-                how = Exit(event.exit.exit_class, f"supervisor {event.id} ended: {event.exit.reason}")
+                how = Exit(event.exit.exit_class, f"supervisor {event.id} ended: {event.exit.reason}", cause=CauseId.SUPERVISOR_ENDED)
                 _ended(row, how, entry)
             elif row["until"] is not None:
                 row.update(decision=None, why=None, until=None)

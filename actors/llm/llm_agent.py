@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from ..errors import AgentEnds, BudgetExceeded
+from ..exits import CauseId
 from .llm_config import LLMConfig, read_config
 from .llm_provider import DEFAULT_MODEL, Message, Model, Usage, estimated_usage
 
@@ -126,7 +127,8 @@ class LLMAgent:
         await self._say_usage()
         most = self._config.max_tokens
         if most is not None and self._used >= most and not self._end.done():
-            self._end.set_result(BudgetExceeded(f"it used {self._used} tokens, and has max_tokens of {most}"))
+            used_up = BudgetExceeded(f"it used {self._used} tokens, and has max_tokens of {most}")
+            self._end.set_result(used_up.because(CauseId.TOKENS))
 
     def _trim(self) -> None:
         """Forget the oldest questions, each with its reply."""

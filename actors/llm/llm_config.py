@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import CannotRun
+from ..exits import CauseId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ def read_config(config: Mapping[str, Any]) -> LLMConfig:
     faults = [f"config.{key}: {_unknown(key)}" for key in config if key not in _RULES]
     faults += [f"config.{key}: {wanted}" for key, (is_good, wanted) in _RULES.items() if key in config and not is_good(config[key])]
     if faults:
-        raise CannotRun("; ".join(faults))
+        raise CannotRun("; ".join(faults)).because(CauseId.MODEL_CONFIGURATION)
     return LLMConfig(**config)
 
 

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from ..errors import CannotRun, Failed, Hung, QuotaExceeded
-from ..exits import retry_time
+from ..exits import CauseId, retry_time
 from .llm_config import LLMConfig
 
 DEFAULT_MODEL = "claude-sonnet-4.6"
@@ -64,7 +64,8 @@ def provider_and_name(model: str, config: LLMConfig) -> tuple[str | None, str]:
         name = model
         provider = next((provider for pattern, provider in _PROVIDERS if pattern.match(model)), "")
     if not provider or not name:
-        raise CannotRun(f'model {model!r}: its name does not say which provider it is of: give "provider:model", or config.base_url')
+        unknown = CannotRun(f'model {model!r}: its name does not say which provider it is of: give "provider:model", or config.base_url')
+        raise unknown.because(CauseId.MODEL_CONFIGURATION)
     if provider == "anthropic" and name.startswith("claude-"):
         # What people call 4.6, its API calls 4-6.
         name = name.replace(".", "-")
@@ -81,7 +82,7 @@ class Model:
             # Imported here: it takes 1.4 s and 60 MiB, which only those pay who run such an agent.
             import any_llm.exceptions  # noqa: PLC0415
         except ImportError:
-            raise CannotRun('LLMAgent needs the extra "llm": pip install "suptree[llm]"') from None
+            raise CannotRun('LLMAgent needs the extra "llm": pip install "suptree[llm]"').because(CauseId.MODEL_CONFIGURATION) from None
         self._errors = any_llm.exceptions
         self._config = config
         self._client = self._connect(any_llm.AnyLLM)
@@ -94,7 +95,7 @@ class Model:
             if not key:
                 raise CannotRun(
                     f"no API key: the agent's environment has no {config.api_key_env}, which config.api_key_env names: {_HOW_TO_GIVE}"
-                )
+                ).because(CauseId.NO_API_KEY)
         options: dict[str, Any] = {"api_key": key, "api_base": config.base_url, "unified_exceptions": True, "max_retries": 0}
         try:
             if self.provider is None:
@@ -109,11 +110,12 @@ class Model:
             wanted = missing.env_var_name
             raise CannotRun(
                 f"no API key: the agent's environment has no {wanted}: {_HOW_TO_GIVE}; config.api_key_env names another variable"
-            ) from None
+            ).because(CauseId.NO_API_KEY) from None
         except self._errors.UnsupportedProviderError:
-            raise CannotRun(f"provider {self.provider!r}: there is no such provider") from None
+            raise CannotRun(f"provider {self.provider!r}: there is no such provider").because(CauseId.MODEL_CONFIGURATION) from None
         except ImportError:
-            raise CannotRun(f'provider {self.provider!r} needs its library: pip install "any-llm-sdk[{self.provider}]"') from None
+            lacking = CannotRun(f'provider {self.provider!r} needs its library: pip install "any-llm-sdk[{self.provider}]"')
+            raise lacking.because(CauseId.MODEL_CONFIGURATION) from None
 
     @property
     def _who(self) -> str:
@@ -169,7 +171,7 @@ class Model:
             async with asyncio.timeout(self._config.timeout):
                 return await waiting
         except TimeoutError:
-            raise Hung(f"no answer of the model for {self._config.timeout:g} s") from None
+            raise Hung(f"no answer of the model for {self._config.timeout:g} s").because(CauseId.MODEL_SILENT) from None
         except self._errors.AnyLLMError as error:
             raise self._meaning(error) from None
         except Exception as error:  # noqa: BLE001  (an answer that is none may raise anything, and the text may quote it)
@@ -183,9 +185,9 @@ class Model:
         if isinstance(error, errors.InsufficientFundsError):
             return QuotaExceeded(f"no credit: {said}")
         if isinstance(error, errors.AuthenticationError):
-            return CannotRun(f"the API key was refused: {said}")
+            return CannotRun(f"the API key was refused: {said}").because(CauseId.NO_API_KEY)
         if isinstance(error, errors.ModelNotFoundError | errors.UnsupportedParameterError):
-            return CannotRun(f"model {self.name!r} is not there, or cannot do this: {said}")
+            return CannotRun(f"model {self.name!r} is not there, or cannot do this: {said}").because(CauseId.MODEL_CONFIGURATION)
         if isinstance(error, errors.InvalidRequestError | errors.ContextLengthExceededError | errors.ContentFilterError):
             return PromptRefused(f"{said}: {error.message}")
         return Failed(f"the model could not be asked: {said}")

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from ..errors import CannotRun
+from ..exits import CauseId
 
 
 def call_factory(name: str, told: tuple[str, str, str, str, dict[str, Any]]) -> Any:
@@ -27,15 +28,16 @@ def _find(name: str) -> Any:
         for part in attribute.split("."):
             found = getattr(found, part)
     except ModuleNotFoundError as error:
-        raise CannotRun(f"factory {name!r}: there is no module {error.name!r} on the path") from None
+        raise CannotRun(f"factory {name!r}: there is no module {error.name!r} on the path").because(CauseId.FACTORY_NOT_FOUND) from None
     except AttributeError:
-        raise CannotRun(f"factory {name!r}: module {module_name!r} has no {attribute!r}") from None
+        raise CannotRun(f"factory {name!r}: module {module_name!r} has no {attribute!r}").because(CauseId.FACTORY_NOT_FOUND) from None
     return found
 
 
 def _check_takes(name: str, create: Any, told: tuple[Any, ...]) -> None:
     if not callable(create):
-        raise CannotRun(f"factory {name!r}: a {type(create).__name__} cannot be called: name a function or class, or what has a create()")
+        what = f"a {type(create).__name__} cannot be called: name a function or class, or what has a create()"
+        raise CannotRun(f"factory {name!r}: {what}").because(CauseId.FACTORY_NOT_FOUND)
     # Not everything that is built in says what it takes.
     with contextlib.suppress(ValueError):
         # That of what is called: a decorator may give some of it by itself.
@@ -45,4 +47,4 @@ def _check_takes(name: str, create: Any, told: tuple[Any, ...]) -> None:
         except TypeError as error:
             raise CannotRun(
                 f"factory {name!r}: it is called with (agent_id, name, role, model, config), and takes {signature}: {error}"
-            ) from None
+            ).because(CauseId.FACTORY_NOT_FOUND) from None

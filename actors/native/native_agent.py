@@ -20,7 +20,7 @@ from ..base.messages import Ask
 from ..deaths.evidence import shortened
 from ..deaths.exit_classes import classify
 from ..errors import AgentEnds, InputRefused
-from ..exits import Exit, ExitClass
+from ..exits import CauseId, Exit, ExitClass
 from ..output.raw_output import RawOutput
 from ..output.redaction import redact_logging
 from .checkpointing import Checkpointing
@@ -109,7 +109,7 @@ class NativeAgent(AgentActor):
             await self._checkpointing.take()
             if how.exit_class in _RECORDED:
                 # As whatever else is found about it while it runs: the supervisor records it first.
-                self.condemned(how.exit_class, self.redactor.text(how.reason))
+                self.condemned(how.exit_class, how.cause, self.redactor.text(how.reason))
         self._questions.end(f"it ended meanwhile: {self.redactor.text(how.told)}")
         # What it wrote without a newline at the end is kept too.
         sys.stdout.close()
@@ -158,7 +158,7 @@ class NativeAgent(AgentActor):
             wrong = check.result() if done else f"health_check() took longer than {limit:g} s"
             check.cancel()
             if wrong is not None:
-                self.condemned(ExitClass.UNHEALTHY, wrong)
+                self.condemned(ExitClass.UNHEALTHY, CauseId.HEALTH_CHECK_FAILED, wrong)
                 return
 
     async def _check_health(self) -> str | None:
@@ -183,10 +183,6 @@ class NativeAgent(AgentActor):
         self._shutdown_done = self.loop.create_future()
         if self._main is not None:
             self.spawn(self._shut_down())
-
-    def swept_all(self) -> None:
-        """Nobody is left who could write to the log past us."""
-        self._look_at_raw_output()
 
     def _look_at_raw_output(self) -> None:
         self.output.make_again()
@@ -297,13 +293,13 @@ class NativeAgent(AgentActor):
         if isinstance(error, AgentEnds):
             reason = _in_a_line(error)
             if error.exit_class is ExitClass.SHUTDOWN:
-                return Exit(error.exit_class, reason)
+                return Exit(error.exit_class, reason, cause=error.cause)
             self._note(reason)
-            return Exit(error.exit_class, reason, reason, error.retry_after)
+            return Exit(error.exit_class, reason, reason, error.retry_after, cause=error.cause)
         if isinstance(error, SystemExit) and isinstance(error.code, int | None):
             # Eight bits are what the kernel keeps of a status.
-            exit_class, reason = classify((error.code or 0) & 0xFF)
-            return Exit(exit_class, f"sys.exit: {reason}")
+            how = classify((error.code or 0) & 0xFF)
+            return replace(how, reason=f"sys.exit: {how.reason}")
         # Both run the error's own code, which may fail as well.
         with contextlib.suppress(Exception):
             traceback.print_exception(error)
@@ -332,6 +328,7 @@ class NativeAgent(AgentActor):
             self.output.redirect(descriptor)
         with contextlib.suppress(OSError):  # there is no log at present
             self._raw_output = (RawOutput(_OWN_STDOUT, self.redactor, os.fstat(1).st_size),)
+        self.last_look = self._look_at_raw_output
         redact_logging(self.redactor)
         sys.stdout, sys.stderr = (
             log_stream(self.output, "out", self._limits.count_output),

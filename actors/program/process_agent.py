@@ -20,7 +20,7 @@ from ..base.dispatch import on
 from ..base.messages import Ask, Hears, RunsAs
 from ..deaths.exit_classes import WORD_PREFIX, Word, explain_exit, parse_word
 from ..errors import InputRefused
-from ..exits import Exit, ExitClass
+from ..exits import CauseId, Exit, ExitClass
 from ..kernel.cgroup import Cgroup, Groups
 from ..kernel.linux import own_children
 from ..kernel.sweep import process_ended, reap_zombies, sweep
@@ -79,7 +79,7 @@ class ProcessAgent(AgentActor):
             streams = open_streams(self.spec.stdin)
             program = self._program = await execute(self.spec, self.environment, streams, self._cgroup.join, self.confinement)
         except CannotExecute as refusal:
-            await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True))
+            await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True, cause=refusal.cause))
             return
         started_at = time.monotonic()
         # Not the loop's own handler: with one, the loop is woken by every signal, our pings' timer too.
@@ -181,7 +181,8 @@ class ProcessAgent(AgentActor):
         await self.is_ready.wait()
         self.progress.begin(pid, lambda: self._limits.output)
         if self.spec.liveness_probe.is_set:
-            self.condemned(ExitClass.UNHEALTHY, await probe_until_unhealthy(self.spec.liveness_probe, self._run_probe))
+            wrong = await probe_until_unhealthy(self.spec.liveness_probe, self._run_probe)
+            self.condemned(ExitClass.UNHEALTHY, CauseId.PROBE_FAILED, wrong)
 
     async def _run_probe(self, argv: tuple[str, ...], limit: float) -> None:
         said: list[bytes] = []

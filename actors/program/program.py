@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..agent.confinement import CannotConfine, Confinement
+from ..exits import CauseId
 from ..kernel.linux import bound_to_us
 from ..spec.agent_spec import AgentSpec
 from .program_streams import ProgramStreams
@@ -20,9 +21,15 @@ _EXEC_ERRORS = {
 }
 """What the kernel says of a file that is there and executable."""
 
+_EXEC_CAUSES = {errno.ENOEXEC: CauseId.NOT_EXECUTABLE, errno.ENOENT: CauseId.NOT_EXECUTABLE, errno.EACCES: CauseId.NOT_EXECUTABLE}
+
 
 class CannotExecute(Exception):
-    """The command cannot be executed; the text says why, in the user's words."""
+    """The command cannot be executed; the text says why, in the user's words, and `cause` what the matter is, where that is known."""
+
+    def __init__(self, why: str, cause: CauseId | None = None) -> None:
+        super().__init__(why)
+        self.cause = cause
 
 
 def resolve(command: str, cwd: str | None, path_variable: str | None = None) -> str:
@@ -30,21 +37,21 @@ def resolve(command: str, cwd: str | None, path_variable: str | None = None) -> 
     if "/" not in command:
         found = shutil.which(command, path=path_variable)
         if found is None:
-            raise CannotExecute(f"command not found: {command!r} is in no folder of PATH")
+            raise CannotExecute(f"command not found: {command!r} is in no folder of PATH", CauseId.COMMAND_NOT_FOUND)
         return found
     path = Path(cwd or ".", command)
     try:
         mode = path.stat().st_mode
     except NotADirectoryError:
-        raise CannotExecute(f"command not found: a part of {command!r} is not a folder") from None
+        raise CannotExecute(f"command not found: a part of {command!r} is not a folder", CauseId.COMMAND_NOT_FOUND) from None
     except FileNotFoundError:
-        raise CannotExecute(f"command not found: there is no file {command!r}") from None
+        raise CannotExecute(f"command not found: there is no file {command!r}", CauseId.COMMAND_NOT_FOUND) from None
     except PermissionError:
         raise CannotExecute(f"no permission to look at {command!r}") from None
     if stat.S_ISDIR(mode):
-        raise CannotExecute(f"command is a folder: {command!r}")
+        raise CannotExecute(f"command is a folder: {command!r}", CauseId.IS_A_FOLDER)
     if not os.access(path, os.X_OK):
-        raise CannotExecute(f"command is not executable: {command!r} (chmod +x it?)")
+        raise CannotExecute(f"command is not executable: {command!r} (chmod +x it?)", CauseId.NOT_EXECUTABLE)
     return str(path.absolute())
 
 
@@ -79,6 +86,6 @@ async def execute(
     except OSError as error:
         as_user = f" as user {spec.user}" if spec.user is not None else ""
         what = _EXEC_ERRORS.get(error.errno or 0, f"cannot be started{as_user}: {error.strerror}")
-        raise CannotExecute(f"command {spec.command!r} {what}") from None
+        raise CannotExecute(f"command {spec.command!r} {what}", _EXEC_CAUSES.get(error.errno or 0)) from None
     finally:
         streams.close_program_ends()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from suptree.actors.deaths.evidence import Evidence, Swept, bounded_environment, evidence_in_log
 from suptree.actors.events.event_types import Kind
-from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.exits import CauseId, Exit, ExitClass
 from suptree.actors.kernel.linux import signal_name
 from suptree.actors.output.output_log import log_path
 from suptree.actors.output.raw_output import look_at_end
@@ -22,8 +22,8 @@ def how_it_ended(child: LivingChild, code: int | None) -> Exit:
         return replace(how, reason=f"{how.reason}, after STOPPING=1") if child.announced_stop and not child.stopping else how
     exit_class = ExitClass.SHUTDOWN if child.stopping else ExitClass.CRASH
     if code is not None and code < 0:
-        return Exit(exit_class, f"its actor died by {signal_name(-code)}")
-    return Exit(exit_class, f"its actor ended with status {code}")
+        return Exit(exit_class, f"its actor died by {signal_name(-code)}", cause=CauseId.ACTOR_DIED, signal=-code)
+    return Exit(exit_class, f"its actor ended with status {code}", cause=CauseId.ACTOR_DIED)
 
 
 def evidence_of(child: LivingChild, swept: Iterable[Swept], state_dir: str) -> Evidence:

@@ -24,7 +24,7 @@ from suptree.actors.base.messages import (
     Watch,
 )
 from suptree.actors.events import event_types as ev
-from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.exits import CauseId, Exit, ExitClass
 from suptree.actors.spec.agent_spec import AgentSpec
 
 from .children import Children, LivingChild
@@ -32,6 +32,9 @@ from .reporter import Reporter
 
 # The heartbeat actor may itself be dead.
 _HEARD_OUT_WITHIN = 0.5
+
+_SILENT = {"actor": CauseId.NO_PING_FROM_ACTOR, "program": CauseId.NO_PING_FROM_PROGRAM}
+"""The cause by the source of the pings that do not come."""
 
 
 class SignsOfLife:
@@ -137,7 +140,7 @@ class SignsOfLife:
 
     def on_condemned(self, condemned: Condemned, _sender: ActorAddress) -> None:
         if child := self._children.named_by(condemned):
-            self.condemn(child, Exit(condemned.exit_class, condemned.why))
+            self.condemn(child, Exit(condemned.exit_class, condemned.why, cause=condemned.cause))
 
     def on_stalled(self, stalled: Stalled, _sender: ActorAddress) -> None:
         if child := self._children.named_by(stalled):
@@ -154,7 +157,7 @@ class SignsOfLife:
         child = self._children.named_by(silent)
         # What the child said meanwhile may have taken its watchdog away.
         if child is not None and (silent.source == "actor" or child.watchdog is not None):
-            cause = Exit(ExitClass.HUNG, f"no ping from its {silent.source} for {silent.age:.1f} s")
+            cause = Exit(ExitClass.HUNG, f"no ping from its {silent.source} for {silent.age:.1f} s", cause=_SILENT[silent.source])
             self.condemn(child, cause, immediately=silent.source == "actor")
 
     def on_suspect(self, suspect: Suspect, _sender: ActorAddress) -> None:
@@ -184,7 +187,7 @@ class SignsOfLife:
             self.watch(child)
         child.channel.tell(notified)
         if said.trigger:
-            self.condemn(child, Exit(ExitClass.HUNG, "it said WATCHDOG=trigger"))
+            self.condemn(child, Exit(ExitClass.HUNG, "it said WATCHDOG=trigger", cause=CauseId.WATCHDOG_TRIGGER))
 
     def on_hears(self, hears: Hears, _sender: ActorAddress) -> None:
         if child := self._children.named_by(hears):
@@ -213,7 +216,10 @@ class SignsOfLife:
 
     def _startup_timed_out(self, child: LivingChild) -> None:
         start: AgentSpec = child.spec.start
-        self.condemn(child, Exit(ExitClass.STARTUP_TIMEOUT, f"not ready within {start.heartbeat.startup_timeout} s", during_start=True))
+        cause = CauseId.NOT_READY if child.begun else CauseId.NOT_STARTED
+        why = f"not ready within {start.heartbeat.startup_timeout} s"
+        self.condemn(child, Exit(ExitClass.STARTUP_TIMEOUT, why, during_start=True, cause=cause))
 
     def _announced_stop_timed_out(self, child: LivingChild) -> None:
-        self.condemn(child, Exit(ExitClass.HUNG, f"it said STOPPING=1, and did not end within {child.stop_time:g} s"))
+        why = f"it said STOPPING=1, and did not end within {child.stop_time:g} s"
+        self.condemn(child, Exit(ExitClass.HUNG, why, cause=CauseId.STOP_NOT_FINISHED))

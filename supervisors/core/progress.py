@@ -131,7 +131,7 @@ def _start_failed(state: CoreState, child: Child, plan: Plan) -> None:
     if plan.aim is Aim.START_ALL and not has_rules_of_its_own(child.spec):
         why = f"failed to start child {child.spec.id}: {child.last_exit.told}"
         state.report(child, Outcome(Decision.ESCALATE, why))
-        shut_down(state, Exit(ExitClass.FAILED, why, last_error=child.last_exit.last_error))
+        shut_down(state, Exit(ExitClass.FAILED, why, last_error=child.last_exit.last_error, signal=child.last_exit.signal))
         return
     if child.spec.restart is RestartType.TEMPORARY:
         carry_out(state, child, Outcome(Decision.LEAVE, f"{child.last_exit.told}: a temporary child is not restarted"))

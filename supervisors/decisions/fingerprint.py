@@ -1,6 +1,7 @@
 """Whether two exits look alike, whatever changes from run to run."""
 
 import re
+import signal
 
 from suptree.actors.exits import Exit, ExitClass
 
@@ -30,6 +31,6 @@ def fingerprint(exit_: Exit) -> str | None:
 
     A normal exit says nothing, and neither does one by another's hand: class `external`, or a SIGKILL.
     """
-    if exit_.is_normal or exit_.exit_class is ExitClass.EXTERNAL or "SIGKILL" in exit_.reason:
+    if exit_.is_normal or exit_.exit_class is ExitClass.EXTERNAL or exit_.signal == signal.SIGKILL:
         return None
     return f"{exit_.exit_class}: {normalise(exit_.last_error or exit_.reason)}"

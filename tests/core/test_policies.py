@@ -1,5 +1,6 @@
 """Quarantine, hold and fingerprints: when a child stays down and its siblings are left alone."""
 
+from signal import SIGKILL
 from typing import Any
 
 import pytest
@@ -174,6 +175,13 @@ def test_three_failures_alike_are_held_not_tried_a_fourth_time() -> None:
     assert why == driver.report().why
 
 
+def test_a_reason_that_names_sigkill_is_held_as_any_other() -> None:
+    driver = Driver(specs("a", hold=True), **LENIENT)
+    assert ["restart", "restart", "hold"] == [
+        driver.exits("a", died(None, "ValueError: the model was ended by SIGKILL"))[0].rpartition(" ")[2] for _ in range(3)
+    ]
+
+
 @pytest.mark.parametrize(
     "third",
     [died("something else"), died("no", exit_class=ExitClass.CRASH), NORMAL, Exit(ExitClass.EXTERNAL, "SIGTERM", last_error="no")],
@@ -256,7 +264,8 @@ def test_what_stays_tells_failures_apart(text: str, normal: str) -> None:
         (died(None, "exit 3"), "failed: exit 3"),
         (died("", "ValueError: 7"), "failed: ValueError: <n>"),
         (CRASH, "crash: SIGSEGV"),
-        (Exit(ExitClass.CRASH, "SIGKILL", last_error="ready"), None),
+        (Exit(ExitClass.CRASH, "SIGKILL", last_error="ready", signal=SIGKILL), None),
+        (died(None, "RuntimeError: my helper got SIGKILL"), "failed: RuntimeError: my helper got SIGKILL"),
         (Exit(ExitClass.EXTERNAL, "SIGTERM", last_error="no"), None),
         (NORMAL, None),
         (STOPPED, None),

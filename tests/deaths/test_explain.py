@@ -172,7 +172,7 @@ def test_a_missing_command_is_held_and_explained(tree: LiveTree) -> None:
         "Install it",
         "no-such-command",
         "now        held for a person",
-        "to do      mend the cause, then: suptree start missing",
+        "to do      fix the cause, then: suptree start missing",
     )
 
 
@@ -201,7 +201,7 @@ def test_three_failures_alike_are_held_and_explained(tree: LiveTree) -> None:
         "failed, exit 3 → restart",
         "#1",
         "now        held for a person",
-        "to do      mend the cause, then: suptree start alike",
+        "to do      fix the cause, then: suptree start alike",
     )
 
 
@@ -355,4 +355,4 @@ max_restarts = 14
 
         tree.wait_until(lambda s: (s["agents"][0]["detail"] or "").startswith("quarantine"), within=75)
         assert list(range(15, 5, -1)) == [death["incarnation"] for death in tree.ask(explanation)["deaths"]]
-        said(story(tree, "a"), "decided    quarantine", "now        quarantined", "to do      mend the cause, then: suptree start a")
+        said(story(tree, "a"), "decided    quarantine", "now        quarantined", "to do      fix the cause, then: suptree start a")

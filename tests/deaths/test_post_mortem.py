@@ -1,5 +1,6 @@
 """What a post-mortem says, and how many are kept."""
 
+import signal
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any
 import pytest
 
 from suptree.actors.deaths import post_mortem_files as files
-from suptree.actors.deaths.causes import BY_CLASS, BY_REASON, NEXT, cause_of
+from suptree.actors.deaths.causes import BY_CAUSE, BY_CLASS, BY_CODE, BY_SIGNAL, cause_of
 from suptree.actors.deaths.death_recorder import Deaths
 from suptree.actors.deaths.evidence import evidence_in_log, shortened
+from suptree.actors.deaths.exit_classes import classify
 from suptree.actors.deaths.post_mortem import ONE_SCREEN, WHOLE, Death, compose, parse, told
-from suptree.actors.events.entry import Entry
+from suptree.actors.deaths.what_follows import NEXT
+from suptree.actors.events.entry import Entry, exit_as_json, exit_from_json
 from suptree.actors.events.event_types import Decided, Event, Exited, Kind, Started, Starting, StatusText
-from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.exits import CauseId, Exit, ExitClass
 from suptree.actors.output.output_log import OutputLog, log_path
 from suptree.supervisors.decisions.core_commands import Decision
 
@@ -28,7 +31,7 @@ DEATH: dict[str, Any] = {
     "supervisor": "writers",
     "at": "2026-01-02T03:04:05.678Z",
     "lifetime": 12.34,
-    "exit": {"class": "crash", "reason": "SIGSEGV", "last_error": "oh no"},
+    "exit": {"class": "crash", "reason": "SIGSEGV", "last_error": "oh no", "signal": 11},
     "config": {"command": "sh", "args": ["-c", "kill -SEGV $$"], "cwd": "/work"},
     "timeline": [{"at": "2026-01-02T03:03:53.333Z", "text": "starting"}, {"at": "2026-01-02T03:04:05.678Z", "text": "exited: crash"}],
     "evidence": {
@@ -126,40 +129,59 @@ def test_there_are_words_for_every_class_and_every_decision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exit_class", "reason", "what"),
+    ("how", "what"),
     [
-        ("oom", "memory.events: 1 oom_kill", "ran out of memory"),
-        ("crash", "SIGSEGV", "Segmentation fault"),
-        ("crash", "exit 139 (SIGSEGV)", "Segmentation fault"),
-        ("crash", "SIGKILL", "killed with SIGKILL"),
-        ("crash", "its actor died by SIGSEGV", "The actor that ran it died"),
-        ("crash", "supervisor desk ended: its actor died by SIGKILL", "The supervisor above it ended"),
-        ("permanent", "exit 127 (command not found)", "A command was not found"),
-        ("permanent", "command not found: 'x' is in no folder of PATH", "A command was not found"),
-        ("permanent", "exit 126 (cannot be executed)", "cannot be executed"),
-        ("permanent", "factory 'a:b': there is no module 'a' on the path", "factory"),
-        ("hung", "no ping from its program for 3.0 s", "silent for too long"),
-        ("hung", "it said WATCHDOG=trigger", "reported itself"),
-        ("hung", "no answer of the model for 60 s", "kept silent for too long"),
-        ("budget", "it used 45 tokens, and has max_tokens of 40", "used up its tokens"),
-        ("permanent", "no API key: set ANTHROPIC_API_KEY, or name the variable that holds it in config.api_key_env", "no API key"),
-        ("permanent", "the API key was refused: openai answered with status 401", "no API key"),
-        ("permanent", "config.timeout: must be a number of seconds above 0", "as it is configured"),
-        ("permanent", 'LLMAgent needs the extra "llm": pip install "suptree[llm]"', "as it is configured"),
-        ("quota", "exit 75 (try again later)", "rate limit"),
-        ("failed", "exit 1", "ended by itself"),
+        (Exit(ExitClass.OOM, "…"), "ran out of memory"),
+        (classify(-signal.SIGSEGV), "Segmentation fault"),
+        (classify(139), "Segmentation fault"),
+        (classify(-signal.SIGKILL), "killed with SIGKILL"),
+        (Exit(ExitClass.CRASH, "…", cause=CauseId.ACTOR_DIED, signal=signal.SIGSEGV), "The actor that ran it died"),
+        (Exit(ExitClass.CRASH, "…", cause=CauseId.SUPERVISOR_ENDED), "The supervisor above it ended"),
+        (classify(127), "A command was not found"),
+        (Exit(ExitClass.PERMANENT, "…", cause=CauseId.COMMAND_NOT_FOUND), "A command was not found"),
+        (classify(126), "cannot be executed"),
+        (classify(78), "refused its arguments"),
+        (Exit(ExitClass.PERMANENT, "…", cause=CauseId.FACTORY_NOT_FOUND), "factory"),
+        (Exit(ExitClass.HUNG, "…", cause=CauseId.NO_PING_FROM_PROGRAM), "silent for too long"),
+        (Exit(ExitClass.HUNG, "…", cause=CauseId.WATCHDOG_TRIGGER), "reported itself"),
+        (Exit(ExitClass.BUDGET, "…", cause=CauseId.TOKENS), "used up its tokens"),
+        (Exit(ExitClass.PERMANENT, "…", cause=CauseId.NO_API_KEY), "no API key"),
+        (classify(75), "rate limit"),
+        (classify(1), "ended by itself"),
     ],
 )
-def test_each_cause_has_its_own_words(exit_class: str, reason: str, what: str) -> None:
-    assert what in cause_of({"class": exit_class, "reason": reason}).what
+def test_each_cause_has_its_own_words(how: Exit, what: str) -> None:
+    assert what in cause_of(exit_as_json(how)).what
 
 
-def test_a_reason_does_not_borrow_the_words_of_another_class() -> None:
-    assert BY_CLASS[ExitClass.FAILED] == cause_of({"class": "failed", "reason": "ValueError: SIGSEGV, exit 127"})
+def test_there_are_words_for_every_cause() -> None:
+    assert set(CauseId) == set(BY_CAUSE)
+
+
+def test_a_cause_travels_in_the_record_and_one_that_is_not_known_is_left_out() -> None:
+    how = Exit(ExitClass.CRASH, "…", cause=CauseId.ACTOR_DIED, signal=9)
+    assert how == exit_from_json(exit_as_json(how))
+    assert replace(how, cause=None) == exit_from_json({**exit_as_json(how), "cause": "of a later version"})
+
+
+@pytest.mark.parametrize("exit_class", ExitClass)
+def test_a_record_of_an_earlier_version_explains_itself_by_its_class(exit_class: ExitClass) -> None:
+    assert BY_CLASS[exit_class] == cause_of({"class": exit_class.value, "reason": "SIGSEGV, exit 127, command not found, API key"})
+
+
+def test_what_a_reason_says_in_words_changes_nothing() -> None:
+    assert BY_CLASS[ExitClass.FAILED] == cause_of(exit_as_json(Exit(ExitClass.FAILED, "ValueError: SIGSEGV, exit 127", code=127)))
+
+
+def test_the_advice_about_a_dead_actor_is_about_what_it_ran() -> None:
+    how = exit_as_json(Exit(ExitClass.CRASH, "its actor died by SIGKILL", cause=CauseId.ACTOR_DIED, signal=9))
+    assert "native" in cause_of(how, "native_llm").advice
+    for runs in ("supervisor", "service", "process_wrapper"):
+        assert "native" not in cause_of(how, runs).advice
 
 
 def test_each_advice_is_a_sentence() -> None:
-    causes = [*BY_CLASS.values(), *(cause for _, _, cause in BY_REASON)]
+    causes = [*BY_CLASS.values(), *BY_CAUSE.values(), *BY_SIGNAL.values(), *BY_CODE.values()]
     assert [] == [cause.advice for cause in causes if not cause.advice.endswith(".") or not cause.what.endswith(".")]
 
 

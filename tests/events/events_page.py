@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from suptree.actors.events.entry import Entry
 from suptree.actors.events.event_types import EVENT_TYPES, Event, event_name
-from suptree.actors.exits import Exit
+from suptree.actors.exits import CauseId, Exit
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "events.md"
 
@@ -66,7 +66,10 @@ def exits() -> str:
     return (
         "## An exit\n\n"
         "The `exit` of an event has the fields `class` (one of the exit classes in [post-mortems.md](post-mortems.md)),\n"
-        "`reason` (for people), `last_error` (what it said last, or null) and `during_start` (true when it ended before it was ready).\n"
+        "`reason` (for people), `last_error` (what it said last, or null), `during_start` (true when it ended before it was ready),\n"
+        "`cause` (what happened, where that is known more exactly than by the class, or null), `signal` (the number of the signal\n"
+        "that ended its program or its actor, or null) and `code` (the exit status of its program, or null). The causes:\n"
+        f"{', '.join(f'`{cause}`' for cause in CauseId)}.\n"
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from suptree.actors.base.deadlines import Deadlines
 from suptree.actors.base.messages import Condemned, Notified, Silent, Started, Unwatch, Watch
-from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.exits import CauseId, Exit, ExitClass
 from suptree.actors.notify.notification import Notification
 from suptree.supervisors.actor.children import Children, LivingChild
 from suptree.supervisors.actor.reporter import Reporter
@@ -88,7 +88,7 @@ def test_a_silent_child_is_stopped_as_its_spec_says_or_killed_when_its_actor_is_
             assert [] == watched.stopped
             watched.signs.on_silent(Silent("a", 1, 3.0, "actor"), "address")
             assert -9 == await ended(process)
-            assert Exit(ExitClass.HUNG, "no ping from its actor for 3.0 s") == child.cause
+            assert Exit(ExitClass.HUNG, "no ping from its actor for 3.0 s", cause=CauseId.NO_PING_FROM_ACTOR) == child.cause
             # The first cause counts.
             watched.signs.on_condemned(Condemned("a", 1, ExitClass.BUDGET, "too much"), "address")
             assert ([], ExitClass.HUNG) == (watched.stopped, child.cause.exit_class)
