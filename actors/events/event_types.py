@@ -205,6 +205,16 @@ class TreeRefused(TreeEvent):
     refused: Mapping[str, Mapping[str, int]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsLost(TreeEvent):
+    """So many events before this one are missing from the journal, because it could not be written, or was deleted; `why` is for people."""
+
+    name: ClassVar[str] = "events_lost"
+
+    count: int
+    why: str
+
+
 Event = ChildEvent | TreeEvent
 
 EVENT_TYPES: tuple[type[Event], ...] = (
@@ -223,6 +233,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     NotificationsRefused,
     TreeReady,
     TreeRefused,
+    EventsLost,
 )
 """All of them, in the order in which a life passes through; nothing else can be written down."""
 

@@ -46,7 +46,7 @@ class Picture:
         if change is None or not isinstance(event, ChildEvent):
             return None
         row = self.rows.get(event.id)
-        if row is not None and event.incarnation < row["incarnation"]:
+        if row is not None and event.incarnation < row["incarnation"] and not _begins_anew(row, event, entry):
             return None
         if row is None or isinstance(event, Starting):
             row = self.rows[event.id] = {**_fresh(event.id), **({} if row is None else _kept(row))}
@@ -95,6 +95,11 @@ class Picture:
                 _ended(row, how, entry)
             elif row["until"] is not None:
                 row.update(decision=None, why=None, until=None)
+
+
+def _begins_anew(row: Row, event: ChildEvent, entry: Entry) -> bool:
+    """Its supervisor may be new, and could not read how many lives it has had: what begins later is later, whatever its number is."""
+    return isinstance(event, Starting) and not is_alive(row) and entry.monotonic > (row["started"] or 0.0)
 
 
 def is_alive(row: Row) -> bool:

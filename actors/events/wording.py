@@ -10,6 +10,7 @@ from .event_types import (
     ChildEvent,
     Decided,
     Event,
+    EventsLost,
     Exited,
     Ignored,
     NotificationsRefused,
@@ -96,12 +97,24 @@ def refusals(refused: Mapping[str, Mapping[str, int]]) -> str:
     return "; ".join(doors)
 
 
+def journal_trouble(state: Mapping[str, Any]) -> str | None:
+    """What is wrong with a journal, from its part of the status object; None while it is complete and can be written."""
+    lost = f"{state['lost']} events are missing from it"
+    if state["why"] is not None:
+        return f"the journal {state['path']} cannot be written: {state['why']}; {state['waiting']} events wait, {lost}"
+    return f"the journal {state['path']} can be written again; {lost}" if state["lost"] else None
+
+
 def _tree_ready(_event: TreeReady) -> str:
     return "the tree is ready"
 
 
 def _tree_refused(event: TreeRefused) -> str:
     return f"the tree has refused so far: {refusals(event.refused)}"
+
+
+def _events_lost(event: EventsLost) -> str:
+    return f"{event.count} events before this one are missing from the journal: {event.why}"
 
 
 _WORDS: dict[type[Event], Callable[[Any], str]] = {
@@ -120,6 +133,7 @@ _WORDS: dict[type[Event], Callable[[Any], str]] = {
     NotificationsRefused: _notifications_refused,
     TreeReady: _tree_ready,
     TreeRefused: _tree_refused,
+    EventsLost: _events_lost,
 }
 """What is said of an event, by its type; of a child without naming it."""
 

@@ -1,58 +1,33 @@
-"""The append-only record of every event, and the last picture beside it; only the registry writes it."""
+"""The append-only record of every event, and the last picture beside it; only the registry writes it.
 
-import contextlib
+One rule holds for every fault of its file: the registry goes on, what cannot be written waits, and of what cannot wait any more it is
+counted how much is missing, which the journal itself says as soon as it can be written again.
+"""
+
 import json
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
-from ..events.entry import Entry, encode
+from ..events.entry import Entry, encode, entry_now
+from ..events.event_types import EventsLost
+from ..kernel.lossy_file import Losses
+from ..kernel.private_files import make_private
+from .journal_file import LOOK, JournalFile, NoJournal, Record, connect, is_not_ours, is_passing, read_rows, set_aside
 
 log = structlog.get_logger()
+_T = TypeVar("_T")
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-# Of earlier runs; those of the present run are all kept.
-_EVENTS_KEPT = 100_000
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, serial INTEGER NOT NULL, event TEXT NOT NULL, UNIQUE (source, serial)
-);
-CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, row TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS runs (first_seq INTEGER NOT NULL, run_id TEXT PRIMARY KEY);
-"""
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        _check(db)
-        db.executescript(_SCHEMA)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _check(db: sqlite3.Connection) -> None:
-    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        damaged = sqlite3.DatabaseError(found)
-        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise damaged
-
-
-def _move_aside(path: Path) -> None:
-    """Keep a damaged journal as `NAME.damaged`, and what SQLite has beside it too: a log of the old file would be read into a new one."""
-    for suffix in ("", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).replace(path.with_name(f"{path.name}.damaged{suffix}"))
+EVENTS_THAT_WAIT = 1000
+"""So many wait for a file that cannot be written, before the oldest of them are lost."""
+# So many are written in one transaction: a file that may not be big holds a part of them, and no actor waits long for it.
+_AT_A_TIME = 50
 
 
 def lives_before(path: Path, run_id: str, ids: Iterable[str]) -> dict[str, tuple[int, int]]:
@@ -62,82 +37,196 @@ def lives_before(path: Path, run_id: str, ids: Iterable[str]) -> dict[str, tuple
     """
     if not path.exists():
         return {}
-    with contextlib.closing(sqlite3.connect(path)) as db:
+    try:
+        db = connect(path)
         try:
             if db.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone() is None:
                 return {}
-            rows = dict(db.execute("SELECT id, row FROM rows"))
-        except sqlite3.DatabaseError as error:
-            log.warning("earlier_lives_unknown", path=str(path), error=str(error))
-            return {}
-    found = {child: json.loads(rows[child]) for child in ids if child in rows}
-    return {child: (row["incarnation"], row["restarts"]) for child, row in found.items()}
+            rows, _ = read_rows(db)
+        finally:
+            db.close()
+    except (sqlite3.Error, OSError) as error:
+        log.warning("earlier_lives_unknown", path=str(path), error=str(error))
+        return {}
+    return {child: (rows[child]["incarnation"], rows[child]["restarts"]) for child in ids if child in rows}
 
 
 class Journal:
-    """SQLite in WAL mode: an event is in it before anybody hears of it, and survives the process that wrote it."""
+    """SQLite in WAL mode: an event is in it before anybody hears of it, and survives the process that wrote it. No fault is raised.
+
+    `picture` gives every row, for a file that is begun anew.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
+        self.losses = Losses(str(path))
+        self.picture: Callable[[], Iterable[Mapping[str, Any]]] = tuple
+        self._run_id = ""
+        self.before_run = 0
+        """The number before the first event of this run."""
+        self._heard: dict[str, int] = {}
+        """The last number that each source of this run has reported."""
+        self._last = 0
+        self._shift = 0
+        """Added to each number, where the file had more events than was known when the numbers were given."""
+        self._begun = False
+        self._written = 0
+        """Of the events of this run, how many the file holds or held."""
+        self._waiting: deque[Record] = deque()
+        self._rows: dict[str, Mapping[str, Any]] = {}
+        """Rows that have changed since they were written."""
+        self._fault: str | None = None
+        self._file: JournalFile | None = None
         try:
-            self._db = _open(path)
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _DAMAGED:
-                raise
-            log.warning("journal_moved_aside", path=str(path), error=str(error))
-            _move_aside(path)
-            self._db = _open(path)
+            self._file = JournalFile(path, check=True)
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is to be written with the next `flush`."""
+        return bool(self._waiting or self._rows or self._fault is not None)
+
+    def state(self) -> dict[str, Any]:
+        """For status: how many events are lost since this registry began, how many wait to be written, and why (null while none has to)."""
+        return {"path": str(self.path), "lost": self.losses.total, "waiting": len(self._waiting), "why": self._fault}
 
     def begin_run(self, run_id: str) -> int:
-        """Begin a run, with an empty picture, unless it has begun; return the number before its first event."""
-        known = self._db.execute("SELECT first_seq FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        if known is not None:
-            return int(known[0])
-        last = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
-        with self._db:
-            self._db.execute("BEGIN")
-            self._db.execute("DELETE FROM rows")
-            self._db.execute("DELETE FROM events WHERE seq <= ?", (last - _EVENTS_KEPT,))
-            self._db.execute("INSERT INTO runs VALUES (?, ?)", (last, run_id))
-        return last
+        """Begin a run, with an empty picture, unless it has begun; return the number of the last event."""
+        self._run_id = run_id
+        if self._file is not None:
+            try:
+                self._last = self.before_run = self._file.last_seq()
+                self._begin(self._file)
+                self._heard = self._file.heard(self.before_run)
+            except (sqlite3.Error, OSError) as error:
+                self._failed(error)
+        return self._last
 
-    def append(self, entry: Entry, row: Mapping[str, Any] | None) -> int | None:
-        """Write an event and the row that it changed; return its number, or None when it was there already."""
-        with self._db:
-            self._db.execute("BEGIN")
-            cursor = self._db.execute(
-                "INSERT OR IGNORE INTO events (source, serial, event) VALUES (?, ?, ?)",
-                (entry.source, entry.serial, json.dumps(encode(entry))),
-            )
-            if cursor.rowcount == 0:
-                return None
-            if row is not None:
-                self._put(row)
-            return cursor.lastrowid
+    def _begin(self, file: JournalFile) -> None:
+        self.before_run = file.begin_run(self._run_id)
+        self._begun = True
 
-    def knows(self, entry: Entry) -> bool:
-        """Whether this event was written before."""
-        found = self._db.execute("SELECT 1 FROM events WHERE source = ? AND serial = ?", (entry.source, entry.serial))
-        return found.fetchone() is not None
+    def is_new(self, entry: Entry) -> bool:
+        """Whether this event comes for the first time; when it is sent again, it is not."""
+        if entry.serial <= self._heard.get(entry.source, -1):
+            return False
+        self._heard[entry.source] = entry.serial
+        return True
+
+    def append(self, seq: int, entry: Entry, row: Mapping[str, Any] | None) -> None:
+        """Write an event with its number and the row that it changed, or let them wait."""
+        self._waiting.append(_record(seq, entry))
+        self._last = seq
+        if row is not None:
+            self._rows[row["id"]] = row
+        if self._fault is None:
+            self.flush()
+        if len(self._waiting) > EVENTS_THAT_WAIT:
+            self._waiting.popleft()
+            self.losses.add(OSError(0, self._fault), 1)
 
     def put(self, row: Mapping[str, Any]) -> None:
         """Write a row that came without an event."""
-        self._put(row)
+        self._rows[row["id"]] = row
+        if self._fault is None:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. After a fault, call this every second or so."""
+        try:
+            file = self._file = self._file or self._open_again()
+            if not self._begun:
+                self._begin(file)
+            self._mention_losses(file)
+            while self._waiting or self._rows:
+                records = [self._shifted(record) for record in islice(self._waiting, _AT_A_TIME)]
+                file.write(records, () if len(records) == _AT_A_TIME else self._rows.values())
+                for _ in records:
+                    self._waiting.popleft()
+                before, self._written = self._written, self._written + len(records)
+                if len(records) < _AT_A_TIME:
+                    self._rows.clear()
+                if before // LOOK != self._written // LOOK:
+                    file.trim()
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+            return
+        if self._fault is not None:
+            self._fault = None
+            self.losses.over()
+
+    def _open_again(self) -> JournalFile:
+        """The file, made if it is gone, with everything of the present picture."""
+        if not self.path.parent.exists():
+            make_private(self.path.parent)
+        file = JournalFile(self.path, check=False)
+        try:
+            self._shift = max(self._shift, file.last_seq() + 1 - (self._waiting[0].seq if self._waiting else self._last))
+            self._begin(file)
+            file.hear_all(self._heard)
+        except BaseException:
+            file.close()
+            raise
+        self._rows = {row["id"]: row for row in self.picture()}
+        return file
+
+    def _shifted(self, record: Record) -> Record:
+        return record._replace(seq=record.seq + self._shift)
+
+    def _mention_losses(self, file: JournalFile) -> None:
+        """Events that are lost have left their numbers: the last of these tells of them all."""
+        if self.losses.count:
+            last = self._waiting[0].seq - 1 if self._waiting else self._last
+            lost = EventsLost(count=self.losses.count, why=self.losses.why)
+            entry = entry_now(lost, None, source=f"{self._run_id}:journal:{os.getpid()}", serial=last)
+            file.write([self._shifted(_record(last, entry))], ())
+            self.losses.marked()
+
+    def _failed(self, error: sqlite3.Error | OSError) -> None:
+        reason = OSError(0, f"{error.strerror or error}" if isinstance(error, OSError) else str(error))
+        if isinstance(error, NoJournal) or is_not_ours(error):
+            # What the file held is out of our reach, too.
+            self._close()
+            self.losses.add(reason, self._written)
+            self._written = 0
+            try:
+                # Where the file is gone the log beside it may still be there, and would be read into the new one.
+                set_aside(self.path, str(error))
+            except OSError as fault:
+                log.warning("journal_not_set_aside", path=str(self.path), error=str(fault))
+        else:
+            self.losses.add(reason, 0)
+            if not is_passing(error):
+                self._close()
+        self._fault = reason.strerror
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def rows(self) -> list[dict[str, Any]]:
         """The last picture."""
-        return [json.loads(text) for (text,) in self._db.execute("SELECT row FROM rows ORDER BY rowid")]
+        return self._read(lambda file: file.rows()) if self._begun else []
 
     def events(self, after: int = 0, last: int | None = None) -> Iterator[dict[str, Any]]:
-        """Every event with a number above `after`, oldest first; only the `last` so many when that is given."""
-        query = "SELECT seq, event FROM events WHERE seq > ? ORDER BY seq"
-        if last is not None:
-            query = f"SELECT * FROM (SELECT seq, event FROM events WHERE seq > ? ORDER BY seq DESC LIMIT {int(last)}) ORDER BY seq"  # noqa: S608
-        for seq, text in self._db.execute(query, (after,)):
-            yield {"seq": seq, **json.loads(text)}
+        """The events with a number above `after` that were written, oldest first; only the `last` so many when that is given."""
+        return iter(self._read(lambda file: file.events(after, last)))
+
+    def _read(self, what: Callable[[JournalFile], Iterable[_T]]) -> list[_T]:
+        try:
+            return [] if self._file is None else list(what(self._file))
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+            return []
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Write what waits, and close the file."""
+        if self.waits:
+            self.flush()
+        self._close()
 
-    def _put(self, row: Mapping[str, Any]) -> None:
-        self._db.execute("INSERT INTO rows VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET row = excluded.row", (row["id"], json.dumps(row)))
+
+def _record(seq: int, entry: Entry) -> Record:
+    return Record(seq, entry.source, entry.serial, json.dumps(encode(entry)))

@@ -50,6 +50,8 @@ RECORD = "record"
 _FOR_SUPERVISORS = ("start_child", "which_children", "count_children", "shutdown")
 _LINE_LIMIT = 16 * 1024 * 1024
 _EVENTS_SENT_FIRST = 500
+# While the journal cannot be written, it is tried as often as this.
+_JOURNAL_AGAIN = 1.0
 
 
 class RegistryActor(LoopActor):
@@ -74,10 +76,12 @@ class RegistryActor(LoopActor):
         self.begin, self.supervisor = begin, self.open(sender)
         set_name(f"st:{begin.id}")
         self.journal = Journal(Path(begin.context.state_dir) / JOURNAL_FILE)
-        self.before_run = self.journal.begin_run(begin.context.run_id)
+        self.seq = self.journal.begin_run(begin.context.run_id)
         self.picture = Picture(self.journal.rows())
+        self.journal.picture = self.picture.rows.values
+        self.waits_for_journal = False
         self.deaths = Deaths(begin.context.tree, begin.context.state_dir)
-        for said in self.journal.events(after=self.before_run, last=_EVENTS_SENT_FIRST):
+        for said in self.journal.events(after=self.journal.before_run, last=_EVENTS_SENT_FIRST):
             # One of a type that an earlier version knew says nothing of a death.
             with contextlib.suppress(UnknownEvent):
                 self.deaths.remember(decode(said))
@@ -87,7 +91,6 @@ class RegistryActor(LoopActor):
         """Each request that waits for its answer: the supervisor that was asked, and the operation."""
         self.early: dict[str, list[dict[str, Any]]] = {}
         self.link: asyncio.StreamWriter | None = None
-        self.seq = max((event["seq"] for event in self.journal.events(last=1)), default=0)
         self.spawn(self._serve_link())
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
@@ -104,14 +107,14 @@ class RegistryActor(LoopActor):
     def on_snapshot(self, snapshot: Snapshot, sender: ActorAddress) -> None:
         self._find(snapshot.supervisor, sender)
         for entry in snapshot.recent:
-            if not self.journal.knows(entry):
-                self._take(entry)
+            self._take(entry)
         rows = [dict(row) for row in snapshot.rows.values()]
         # Its own row is its parent's to keep.
         self.picture.replace(rows)
         for row in rows:
             self.journal.put(row)
         self._tell_link({"rows": rows})
+        self._see_to_journal()
 
     def on_flush(self, _flush: Flush, sender: ActorAddress) -> None:
         self.back_to(sender).tell(Flushed())
@@ -131,17 +134,32 @@ class RegistryActor(LoopActor):
             self._ask(asked)
 
     def _take(self, entry: Entry) -> None:
+        if not self.journal.is_new(entry):
+            return
         event = entry.event
         actor_pid = self.picture.rows.get(event.id, {}).get("actor_pid") if isinstance(event, ChildEvent) else None
         row = self.picture.apply(entry)
-        seq = self.journal.append(entry, row)
-        if seq is None:
-            return
+        self.seq += 1
+        self.journal.append(self.seq, entry, row)
         self.deaths.hear(entry)
         if isinstance(event, Exited) and event.kind is Kind.SUPERVISOR and row is not None:
             self._supervisor_ended(event.id, entry, actor_pid)
-        self.seq = seq
-        self._tell_link({"event": {"seq": seq, **encode(entry)}})
+        self._tell_link({"event": {"seq": self.seq, **encode(entry)}})
+        self._see_to_journal()
+
+    def _see_to_journal(self) -> None:
+        """While the journal cannot be written, say so and try again; nothing else depends on it."""
+        if self.journal.waits and not self.waits_for_journal:
+            self.waits_for_journal = True
+            self.loop.call_later(_JOURNAL_AGAIN, self._journal_again)
+        if self.waits_for_journal:
+            self._tell_link({"journal": self.journal.state()})
+
+    def _journal_again(self) -> None:
+        self.journal.flush()
+        self.waits_for_journal = False
+        self._tell_link({"journal": self.journal.state()})
+        self._see_to_journal()
 
     def _supervisor_ended(self, supervisor: str, entry: Entry, actor_pid: int | None) -> None:
         for below in self.picture.below(supervisor):
@@ -168,8 +186,12 @@ class RegistryActor(LoopActor):
     async def _serve_link(self) -> None:
         path = Path(self.begin.context.runtime_dir) / LINK_SOCKET
         reader, self.link = await asyncio.open_unix_connection(path, limit=_LINE_LIMIT)
-        recent = list(self.journal.events(after=self.before_run, last=_EVENTS_SENT_FIRST))
-        self._tell_link({"hello": {"seq": self.seq, "rows": list(self.picture.rows.values()), "events": recent}})
+        # What an earlier registry could not write down has its number nevertheless.
+        self.seq = max(self.seq, json.loads(await reader.readline())["seq"])
+        recent = list(self.journal.events(after=self.journal.before_run, last=_EVENTS_SENT_FIRST))
+        rows = list(self.picture.rows.values())
+        self._tell_link({"hello": {"seq": self.seq, "rows": rows, "events": recent, "journal": self.journal.state()}})
+        self._see_to_journal()
         self.supervisor.tell(Started(self.begin.id, self.begin.incarnation))
         while line := await reader.readline():
             self._ask(json.loads(line))

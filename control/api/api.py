@@ -105,6 +105,7 @@ class Api:
             ping_ages=ages,
             listen=tree.listen,
             refused=tree.refusals.counts,
+            journal=self._link.journal,
         )
         return JsonAnswer(made)
 

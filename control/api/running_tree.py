@@ -17,6 +17,8 @@ class RegistryLink(Protocol):
     picture: Picture
     events: deque[dict[str, Any]]
     ready: asyncio.Event
+    journal: dict[str, Any]
+    """How many events are missing from the journal or wait for it, and why: see `Journal.state`."""
 
     @property
     def seq(self) -> int:

@@ -97,6 +97,7 @@ def tree_status(
     ping_ages: Mapping[str, float],
     listen: str | None,
     refused: Mapping[str, Mapping[str, int]],
+    journal: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The whole object; reads the processes' memory, so call it outside an event loop."""
     heartbeat = picture.rows.get("heartbeat", {})
@@ -107,6 +108,7 @@ def tree_status(
         "ready": ready,
         "pids": {**pids, **services},
         "listen": listen,
+        "journal": journal,
         "refused": refused,
         "refused_notifications": heartbeat.get("refused", {"strangers": 0, "malformed": 0}),
         "agents": [agent_status(row, ping_ages.get(row["id"])) for row in picture.of_kind("agent")],

@@ -39,7 +39,7 @@ from ..seal.actor_system import TreeSystem, start_actor_system
 from ..seal.refused_frame_counter import reports
 from ..seal.tree_key import key_path
 from ..trees import leftovers
-from ..trees.paths import TreePaths
+from ..trees.paths import TreePaths, start_failed
 from .handed_over import HandedOver
 from .launcher_orders import Orders
 from .link import Link
@@ -64,6 +64,11 @@ def main() -> int:
         return Launcher(orders).run()
     except SuptreeError as error:
         _say_ready(orders, {"error": str(error), "kind": type(error).__name__})
+        return EXIT_GAVE_UP
+    except OSError as error:
+        # Where the disk is full, the log that would tell more is full, too.
+        log.exception("launcher_failed")
+        _say_ready(orders, {"error": start_failed(TreePaths.of(orders.name), error), "kind": SuptreeError.__name__})
         return EXIT_GAVE_UP
 
 

@@ -36,6 +36,8 @@ class Link:
         self.picture = Picture()
         self.events: deque[dict[str, Any]] = deque(maxlen=_EVENTS_KEPT)
         self.ready = asyncio.Event()
+        self.journal: dict[str, Any] = {"path": None, "lost": 0, "waiting": 0, "why": None}
+        """How many events of this run are missing from the journal or wait for it, and why."""
         self._seq = 0
         self._writer: asyncio.StreamWriter | None = None
         self._asked: dict[str, _Asked] = {}
@@ -103,6 +105,7 @@ class Link:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        writer.write(json.dumps({"seq": self._seq}).encode() + b"\n")
         # What the last registry took with it is asked again; the supervisors know what they have done already.
         for asked in self._asked.values():
             writer.write(asked.line)
@@ -122,6 +125,9 @@ class Link:
             for event in hello["events"]:
                 self._keep(event)
             self._seq = max(self._seq, hello["seq"])
+            self.journal = hello["journal"]
+        elif journal := said.get("journal"):
+            self.journal = journal
         elif rows := said.get("rows"):
             self.picture.replace(rows)
         elif event := said.get("event"):

@@ -16,7 +16,7 @@ from suptree.actors.errors import AlreadyRunning, StartFailed, SuptreeError
 from suptree.actors.kernel.private_files import open_private
 
 from ..trees.leftovers import RUN_VARIABLE
-from ..trees.paths import TreePaths
+from ..trees.paths import TreePaths, start_failed
 from .handed_over import hand_over
 from .launcher_orders import Orders
 
@@ -112,7 +112,7 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
         # A file, not a pipe: the admin would keep a pipe open, and its reader waiting.
         output = os.fdopen(open_private(paths.launcher_log), "a+b")
     except OSError as error:
-        raise SuptreeError(f"{paths.launcher_log} cannot be written: {error.strerror}") from None
+        raise SuptreeError(start_failed(paths, error)) from None
     position = output.tell()
     ready_end, launcher_end = os.pipe()
     # It inherits this: a SIGTERM that comes before it has a handler is kept for it.

@@ -1,6 +1,7 @@
 """Where a tree keeps its files and its sockets."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -13,6 +14,7 @@ from suptree.actors.kernel.private_files import make_private
 
 _RUN_FILE = "run.json"
 _SOCKET_PATH_BYTES = 107
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def home() -> Path:
@@ -68,6 +70,8 @@ class TreePaths:
                 for each in (folder.parent, folder):
                     make_private(each)
             except OSError as error:
+                if error.errno in _FULL:
+                    raise SuptreeError(f"{folder} cannot be made: {full_disk(folder, error)}") from None
                 raise SuptreeError(f"{folder} cannot be made ({error.strerror}): set {variable} to a folder of your own") from None
         mode = self.state.parents[1].stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
@@ -109,6 +113,21 @@ class TreePaths:
     def launcher_log(self) -> Path:
         """What the launcher and the actors log, as JSON lines."""
         return self.state / "launcher.log"
+
+
+def full_disk(folder: Path, error: OSError) -> str:
+    """What is wrong with the disk of a folder, in words for people: where it is mounted, and how much room it has."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    mount = next(each for each in (there, *there.parents) if each.is_mount())
+    found = os.statvfs(there)
+    room = f"{found.f_bavail * found.f_frsize} bytes and {found.f_favail} files"
+    return f"{error.strerror}; the disk at {mount} has room for {room}: make more there"
+
+
+def start_failed(paths: TreePaths, error: OSError) -> str:
+    """Why a tree cannot start when the system refused something to its launcher, in one line."""
+    what = f"tree {paths.name!r} cannot start: {error.filename or paths.state}"
+    return f"{what}: {full_disk(paths.state, error)}" if error.errno in _FULL else f"{what}: {error.strerror or error}"
 
 
 def known_trees() -> list[TreePaths]:

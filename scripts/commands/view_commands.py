@@ -10,7 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from suptree.actors.errors import NoSuchAgent, NotRunning
-from suptree.actors.events.wording import line
+from suptree.actors.events.wording import journal_trouble, line
 from suptree.actors.output.printable import printable
 from suptree.control.client.client import Client
 from suptree.control.trees.ending import how_it_ended
@@ -44,6 +44,8 @@ def status(agent_id: str | None, tree_name: str | None, *, as_json: bool) -> Non
         print_json(found)
     else:
         show(status_table(found, terminal().width if sys.stdout.isatty() else None))
+        if trouble := journal_trouble(found["journal"]):
+            say(trouble)
 
 
 @click.command()

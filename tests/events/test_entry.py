@@ -12,6 +12,7 @@ from suptree.actors.events.event_types import (
     EVENT_TYPES,
     Decided,
     Event,
+    EventsLost,
     Exited,
     Ignored,
     Kind,
@@ -49,6 +50,7 @@ ONE_OF_EACH: list[Event] = [
     NotificationsRefused(Kind.SERVICE, "heartbeat", 1, strangers=2, malformed=3),
     TreeReady(),
     TreeRefused(refused={"control": {"stranger": 2}}),
+    EventsLost(count=3, why="database or disk is full"),
 ]
 
 

@@ -1,0 +1,275 @@
+"""The SQLite file of a journal. Every fault of it is raised, as sqlite3.Error or OSError; `Journal` outlives them."""
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import sqlite3
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+
+log = structlog.get_logger()
+
+EVENTS_KEPT = 100_000
+BYTES_KEPT = 64 * 1024 * 1024
+"""Of all that the file holds. Beyond either, the oldest events go, STEP of them after every LOOK that are written."""
+LOOK, STEP = 100, 200
+_SOURCES_KEPT = 10_000
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# What a sound file of another program says to our statements.
+_NOT_OURS = (*_DAMAGED, sqlite3.SQLITE_ERROR)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, serial INTEGER NOT NULL, event TEXT NOT NULL, UNIQUE (source, serial)
+);
+CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, row TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS runs (first_seq INTEGER NOT NULL, run_id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS heard (source TEXT PRIMARY KEY, serial INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS unreadable (origin TEXT NOT NULL, text TEXT);
+"""
+_COLUMNS = (
+    "SELECT seq, source, serial, event FROM events LIMIT 0",
+    "SELECT id, row FROM rows LIMIT 0",
+    "SELECT first_seq, run_id FROM runs LIMIT 0",
+    "SELECT source, serial FROM heard LIMIT 0",
+    "SELECT origin, text FROM unreadable LIMIT 0",
+)
+
+
+class Record(NamedTuple):
+    """An event as it is written: its number, who reported it, its number there, and its JSON object."""
+
+    seq: int
+    source: str
+    serial: int
+    text: str
+
+
+class NoJournal(OSError):
+    """What stands there now is not the file that was opened."""
+
+
+def is_not_ours(error: sqlite3.Error | OSError) -> bool:
+    """Whether an error says that the file holds no journal: it is damaged, or another program's."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OURS
+
+
+def is_passing(error: sqlite3.Error | OSError) -> bool:
+    """Whether the open file serves as well as before when the cause is over: somebody has locked it, or the disk is full."""
+    passing = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
+    return error.errno == errno.EBUSY if isinstance(error, OSError) else getattr(error, "sqlite_errorcode", 0) & 0xFF in passing
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that waits for nobody. Raises sqlite3.Error, and OSError for what is no regular file: a FIFO would hold us up."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise NoJournal(errno.EEXIST, "something stands there that is no file", str(path))
+    db = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+    # A byte that is no UTF-8 is one more text that cannot be read, not an error of the database.
+    db.text_factory = lambda data: data.decode("utf-8", "replace")
+    return db
+
+
+def parsed(text: Any) -> dict[str, Any] | None:
+    """The JSON object that a text is; None when it is none."""
+    try:
+        said = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _is_row(child: str, row: Mapping[str, Any] | None) -> bool:
+    """Whether it can be a row of the picture: of these fields others are made."""
+    return row is not None and row.get("id") == child and all(type(row.get(count)) is int for count in ("incarnation", "restarts"))
+
+
+def read_rows(db: sqlite3.Connection) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The rows of the last picture by id, in their order, and the ids of those that cannot be read."""
+    found = {child: parsed(text) for child, text in db.execute("SELECT id, row FROM rows ORDER BY rowid")}
+    good = {child: row for child, row in found.items() if row is not None and _is_row(child, row)}
+    return good, [child for child in found if child not in good]
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Keep what stands there as `NAME.damaged`, and what SQLite has beside it too: a log of the old file would be read into a new one."""
+    target = _aside(path)
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).replace(target.with_name(target.name + suffix))
+            log.warning("journal_set_aside", path=str(path) + suffix, kept_as=str(target) + suffix, error=why)
+
+
+def _aside(path: Path) -> Path:
+    """A file that was set aside before makes room; what is no file stays."""
+    plain = path.with_name(f"{path.name}.damaged")
+    for target in (plain, *(plain.with_name(f"{plain.name}.{number}") for number in range(1, 100))):
+        if not os.path.lexists(target) or (target.is_file() and not path.is_dir()):
+            return target
+    return plain
+
+
+class JournalFile:
+    """A journal that is open. What is no journal is set aside when it is opened, with a warning, and a new one begun."""
+
+    def __init__(self, path: Path, *, check: bool) -> None:
+        self.path = path
+        self._wal = path.with_name(f"{path.name}-wal")
+        # Both the file and the log beside it stay below what the kernel lets a file of ours be.
+        allowed = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        self._bytes_kept = BYTES_KEPT if allowed == resource.RLIM_INFINITY else min(BYTES_KEPT, allowed // 2)
+        try:
+            self._db = self._open(check)
+        except NoJournal as error:
+            set_aside(path, str(error))
+            self._db = self._open(check)
+        except sqlite3.Error as error:
+            if not is_not_ours(error):
+                raise
+            set_aside(path, str(error))
+            self._db = self._open(check)
+        self._identity = self._found()
+
+    def _open(self, check: bool) -> sqlite3.Connection:
+        db = connect(self.path)
+        try:
+            (page,) = db.execute("PRAGMA page_size").fetchone()
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute(f"PRAGMA wal_autocheckpoint = {max(1, min(1000, self._bytes_kept // 4 // page))}")
+            db.execute(f"PRAGMA journal_size_limit = {self._bytes_kept // 2}")
+            if check:
+                _check(db)
+            db.executescript(_SCHEMA)
+            for columns in _COLUMNS:
+                db.execute(columns)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def begin_run(self, run_id: str) -> int:
+        """Begin a run, with an empty picture, unless it has begun; return the number before its first event."""
+        known = self._db.execute("SELECT first_seq FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if known is not None:
+            return int(known[0])
+        before = self.last_seq()
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM rows")
+            self._db.execute("DELETE FROM heard")
+            self._db.execute("INSERT INTO runs VALUES (?, ?)", (before, run_id))
+        return before
+
+    def last_seq(self) -> int:
+        """The number of the last event; 0 when there is none."""
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+
+    def write(self, records: Iterable[Record], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write some events and rows, all of them or none."""
+        if self._found() != self._identity:
+            raise NoJournal(errno.ESTALE, "the journal was deleted, moved or replaced", str(self.path))
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for record in records:
+                self._db.execute("INSERT OR IGNORE INTO events (seq, source, serial, event) VALUES (?, ?, ?, ?)", record)
+            for row in rows:
+                put = "INSERT INTO rows VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET row = excluded.row"
+                self._db.execute(put, (row["id"], json.dumps(row)))
+
+    def trim(self) -> None:
+        """Delete the oldest events, one step, if there are too many or the file is too big."""
+        self._bound_log()
+        first, last = self._db.execute("SELECT (SELECT min(seq) FROM events), (SELECT max(seq) FROM events)").fetchone()
+        end = 0 if first is None else min(first + STEP, last - (LOOK if self._bytes() > self._bytes_kept else EVENTS_KEPT) + 1)
+        if first is not None and end > first:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                heard = "INSERT OR REPLACE INTO heard SELECT source, max(serial) FROM events WHERE seq < ? GROUP BY source"
+                self._db.execute(heard, (end,))
+                self._db.execute("DELETE FROM events WHERE seq < ?", (end,))
+        (sources,) = self._db.execute("SELECT count(*) FROM heard").fetchone()
+        if sources > _SOURCES_KEPT:
+            oldest = "DELETE FROM heard WHERE source IN (SELECT source FROM heard ORDER BY rowid LIMIT ?)"
+            self._db.execute(oldest, (sources - _SOURCES_KEPT,))
+
+    def _bound_log(self) -> None:
+        """A reader that never ends keeps the log beside the file from being emptied: raises OSError when that is too big."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._wal.stat().st_size <= self._bytes_kept:
+                return
+            (busy, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise OSError(errno.EBUSY, f"somebody reads the journal without an end, so {self._wal.name} only grows", str(self._wal))
+
+    def _bytes(self) -> int:
+        pages, free, size = (self._db.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "freelist_count", "page_size"))
+        return int((pages - free) * size)
+
+    def hear_all(self, heard: Mapping[str, int]) -> None:
+        """Write down the last number of every source: a file that was begun anew knows of none."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO heard VALUES (?, ?)", heard.items())
+
+    def heard(self, before: int) -> dict[str, int]:
+        """The last number that each source of this run has reported; `before` is the number before its first event."""
+        newest = "SELECT source, max(serial) FROM events WHERE seq > ? GROUP BY source"
+        return {**dict(self._db.execute("SELECT source, serial FROM heard")), **dict(self._db.execute(newest, (before,)))}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The last picture; a row that cannot be read is set aside."""
+        rows, bad = read_rows(self._db)
+        for child in bad:
+            self._set_aside("rows", "id", "row", child)
+        return list(rows.values())
+
+    def events(self, after: int = 0, last: int | None = None) -> Iterator[dict[str, Any]]:
+        """Every event with a number above `after`, oldest first; only the `last` so many if given. What cannot be read is set aside."""
+        query = "SELECT seq, event FROM events WHERE seq > ? ORDER BY seq"
+        if last is not None:
+            query = f"SELECT * FROM (SELECT seq, event FROM events WHERE seq > ? ORDER BY seq DESC LIMIT {int(last)}) ORDER BY seq"  # noqa: S608
+        bad = []
+        for seq, text in self._db.execute(query, (after,)):
+            said = parsed(text)
+            if said is None:
+                bad.append(seq)
+            else:
+                yield {"seq": seq, **said}
+        for seq in bad:
+            self._set_aside("events", "seq", "event", seq)
+
+    def _set_aside(self, table: str, key: str, column: str, which: int | str) -> None:
+        log.warning("row_set_aside", path=str(self.path), table=table, key=which, kept_in="unreadable", error="no JSON object of ours")
+        with contextlib.suppress(sqlite3.Error), self._db:  # it is passed over the next time, too
+            self._db.execute("BEGIN IMMEDIATE")
+            copy = f"INSERT INTO unreadable SELECT ?, CAST({column} AS TEXT) FROM {table} WHERE {key} = ?"  # noqa: S608
+            self._db.execute(copy, (f"{table} {which}", which))
+            self._db.execute(f"DELETE FROM {table} WHERE {key} = ?", (which,))  # noqa: S608
+
+    def close(self) -> None:
+        """Close the file."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+
+    def _found(self) -> tuple[int, int] | None:
+        with contextlib.suppress(OSError):
+            there = self.path.lstat()
+            return there.st_dev, there.st_ino
+        return None
+
+
+def _check(db: sqlite3.Connection) -> None:
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        damaged = sqlite3.DatabaseError(found)
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged
