@@ -12,12 +12,13 @@ from thespian.actors import ActorAddress
 from ..base.dispatch import on
 from ..base.loop_actor import LoopActor
 from ..base.messages import AgentAnswered, Ask, Begin, Condemned, Ended, Notified, Stalled, Started, Stop, Tell, Unask, Unkillable
-from ..deaths.evidence import Evidence, SweptLog, bounded_environment, last_lines, shortened, usage
+from ..deaths.evidence import Evidence, SweptLog, bounded_environment, said_as_evidence, shortened, usage
 from ..errors import InputRefused
 from ..exits import CauseId, Exit, ExitClass
 from ..kernel.linux import set_name
 from ..kernel.sweep import sweep
 from ..notify.notification import Notification, Pinger
+from ..output.last_words import in_order
 from ..output.output_log import OutputLog, log_path
 from ..spec.agent_secrets import agent_redactor
 from ..spec.agent_spec import AgentSpec, Ready
@@ -55,6 +56,8 @@ class AgentActor(LoopActor):
         structlog.configure(processors=[*structlog.get_config()["processors"], self._hide])
         self.output = OutputLog(log_path(begin.context.state_dir, begin.id), begin.incarnation)
         self.output.clean, self.output.safe_end = self.redactor.line, self.redactor.safe_end
+        if begin.incarnation == 1 and self.output.size:
+            self.output.write("suptree", f"the run of {begin.context.run_began} begins: #1 of an earlier run is above".encode())
         self.last_look: Callable[[], None] = _nothing
         """Takes in what the agent's processes wrote past this one; called when none of them is left."""
         self.progress = Progress(self.spec.progress, self._stalled, partial(self.condemned, ExitClass.HUNG, CauseId.NO_PROGRESS))
@@ -69,7 +72,7 @@ class AgentActor(LoopActor):
             self.stop()
 
     def on_tell(self, tell: Tell, _sender: ActorAddress) -> None:
-        if self._takes(tell, self.tell, tell.text):
+        if self._takes(tell, self.tell, tell):
             self.answer(tell.request)
 
     def on_ask(self, ask: Ask, _sender: ActorAddress) -> None:
@@ -138,8 +141,8 @@ class AgentActor(LoopActor):
         """Begin to end the agent, or, when that has begun, take the next rung now."""
         raise NotImplementedError
 
-    def tell(self, text: str) -> None:
-        """Hand the agent a line from outside, without waiting for it. Raises InputRefused."""
+    def tell(self, said: Tell) -> None:
+        """Hand the agent a line from outside, or the end of its input, without waiting for it. Raises InputRefused."""
         raise NotImplementedError
 
     def ask(self, question: Ask) -> None:
@@ -171,7 +174,7 @@ class AgentActor(LoopActor):
         self.last_look()
         evidence = self._evidence()
         for process in self.swept.swept:
-            self.output.write("err", f"[suptree] ended process {process.pid}, which it had left behind: {process.command}".encode())
+            self.output.write("suptree", f"ended process {process.pid}, which it had left behind: {process.command}".encode())
         self.clean_up()
         self.output.close()
         reason = shortened(self.redactor.text(how.reason))
@@ -184,8 +187,7 @@ class AgentActor(LoopActor):
 
     def _evidence(self) -> Evidence:
         return Evidence(
-            out=last_lines(self.output.tails["out"]),
-            err=last_lines(self.output.tails["err"]),
+            **said_as_evidence(in_order(self.output.tails)),
             swept=self.swept.swept,
             environment=bounded_environment(self.redactor.environment()),
             usage=usage(of_children=self.owns_program),

@@ -29,6 +29,8 @@ class Context:
     umask: int = 0o077
     nofile: Limit | None = None
     """Both as they were when suptree was started."""
+    run_began: str = ""
+    """When this run of the tree began (UTC, ISO 8601)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +83,21 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """A client has something to say to the agent: a line for the stdin of its program, or a message for its `handle`."""
+    """A client has something to say to the agent: a line for the stdin of its program, or a message for its `handle`.
+
+    With `eof` its input ends after that; then `text` may be None.
+    """
 
     id: str
     incarnation: int
     request: str
-    text: str
+    text: str | None
+    eof: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ask(Tell):
-    """A client has a question to the agent, and wants its reply; with `stream` in parts, as they come."""
+    """A client has a question to the agent (`text`), and wants its reply; with `stream` in parts, as they come."""
 
     stream: bool = False
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..events.entry import Entry, encode, exit_as_json, exit_from_json
 from ..events.event_types import ChildEvent, Decided, Exited, Kind, Starting
 from ..events.wording import moment
+from ..exits import ExitClass
 from ..kernel.lossy_file import Losses
 from ..output.output_log import log_path
 from . import post_mortem_files as files
@@ -17,6 +18,8 @@ from .evidence import Evidence, evidence_in_log
 from .post_mortem import Death
 
 _FIRST, _LAST = 4, 26
+_NOT_WANTED = ("restart", "hold", "quarantine", "escalate")
+"""Decisions that a normal end leads to only if the child was to run on."""
 _DECISION = ("decision", "why", "delay", "affected", "restarts_left", "at")
 
 
@@ -27,7 +30,9 @@ class _Life:
     incarnation: int
     described: Mapping[str, Any] = field(default_factory=dict)
     timeline: list[dict[str, str]] = field(default_factory=list)
+    end: Death | None = None
     death: Death | None = None
+    """Its end, where that was not wanted."""
 
     def add(self, entry: Entry) -> None:
         """Keep an event in words; of very many the first and the last ones."""
@@ -39,8 +44,9 @@ class _Life:
 class Deaths:
     """Hears every event of a tree once, in order."""
 
-    def __init__(self, tree: str, state_dir: str) -> None:
+    def __init__(self, tree: str, state_dir: str, run_began: str = "") -> None:
         self._tree = tree
+        self._run_began = run_began
         self._state_dir = state_dir
         self._lives: dict[str, _Life] = {}
         self._losses = Losses(f"post-mortems in {files.folder(state_dir)}")
@@ -83,10 +89,14 @@ class Deaths:
         life.described = {"type": event.type, "config": event.config, "restarts": event.restarts, "monotonic": entry.monotonic}
 
     def _exited(self, life: _Life, event: Exited, entry: Entry) -> None:
+        life.end = None if event.exit.exit_class is ExitClass.SHUTDOWN else self._death(life, event, entry)
         if not event.exit.is_normal:
-            life.death = self._death(life, event, entry)
+            life.death = life.end
 
-    def _decided(self, life: _Life, _event: Decided, entry: Entry) -> None:
+    def _decided(self, life: _Life, event: Decided, entry: Entry) -> None:
+        if event.decision in _NOT_WANTED:
+            # It finished its work, and was not to end.
+            life.death = life.death or life.end
         if life.death is not None:
             said = encode(entry)
             life.death = {**life.death, "timeline": list(life.timeline), "decision": {key: said[key] for key in _DECISION}}
@@ -101,6 +111,7 @@ class Deaths:
             "incarnation": life.incarnation,
             "restarts": life.described.get("restarts"),
             "tree": self._tree,
+            "run_began": self._run_began,
             "supervisor": entry.supervisor,
             "at": entry.at,
             "lifetime": None if begun is None else round(entry.monotonic - begun, 3),

@@ -3,24 +3,25 @@
 import os
 import re
 import resource
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..kernel.linux import children_of, own_children
 from ..kernel.private_files import open_to_read
-from ..output.newest_part import WIDTH, end_of
+from ..output.last_words import LINES, Said, in_order, new_tails
+from ..output.newest_part import end_of
 from ..output.output_log import rotated_path
 from ..output.redaction import Redactor
 
-_LINES = 20
 _REASON_WIDTH = 1000
 _VALUE_WIDTH = 200
 _VARIABLES = 200
 _COMMAND_WIDTH = 300
 _TOLD = 50
 _READ_AT_END = 256 * 1024
-_ENTRY = re.compile(r"\S+Z #(\d+) (out|err) (.*)", re.DOTALL)
+_ENTRY = re.compile(r"(\S+Z) #(\d+) (out|err) (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,11 @@ class Usage:
 class Evidence:
     """What is kept of an end. Everything is redacted, and bounded.
 
+    `said` is what was said last, in the order of time; `out` and `err` are the same by stream, as the log has it.
     `from_log` says that the actor left no last word: the lines come from the agent's log, and what only the actor knew is missing.
     """
 
+    said: tuple[Said, ...] = ()
     out: tuple[str, ...] = ()
     err: tuple[str, ...] = ()
     usage: Usage | None = None
@@ -63,9 +66,10 @@ def bounded_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: _cut(value, _VALUE_WIDTH) for name, value in list(environment.items())[:_VARIABLES]}
 
 
-def last_lines(lines: Iterable[str]) -> tuple[str, ...]:
-    """What of an output is kept as evidence."""
-    return tuple(end_of(line.encode()) if len(line) > WIDTH or "\r" in line else line for line in list(lines)[-_LINES:])
+def said_as_evidence(said: Sequence[Said]) -> dict[str, Any]:
+    """The fields of Evidence that hold what was said last."""
+    lines = {stream: tuple(each.marked for each in said if (each.source == "out") == (stream == "out")) for stream in ("out", "err")}
+    return {"said": tuple(said), "out": lines["out"][-LINES:], "err": lines["err"][-LINES:]}
 
 
 def shortened(text: str) -> str:
@@ -119,21 +123,21 @@ def _command(pid: int) -> list[str]:
 
 def evidence_in_log(path: Path, incarnation: int) -> Evidence:
     """The last lines of both outputs of an incarnation, as its log holds them."""
-    tails: dict[str, list[str]] = {"out": [], "err": []}
-    for _, stream, text in filter(lambda entry: entry[0] == incarnation, _entries([*_end_of(rotated_path(path)), *_end_of(path)])):
-        tails[stream].append(text)
-    return Evidence(out=last_lines(tails["out"]), err=last_lines(tails["err"]), from_log=True)
+    tails = new_tails()
+    for _, said in filter(lambda entry: entry[0] == incarnation, _entries([*_end_of(rotated_path(path)), *_end_of(path)])):
+        tails[said.source].append(replace(said, text=end_of(said.text.encode())))
+    return Evidence(**said_as_evidence(in_order(tails)), from_log=True)
 
 
-def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:
+def _entries(lines: Iterable[str]) -> Iterator[tuple[int, Said]]:
     # What C code and child processes of a native agent wrote stands there as it is, and belongs to who wrote before.
-    incarnation = 0
+    at, incarnation = "", 0
     for line in lines:
         if entry := _ENTRY.fullmatch(line):
-            incarnation = int(entry[1])
-            yield incarnation, entry[2], entry[3]
+            at, incarnation = entry[1], int(entry[2])
+            yield incarnation, Said(at, entry[3], entry[4])
         else:
-            yield incarnation, "err", line
+            yield incarnation, Said(at, "err", line)
 
 
 def _end_of(path: Path) -> list[str]:

@@ -48,6 +48,12 @@ def _class_and_reason(code: int, number: int | None) -> tuple[ExitClass, str]:
     return ExitClass.FAILED, f"exit {code}"
 
 
+def says_why(how: Exit) -> bool:
+    """Whether what a program said last may be why it ended: not where it was to end, or ended by another's hand."""
+    by_another = how.exit_class in (ExitClass.EXTERNAL, ExitClass.OOM) or how.signal == signal.SIGKILL
+    return not how.is_normal and not by_another
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """What an agent said of its own end; `retry_after` is in seconds."""

@@ -64,7 +64,7 @@ def screen(explained: Explanation) -> list[str]:
     for death in deaths[:1]:
         lines += told(death, ONE_SCREEN)
         lines += labelled("more in", [death["file"]])
-    earlier = [summary(death) for death in deaths[1:]]
+    earlier = [summary(death, deaths[0]) for death in deaths[1:]]
     more = [f"… and {len(earlier) - _EARLIER_SHOWN} before"] if len(earlier) > _EARLIER_SHOWN else []
     lines += labelled("earlier", [*earlier[:_EARLIER_SHOWN], *more])
     lines += labelled("now", [now["text"]])

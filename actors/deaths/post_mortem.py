@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..output.printable import printable
+from .advice import advice
 from .causes import cause_of
 from .what_follows import next_after
 
 Death = Mapping[str, Any]
-"""`id`, `kind`, `type`, `incarnation`, `restarts`, `tree`, `supervisor`, `at`, `lifetime` (seconds), `config`, `made_by`, `log`;
-`exit` (`class`, `reason`, `last_error`); `timeline` (each `at`, `text`); `evidence` (the fields of Evidence);
+"""`id`, `kind`, `type`, `incarnation`, `restarts`, `tree`, `run_began`, `supervisor`, `at`, `lifetime` (seconds), `config`, `made_by`;
+`log`; `exit` (`class`, `reason`, `last_error`); `timeline` (each `at`, `text`); `evidence` (the fields of Evidence);
 `decision` (`decision`, `why`, `delay`, `affected`, `restarts_left`, `at`) or None."""
 
 NO_LAST_WORD = "Its actor died without a last word: the output is what its log had of it, and what it used is not known."
@@ -84,30 +85,35 @@ def told(death: Death, amount: Amount) -> list[str]:
         wrapped = [line for sentence in sentences for line in textwrap.wrap(sentence, amount.width - _LABEL_WIDTH)]
         return labelled(label, wrapped)
 
+    run = f", in {run_of(death)}" if death.get("run_began") else ""
     story = [
-        *labelled("died", [f"{death['at'][:19].replace('T', ' ')} UTC{_after(death['lifetime'])}"]),
+        *labelled("died", [f"{death['at'][:19].replace('T', ' ')} UTC{_after(death['lifetime'])}{run}"]),
         *prose("exit", f"{how['class']}: {how['reason']}{error}"),
         *prose("what", cause.what),
         *prose("because", cause.because),
         *prose("decided", f"{decision['decision'] if decision else 'nothing'}{why}", f"{decided}{left}"),
-        *prose("advice", cause.advice),
+        *prose("advice", *advice(death, cause)),
         *labelled("command", _command(death)),
         *labelled("used", _used(evidence)),
         *prose("note", *([NO_LAST_WORD] if evidence["from_log"] else [])),
         *labelled("left over", _swept(evidence, amount.swept)),
         *labelled("timeline", last((f"{moment['at'][11:23]}  {moment['text']}" for moment in death["timeline"]), amount.timeline)),
-        *labelled("stderr", last(evidence["err"], amount.err) or ["(nothing)"]),
-        *labelled("stdout", last(evidence["out"], amount.out) or ["(nothing)"]),
+        *(_last_words(evidence, amount) if death["kind"] == "agent" else []),
     ]
-    if death["kind"] != "agent":
-        story = [line for line in story if not line.startswith(("stderr", "stdout"))]
     return [cut(line, amount.width) for line in story]
 
 
-def summary(death: Death) -> str:
-    """One death in one line."""
+def run_of(death: Death) -> str:
+    """The run of the tree that it belongs to, by the time of its start; the numbers of incarnations begin anew in each."""
+    began = death.get("run_began")
+    return f"the run of {began[:19].replace('T', ' ')} UTC" if began else "an earlier run"
+
+
+def summary(death: Death, newest: Death) -> str:
+    """One death in one line; it says of which run it is where that is another than that of the newest."""
     how, decision = death["exit"], death["decision"]
-    return f"#{death['incarnation']}  {death['at'][:19].replace('T', ' ')}  {how['class']}, {how['reason']} → {_short(decision)}"
+    run = "" if death.get("run_began") == newest.get("run_began") else f"  ({run_of(death)})"
+    return f"#{death['incarnation']}  {death['at'][:19].replace('T', ' ')}  {how['class']}, {how['reason']} → {_short(decision)}{run}"
 
 
 def labelled(label: str, lines: Iterable[str]) -> list[str]:
@@ -130,6 +136,20 @@ def cut(line: str, width: int) -> str:
 def size(count: float) -> str:
     """A number of bytes for people."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
+def _last_words(evidence: Mapping[str, Any], amount: Amount) -> list[str]:
+    said = evidence.get("said")
+    if said is None:  # An earlier version kept each stream by itself.
+        streams = (("stderr", last(evidence["err"], amount.err)), ("stdout", last(evidence["out"], amount.out)))
+        return [line for label, lines in streams for line in labelled(label, lines or ["(nothing)"])]
+    out = [each for each in said if each["source"] == "out"]
+    other = [each for each in said if each["source"] != "out"]
+    shown = sorted([*out[-amount.out :], *other[-amount.err :]], key=lambda each: each["at"])
+    left_out = len(said) - len(shown)
+    lines = [f"{each['at'][11:23]:12}  {each['source']:3}  {each['text']}" for each in shown]
+    more = [f"… {left_out} more before or between"] if left_out else []
+    return labelled("last words", [*more, *lines] or ["(nothing was said on stdout or stderr)"])
 
 
 def _short(decision: Mapping[str, Any] | None) -> str:

@@ -16,7 +16,7 @@ from ..agent.agent_actor import AgentActor
 from ..agent.confinement import CannotConfine
 from ..agent.limits import Limits
 from ..base.log_sink import log_stream_on, log_to
-from ..base.messages import Ask
+from ..base.messages import Ask, Tell
 from ..deaths.evidence import shortened
 from ..deaths.exit_classes import classify
 from ..errors import AgentEnds, InputRefused
@@ -194,12 +194,14 @@ class NativeAgent(AgentActor):
             with contextlib.suppress(OSError):
                 raw.look()
 
-    def tell(self, text: str) -> None:
-        """Run its `handle(text)`; an error in that ends the agent, as one in its `run()` does."""
+    def tell(self, said: Tell) -> None:
+        """Run its `handle(text)`; an error in that ends the agent, as one in its `run()` does. Raises InputRefused."""
+        if said.eof or said.text is None:
+            raise InputRefused("it is a native agent, which has no stdin that could end")
         handle = getattr(self._agent, "handle", None)
         if handle is None:
             raise InputRefused(_NOT_STARTED if self._questions is None else "it has no handle() that could be told")
-        self.spawn(self._handle(handle, text))
+        self.spawn(self._handle(handle, said.text))
 
     async def _handle(self, handle: Any, text: str) -> None:
         try:
@@ -318,7 +320,7 @@ class NativeAgent(AgentActor):
 
     def _note(self, text: str) -> None:
         """A line of ours in its error output."""
-        self.output.write("err", f"[suptree] {text}".encode(errors="backslashreplace"))
+        self.output.write("suptree", text.replace("\n", "\n[suptree] ").encode(errors="backslashreplace"))
 
     def _redirect_output(self) -> None:
         """Its prints go to its own log, line by line; what C code and child processes write goes to the same file as it is."""

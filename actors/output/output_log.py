@@ -1,17 +1,16 @@
 """What an agent prints, kept in a file of its own: one line each, with time, incarnation and stream."""
 
 import os
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..kernel.lossy_file import LossyFile
+from .last_words import LINES, Said, mark, new_tails
 from .long_line import LongLine
 from .newest_part import WIDTH, end_of
 
 _ROTATE_AT = 16 * 1024 * 1024
-_TAIL_LINES = 20
 
 
 def log_path(state_dir: str, agent_id: str) -> Path:
@@ -24,12 +23,16 @@ def rotated_path(path: Path) -> Path:
     return path.with_name(path.name + ".1")
 
 
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _as_it_is(text: bytes) -> bytes:
     return text
 
 
 class OutputLog:
-    """Writes lines to a file that rotates by size, and remembers the last few of each stream.
+    """Writes lines to a file that rotates by size, and remembers the last few of each source.
 
     Whatever is kept has passed `clean`: it gets whole lines, several at a time with newlines between them, and may change what is in them,
     but not how many they are. A very long line comes in pieces; see LineSplitter. `safe_end` says where the beginning of a line may be cut
@@ -43,7 +46,7 @@ class OutputLog:
         self._redirected: list[int] = []
         self.clean: Callable[[bytes], bytes] = _as_it_is
         self.safe_end: Callable[[bytes], int] = len
-        self.tails: dict[str, deque[str]] = {"out": deque(maxlen=_TAIL_LINES), "err": deque(maxlen=_TAIL_LINES)}
+        self.tails = new_tails()
         self._file = LossyFile(path, self._loss, self._lead_there)
 
     @property
@@ -61,35 +64,32 @@ class OutputLog:
         """How many bytes could not be written so far."""
         return self._file.losses.total
 
-    @property
-    def last_error(self) -> str | None:
-        """The last line of the error output that is not empty."""
-        return next((line for line in reversed(self.tails["err"]) if line.strip()), None)
+    def write(self, source: str, lines: bytes) -> None:
+        """Keep one line of one of the SOURCES, or several with newlines between them."""
+        self.write_cleaned(source, self.clean(lines))
 
-    def write(self, stream: str, lines: bytes) -> None:
-        """Keep one line of `out` or `err`, or several with newlines between them."""
-        self.write_cleaned(stream, self.clean(lines))
-
-    def write_cleaned(self, stream: str, lines: bytes) -> None:
+    def write_cleaned(self, source: str, lines: bytes) -> None:
         """Keep lines that have passed `clean` already."""
-        prefix = self._prefix(stream)
+        at = _now()
+        prefix = self._prefix(at, source)
         # What came in one read has one time: so the work for each line is done in C, and the file is written once.
         entries = b"".join((prefix, lines.replace(b"\n", b"\n" + prefix), b"\n"))
         self._make_room(len(entries))
         self._file.append(entries)
-        for line in lines.rsplit(b"\n", _TAIL_LINES)[-_TAIL_LINES:]:
-            self._remember(stream, line)
+        for line in lines.rsplit(b"\n", LINES)[-LINES:]:
+            self._remember(at, source, line)
 
     def write_long(self, stream: str, line: LongLine) -> None:
         """Keep one line that has passed `clean` already."""
         self._make_room(line.size)
-        piece, end = self._prefix(stream), b""
+        at = _now()
+        piece, end = self._prefix(at, stream), b""
         for following in line.pieces():
             self._file.append_part(piece)
             piece = following
             end = (end + piece)[-WIDTH:]
         self._file.append(piece + b"\n")
-        self._remember(stream, end)
+        self._remember(at, stream, end)
 
     def redirect(self, descriptor: int) -> None:
         """Let a descriptor lead to the file as well, also after it has rotated; nowhere while there is none."""
@@ -104,15 +104,14 @@ class OutputLog:
         """Close the file."""
         self._file.close()
 
-    def _prefix(self, stream: str) -> bytes:
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return f"{stamp} #{self._incarnation} {stream} ".encode()
+    def _prefix(self, at: str, source: str) -> bytes:
+        return f"{at} #{self._incarnation} {'out' if source == 'out' else 'err'} {mark(source)}".encode()
 
     def _loss(self, count: int, why: str) -> bytes:
-        return self._prefix("err") + f"[suptree] {count} bytes of output before this are missing: {why}\n".encode()
+        return self._prefix(_now(), "suptree") + f"{count} bytes of output before this are missing: {why}\n".encode()
 
-    def _remember(self, stream: str, line: bytes) -> None:
-        self.tails[stream].append(end_of(line))
+    def _remember(self, at: str, source: str, line: bytes) -> None:
+        self.tails[source].append(Said(at, source, end_of(line)))
 
     def _make_room(self, size: int) -> None:
         used = self._file.look()

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
 
@@ -17,14 +18,15 @@ from ..agent.agent_actor import AgentActor
 from ..agent.limits import Limits
 from ..base.deadlines import Deadlines
 from ..base.dispatch import on
-from ..base.messages import Ask, Hears, RunsAs
-from ..deaths.exit_classes import WORD_PREFIX, Word, explain_exit, parse_word
+from ..base.messages import Ask, Hears, RunsAs, Tell
+from ..deaths.exit_classes import WORD_PREFIX, Word, explain_exit, parse_word, says_why
 from ..errors import InputRefused
 from ..exits import CauseId, Exit, ExitClass
 from ..kernel.cgroup import Cgroup, Groups
 from ..kernel.linux import own_children
 from ..kernel.sweep import process_ended, reap_zombies, sweep
 from ..notify.notification import Notification
+from ..output.last_words import last_error
 from ..output.line_splitter import LineSplitter
 from ..output.output_reader import Drain
 from ..spec.agent_spec import Stdin
@@ -67,12 +69,12 @@ class ProcessAgent(AgentActor):
         self._has_ended = asyncio.Event()
         self._is_heard = asyncio.Event()
         self._descent: asyncio.Task[None] | None = None
-        deadlines = self._deadlines = Deadlines(self.loop)
+        self._deadlines = deadlines = Deadlines(self.loop)
         self._ladder = StopLadder(self._has_ended, deadlines)
         self._groups = self.begin.context.groups.below(self.begin.id, self.begin.incarnation)
         self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET), deadlines)
         self._cgroup = Cgroup(self._groups)
-        self._hooks = Hooks(self._cgroup.join, self.confinement, lambda line: self.output.write("err", b"[hook] " + line))
+        self._hooks = Hooks(self._cgroup.join, self.confinement, partial(self.output.write, "hook"))
         try:
             await self._may_run()
             self._cgroup.make(self.spec.limits.memory_max)
@@ -92,7 +94,7 @@ class ProcessAgent(AgentActor):
         if self._stop_requested:
             self._descend()
         await process_ended(program.pid)
-        ran_for = time.monotonic() - started_at
+        ran_for, ended_at = time.monotonic() - started_at, datetime.now(UTC)
         self.ended = True
         self._has_ended.set()
         self._limits.end()
@@ -113,7 +115,7 @@ class ProcessAgent(AgentActor):
             drain.close()
         oom_kills = self._cgroup.oom_kills()
         how = explain_exit(code, stop_requested=self._stop_requested, oom_kills=oom_kills, word=self._word, exit_codes=self.spec.exit_codes)
-        how = replace(how, last_error=self.output.last_error, during_start=ran_for < self.spec.min_uptime)
+        how = replace(how, last_error=self._last_error(how, ended_at), during_start=ran_for < self.spec.min_uptime)
         exit_variables = {"SUPTREE_EXIT_CLASS": how.exit_class.value, "SUPTREE_EXIT_REASON": how.reason}
         await self._run_hook("post_exit", self.spec.hooks.post_exit, exit_variables)
         await self.finish(how)
@@ -151,17 +153,23 @@ class ProcessAgent(AgentActor):
         """Nothing of the program lives: remove its control groups."""
         self._groups.remove()
 
-    def tell(self, text: str) -> None:
-        """Write a line to the stdin of the program. Raises InputRefused."""
+    def tell(self, said: Tell) -> None:
+        """Write a line to the stdin of the program, or end it. Raises InputRefused."""
         if self.spec.stdin is Stdin.NULL:
             raise InputRefused('it has no stdin that could be written to: set stdin = "pipe" or "pty"')
         if self._input is None:
             raise InputRefused("it has not started yet")
-        self._input.tell(text.encode())
+        if said.text is not None:
+            self._input.tell(said.text.encode())
+        if said.eof:
+            self._input.close()
 
     def ask(self, _question: Ask) -> None:
         """A program cannot be asked. Raises InputRefused."""
         raise InputRefused("it is a program, and only a native agent can be asked: see tell")
+
+    def _last_error(self, how: Exit, ended_at: datetime) -> str | None:
+        return last_error(self.output.tails, ended_at) if says_why(how) else None
 
     async def _drain(self, descriptor: int, stream: str) -> Drain:
         return await Drain.reading(descriptor, LineSplitter(self.output, stream, self._hear), self._limits.count_output)
@@ -228,4 +236,4 @@ class ProcessAgent(AgentActor):
         try:
             await self._hooks.run(argv, cwd=self.spec.cwd, environment={**self.environment, **more}, limit=self.spec.hooks.timeout)
         except HookFailed as failure:
-            self.output.write("err", f"[suptree] {which} hook: {failure}".encode())
+            self.output.write("suptree", f"{which} hook: {failure}".encode())

@@ -80,7 +80,7 @@ class RegistryActor(LoopActor):
         self.picture = Picture(self.journal.rows())
         self.journal.picture = self.picture.rows.values
         self.waits_for_journal = False
-        self.deaths = Deaths(begin.context.tree, begin.context.state_dir)
+        self.deaths = Deaths(begin.context.tree, begin.context.state_dir, begin.context.run_began)
         for said in self.journal.events(after=self.journal.before_run, last=_EVENTS_SENT_FIRST):
             # One of a type that an earlier version knew says nothing of a death.
             with contextlib.suppress(UnknownEvent):

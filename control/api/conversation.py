@@ -22,7 +22,7 @@ from .running_tree import RegistryLink
 
 # A character that JSON escapes takes six bytes.
 _BODY_LIMIT = 6 * INPUT_LIMIT + 1024
-_TEXT_WANTED = 'what an agent is to hear is a text: {"text": "…"}'
+_TEXT_WANTED = 'what an agent is to hear is a text: {"text": "…"}, the end of its input: {"eof": true}, or both'
 _ASKED = 'what is asked is a text: {"prompt": "…"}'
 _LOST = {"answer": "failed", "value": failure("a part of the reply was lost on the way: ask again")}
 
@@ -35,11 +35,14 @@ class Conversation:
         self._bodies = bodies
 
     async def tell(self, agent_id: str, request: Request) -> Response:
-        """Hand an agent the `text` of a request; answered when it has been taken."""
-        said = expect(await self._bodies.read(request, _BODY_LIMIT), _TEXT_WANTED, ("text",), text=str, timeout=Seconds)
-        text, limit = _bounded(said["text"], agent_id, "told"), said.get("timeout", TELL_LIMIT)
+        """Hand an agent the `text` of a request, or with `eof` the end of its input after that; answered when it has been taken."""
+        said = expect(await self._bodies.read(request, _BODY_LIMIT), _TEXT_WANTED, (), text=str, eof=bool, timeout=Seconds)
+        eof, limit = said.get("eof", False), said.get("timeout", TELL_LIMIT)
+        if "text" not in said and not eof:
+            raise HTTPException(400, _TEXT_WANTED)
+        text = _bounded(said["text"], agent_id, "told") if "text" in said else None
         may_wait(request, limit)
-        answer = await self._within(limit, "tell", agent_id, {"text": text})
+        answer = await self._within(limit, "tell", agent_id, {"text": text, "eof": eof})
         return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
 
     async def ask(self, agent_id: str, request: Request) -> Response:

@@ -156,12 +156,22 @@ class Client:
         """Stop an agent if it runs, and start it; `fresh` deletes its last checkpoint in between. Raises StartFailed."""
         return _done(await self.request("restart", agent_id, {"fresh": fresh}), agent_id)
 
-    async def tell(self, agent_id: str, text: str, *, timeout: float = TELL_LIMIT) -> None:  # noqa: ASYNC109  (the agent's, not ours)
+    async def tell(
+        self,
+        agent_id: str,
+        text: str | None = None,
+        *,
+        eof: bool = False,
+        timeout: float = TELL_LIMIT,  # noqa: ASYNC109  (the agent's, not ours)
+    ) -> None:
         """Write a line to the piped stdin of an agent, or hand it to the `handle` of a native one; it has `timeout` seconds to take it.
 
-        Raises InputRefused if it takes none.
+        With `eof` the program reads the end of its input after that. Raises InputRefused if it takes none.
         """
-        body = _text(agent_id, "told", text=text, timeout=timeout)
+        if text is None and not eof:
+            raise InputRefused(f"{agent_id!r} was given nothing: give it a text, eof=True, or both")
+        said = {} if text is None else {"text": text}
+        body = _text(agent_id, "told", **said, **({"eof": True} if eof else {}), timeout=timeout)
         _done(_taken(dict(await self._call("POST", _path(agent_id, "tell"), body, timeout + _SLACK)), agent_id, "told"), agent_id)
 
     async def ask(self, agent_id: str, prompt: str, *, timeout: float = ASK_LIMIT) -> Any:  # noqa: ASYNC109  (the agent's, not ours)

@@ -133,16 +133,17 @@ class ProcessManager:
             return False
         return True
 
-    async def tell(self, agent_id: str, line: str, timeout: float = TELL_LIMIT) -> bool:  # noqa: ASYNC109  (the agent's, not ours)
+    async def tell(self, agent_id: str, line: str | None = None, timeout: float = TELL_LIMIT, *, eof: bool = False) -> bool:  # noqa: ASYNC109
         """Write a line to the stdin of an agent that has one (`stdin`: `"pipe"` or `"pty"`), or hand it to the `handle` of a native agent.
 
+        With `eof` a program reads the end of its input after that; the line may then be left out.
         False, with a warning logged, when it does not run, has no stdin, does not read and 1 MiB waits for it already, or has not taken it
         within `timeout` seconds.
         """
         try:
             async with self._alone():
                 mirror = await self._connected()
-            await mirror.client.tell(agent_id, line, timeout=timeout)
+            await mirror.client.tell(agent_id, line, eof=eof, timeout=timeout)
         except SuptreeError as refusal:
             _warn("could not tell", agent_id, refusal)
             return False

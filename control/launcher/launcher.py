@@ -24,7 +24,7 @@ from thespian.actors import ActorSystem
 from suptree.actors.base.log_sink import begin_logging
 from suptree.actors.base.messages import Begin, Context, Services
 from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
-from suptree.actors.events.entry import Entry, encode
+from suptree.actors.events.entry import Entry, encode, time_of_day
 from suptree.actors.kernel.cgroup import Groups, make_run_groups
 from suptree.actors.kernel.linux import become_subreaper, children_of, own_children
 from suptree.actors.kernel.private_files import tighten
@@ -198,6 +198,7 @@ class Launcher:
             shared_dir=str(paths.shared),
             umask=self._umask,
             nofile=self._nofile,
+            run_began=time_of_day(),
         )
         system.tell(top, Begin(TOP, 1, 0, tree, context, Services()))
         self.system.stop_listening()

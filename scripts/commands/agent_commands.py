@@ -86,12 +86,15 @@ def kill(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("agent_id", metavar="ID")
-@click.argument("line")
+@click.argument("line", required=False)
+@click.option("--eof", is_flag=True, help="End its input, after LINE if there is one.")
 @_timeout_option("take it", TELL_LIMIT)
 @tree_option
-def tell(agent_id: str, line: str, timeout: float, tree_name: str | None) -> None:
+def tell(agent_id: str, line: str | None, timeout: float, tree_name: str | None, *, eof: bool) -> None:
     """Write a line to its stdin, where that is a pipe or a terminal; a native agent's handle() gets it."""
-    with_client(tree_name, lambda client: client.tell(agent_id, line, timeout=timeout))
+    if line is None and not eof:
+        raise click.UsageError("what is it to hear? Give LINE, --eof, or both.")
+    with_client(tree_name, lambda client: client.tell(agent_id, line, eof=eof, timeout=timeout))
 
 
 @click.command()

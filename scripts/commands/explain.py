@@ -13,30 +13,33 @@ from ..screen import print_json, say
 from .after_the_run import kept_by_one
 
 
-class _IdGroup(click.Group):
-    """A group whose unknown subcommand is an ID."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read `ID …` as `death ID …`."""
-        if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
-            args = ["death", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_IdGroup, subcommand_metavar="ID | crash ID [REASON]")
-def explain() -> None:
-    """Say why ID died, what was decided, and what can be done; or what would happen if it crashed.
-
-    Both take --tree NAME and --json. Of a tree that has ended, its deaths can still be explained.
-    """
-
-
-@explain.command(hidden=True)
-@click.argument("agent_id", metavar="ID")
+@click.command(options_metavar="[--tree NAME] [--json]")
+@click.argument("words", metavar="ID | crash ID [REASON]", nargs=-1, required=True)
 @tree_option
 @json_option
-def death(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
-    """Why ID died: the last death in full, earlier ones in a line each, and how it stands now."""
+def explain(words: tuple[str, ...], tree_name: str | None, *, as_json: bool) -> None:
+    """Say why ID died, what was decided, and what can be done; or what would happen if it crashed.
+
+    Of a tree that has ended, its deaths can still be explained. `crash ID` is a dry run: what the supervisors would do if ID ended now,
+    on copies of their own cores. REASON is an exit class: crash (the default), failed, normal, hung, quota, permanent, …
+    An agent may be named crash too: one word is always an ID.
+    """
+    match words:
+        case (agent_id,):
+            _death(agent_id, tree_name, as_json=as_json)
+        case ("crash", agent_id) | ("crash", agent_id, _):
+            _crash(agent_id, _exit_class(*words[2:]), tree_name, as_json=as_json)
+        case _:
+            raise click.UsageError(f"it takes ID, or crash ID [REASON], and not {' '.join(words)!r}.")
+
+
+def _exit_class(reason: str = ExitClass.CRASH.value) -> str:
+    if reason not in set(ExitClass):
+        raise click.UsageError(f"REASON is an exit class ({', '.join(ExitClass)}), and {reason!r} is none.")
+    return reason
+
+
+def _death(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
     try:
         explained = with_client(tree_name, lambda client: client.explanation(agent_id))
     except NotRunning:
@@ -50,16 +53,7 @@ def death(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
         say("\n".join(screen(explained)))
 
 
-@explain.command()
-@click.argument("agent_id", metavar="ID")
-@click.argument("exit_class", metavar="[REASON]", type=click.Choice([each.value for each in ExitClass]), default=ExitClass.CRASH.value)
-@tree_option
-@json_option
-def crash(agent_id: str, exit_class: str, tree_name: str | None, *, as_json: bool) -> None:
-    """What the supervisors would do if ID ended now: a dry run on copies of their own cores.
-
-    REASON is an exit class: crash (the default), failed, normal, hung, quota, permanent, …
-    """
+def _crash(agent_id: str, exit_class: str, tree_name: str | None, *, as_json: bool) -> None:
     steps = with_client(tree_name, lambda client: client.forecast(agent_id, exit_class))
     if as_json:
         print_json(steps)

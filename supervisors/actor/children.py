@@ -52,7 +52,7 @@ def description(spec: ChildSpec, redactor: Redactor) -> dict[str, Any]:
         config: dict[str, Any] = {"name": start.name, "role": start.role, "model": start.model, "restart": spec.restart.value}
         if start.agent_type is AgentType.PROCESS_WRAPPER:
             command, *args = redactor.command((start.command or "", *start.args))
-            config |= {"command": command, "args": args, "cwd": start.cwd}
+            config |= {"command": command, "args": args, "cwd": start.cwd, "stdin": start.stdin.value}
         else:
             config |= {"factory": start.factory}
         return {"type": start.agent_type.value, "config": {key: value for key, value in config.items() if value}}

@@ -155,8 +155,9 @@ def test_a_segmentation_fault_is_explained(tree: LiveTree) -> None:
         "timeline",
         "starting",
         "started (pid ",
-        "stderr     an error",
-        "stdout     a word",
+        "last words",
+        "out  a word",
+        "err  an error",
         "now        left down",
         "to do      suptree start segfault",
     )
@@ -215,7 +216,7 @@ def test_a_hang_is_explained_with_what_was_printed_before(tree: LiveTree) -> Non
         "give it a longer",
         "is suspect: silent for",
         "stopping: hung: no ping",
-        "stdout     before the silence",
+        "out  before the silence",
     )
 
 
@@ -234,7 +235,7 @@ def test_an_agent_whose_actor_is_killed_is_explained_from_its_log(tree: LiveTree
         "exit       crash: its actor died by SIGKILL",
         "The actor that ran it died",
         "note       Its actor died without a last word",
-        "stdout     alive",
+        "out  alive",
         "now        running since",
         "(#2, pid ",
     )
@@ -243,13 +244,13 @@ def test_an_agent_whose_actor_is_killed_is_explained_from_its_log(tree: LiveTree
 def test_a_native_agent_that_is_killed_is_explained_from_its_log(tree: LiveTree) -> None:
     kill(tree.agent("native")["actor_pid"])
     decided(tree, "native", "restart")
-    said(story(tree, "native"), "crash: its actor died by SIGKILL", "command    factory dying_agents:Prints", "stdout     its last words")
+    said(story(tree, "native"), "crash: its actor died by SIGKILL", "command    factory dying_agents:Prints", "out  its last words")
 
 
 def test_what_dies_with_its_supervisor_is_explained_and_so_is_the_supervisor(tree: LiveTree) -> None:
     kill(row(tree.wait_until(lambda s: row(s, "reporter")["status"] == "running"), "desk")["actor_pid"])
     tree.wait_until(lambda s: row(s, "reporter")["incarnation"] == 2 and row(s, "reporter")["status"] == "running")
-    said(story(tree, "reporter"), "crash: supervisor desk ended: its actor died by SIGKILL", "stdout     at the desk")
+    said(story(tree, "reporter"), "crash: supervisor desk ended: its actor died by SIGKILL", "out  at the desk")
     said(story(tree, "desk"), "desk #1 died", "crash: its actor died by SIGKILL", "decided    restart")
 
 

@@ -35,6 +35,10 @@ DEATH: dict[str, Any] = {
     "config": {"command": "sh", "args": ["-c", "kill -SEGV $$"], "cwd": "/work"},
     "timeline": [{"at": "2026-01-02T03:03:53.333Z", "text": "starting"}, {"at": "2026-01-02T03:04:05.678Z", "text": "exited: crash"}],
     "evidence": {
+        "said": [
+            {"at": "2026-01-02T03:04:05.100Z", "source": "out", "text": "hello"},
+            {"at": "2026-01-02T03:04:05.600Z", "source": "err", "text": "oh no"},
+        ],
         "out": ["hello"],
         "err": ["oh no"],
         "usage": {"peak_memory": 50 * 2**20, "memory_floor": 30 * 2**20, "cpu_time": 1.5},
@@ -69,8 +73,8 @@ left over  1 process, ended with it:
            11  sleep 600
 timeline   03:03:53.333  starting
            03:04:05.678  exited: crash
-stderr     oh no
-stdout     hello"""
+last words 03:04:05.100  out  hello
+           03:04:05.600  err  oh no"""
 
 
 def with_evidence(**evidence: Any) -> dict[str, Any]:
@@ -95,16 +99,17 @@ def test_what_is_no_post_mortem_is_not_read_as_one(text: str) -> None:
 
 def test_a_death_with_very_much_evidence_fits_one_screen() -> None:
     swept = [{"pid": 1000 + n, "command": "x" * 300} for n in range(40)]
-    death = {**with_evidence(out=["o" * 500] * 20, err=["e" * 500] * 20, swept=swept, from_log=True), "timeline": DEATH["timeline"] * 15}
+    much = [{"at": DEATH["at"], "source": source, "text": "x" * 500} for source in ("out", "err") for _ in range(20)]
+    death = {**with_evidence(said=much, swept=swept, from_log=True), "timeline": DEATH["timeline"] * 15}
     story = told(death, ONE_SCREEN)
     assert len(story) <= 34
     assert max(map(len, story)) <= 100
-    assert "stderr     … 16 more before" in story
+    assert "last words … 32 more before or between" in story
     assert "           … and 38 more" in story
 
 
 def test_what_an_agent_printed_does_not_move_the_cursor() -> None:
-    story = "\n".join(told(with_evidence(err=["\x1b[2Jgone\r\x07 ü"]), WHOLE))
+    story = "\n".join(told(with_evidence(said=[{"at": DEATH["at"], "source": "err", "text": "\x1b[2Jgone\r\x07 ü"}]), WHOLE))
     assert r"\x1b[2Jgone\r\x07 ü" in story
     assert "\x1b" not in story
 
@@ -187,6 +192,22 @@ def test_each_advice_is_a_sentence() -> None:
 
 def test_an_endless_reason_is_cut() -> None:
     assert ("short", 1000) == (shortened("short"), len(shortened("x" * 100_000)))
+
+
+def test_a_record_of_an_earlier_version_shows_each_stream() -> None:
+    old = {key: value for key, value in DEATH["evidence"].items() if key != "said"}
+    assert ["stderr     oh no", "stdout     hello"] == told({**DEATH, "evidence": old}, WHOLE)[-2:]
+
+
+@pytest.mark.parametrize(("decision", "expected"), [("restart", True), ("escalate", True), ("leave", False), ("auto_shutdown", False)])
+def test_a_normal_end_is_kept_where_it_was_not_wanted(tmp_path: Path, decision: str, expected: bool) -> None:
+    deaths = Deaths("shop", str(tmp_path))
+    deaths.hear(reported(starting(), 1))
+    deaths.hear(reported(Exited(Kind.AGENT, "a", 1, exit=classify(0)), 2))
+    assert [] == the_deaths(tmp_path)
+    what = Decided(Kind.AGENT, "a", 1, decision=decision, why="…", affected=("a",), restarts_left=1)
+    deaths.hear(reported(what, 3))
+    assert expected == bool(the_deaths(tmp_path))
 
 
 # The files

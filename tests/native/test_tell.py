@@ -172,3 +172,24 @@ def test_the_handle_of_a_native_agent_gets_the_line(monkeypatch: pytest.MonkeyPa
             return taken, last["reason"]
 
     assert ([True, False, True, False], "ValueError: after ['hello', 'fail']") == asyncio.run(talk())
+
+
+@pytest.mark.parametrize("stdin", [PIPE, PTY])
+def test_a_program_that_reads_to_the_end_of_its_input_can_be_given_one(stdin: str) -> None:
+    with LiveTree(tree(sys.executable, "-c", READS, more=f'{stdin}\nrestart = "temporary"')) as live:
+        live.wait_until_all_run()
+        live.ask(lambda client: client.tell("a", "one", eof=True))
+        live.wait_until(lambda status: (status["agents"][0]["last_exit"] or {}).get("class") == "normal")
+        said = [line.split(" ", 2)[2] for line in live.ask(lambda client: client.log_lines("a"))]
+        assert ["out heard one", "out end of input"] == [line for line in said if line != "out one"]
+
+
+def test_the_end_alone_ends_its_input_and_a_line_after_it_is_refused() -> None:
+    with LiveTree(tree(sys.executable, "-c", READS + "import time; time.sleep(60)", more=PIPE)) as live:
+        live.wait_until_all_run()
+        live.ask(lambda client: client.tell("a", eof=True))
+        assert ["out end of input"] == printed(live, 1)
+        with pytest.raises(InputRefused, match="its stdin is closed"):
+            tell(live, "too late")
+        with pytest.raises(InputRefused, match="was given nothing"):
+            live.ask(lambda client: client.tell("a"))
