@@ -13,7 +13,7 @@ from ..screen import print_json, say
 from .after_the_run import kept_by_one
 
 
-@click.command(options_metavar="[--tree NAME] [--json]")
+@click.command()
 @click.argument("words", metavar="ID | crash ID [REASON]", nargs=-1, required=True)
 @tree_option
 @json_option
