@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..kernel.private_files import make_private
+from ..kernel.private_files import make_private, open_in_folder, open_to_read
 from .post_mortem import Death, compose, parse
 
 PER_CHILD = 10
@@ -34,7 +34,8 @@ class Place:
     def read(self) -> Death | None:
         """The death; None when the file is gone or not readable."""
         try:
-            return parse(self.path.read_text(encoding="utf-8"))
+            with open_to_read(self.path) as file:
+                return parse(file.read().decode())
         except (OSError, ValueError):
             return None
 
@@ -55,7 +56,8 @@ def write(state_dir: str | Path, death: Death) -> Path:
     path = place_of(state_dir, death)
     make_private(path.parent)
     draft = path.with_suffix(".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", errors="backslashreplace") as file:
+    descriptor = open_in_folder(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(compose(death))
     draft.replace(path)
     _remove_oldest(state_dir, death["id"])

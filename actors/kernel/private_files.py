@@ -10,9 +10,11 @@ from typing import BinaryIO
 def open_private(path: Path) -> int:
     """A descriptor that appends to a file, and may read it; the file is made when there is none, and has mode 0600 whatever it had.
 
-    A device, such as /dev/null behind a link, is left as it is. Raises OSError, also where something stands that could hold a writer up.
+    A device, such as /dev/null behind a link of ours, is left as it is; no other link is followed. Raises OSError, also where something
+    stands that could hold a writer up, and where the file or its folder is another user's.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK, 0o600)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    descriptor = open_in_folder(path, flags, devices=True)
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode):
@@ -27,11 +29,46 @@ def open_private(path: Path) -> int:
 
 def open_to_read(path: Path, *, write: bool = False) -> BinaryIO:
     """A regular file, to be read (and with `write` changed in place). Raises OSError, also for a FIFO, for which others would wait."""
-    descriptor = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    descriptor = open_in_folder(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise FileExistsError(errno.EEXIST, "something stands there that is no file", str(path))
     return os.fdopen(descriptor, "r+b" if write else "rb", buffering=0)
+
+
+def open_in_folder(path: Path, flags: int, *, devices: bool = False) -> int:
+    """A descriptor of a file in a folder of ours, without following a link; with `devices` one of ours to a device is. Raises OSError.
+
+    The file and its folder must be ours (or root's): what another user has put there is neither read nor changed.
+    """
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _check_owner(os.fstat(folder), path.parent)
+        try:
+            descriptor = os.open(path.name, flags | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        except OSError as error:
+            if error.errno != errno.ELOOP or not devices or not _is_link_to_device(path.name, folder):
+                raise
+            return os.open(path.name, flags & ~os.O_CREAT, dir_fd=folder)
+        try:
+            _check_owner(os.fstat(descriptor), path)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+    finally:
+        os.close(folder)
+
+
+def _is_link_to_device(name: str, folder: int) -> bool:
+    _check_owner(os.lstat(name, dir_fd=folder), Path(name))
+    return stat.S_ISCHR(os.stat(name, dir_fd=folder).st_mode)
+
+
+def _check_owner(found: os.stat_result, path: Path) -> None:
+    if found.st_uid not in (0, os.geteuid()):
+        raise PermissionError(errno.EPERM, "it belongs to another user", str(path))
 
 
 def make_private(folder: Path) -> None:
@@ -39,7 +76,11 @@ def make_private(folder: Path) -> None:
     missing = [folder, *(above for above in folder.parents if not above.exists())]
     for each in reversed(missing):
         each.mkdir(mode=0o700, exist_ok=True)
-        each.chmod(0o700)
+        descriptor = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchmod(descriptor, 0o700)
+        finally:
+            os.close(descriptor)
 
 
 def make_shared(folder: Path) -> None:

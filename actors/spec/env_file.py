@@ -1,8 +1,12 @@
 """Reading `env_from`: a file of secrets, NAME=value a line, that nobody else may read (a subset of systemd's `EnvironmentFile=`)."""
 
+import errno
 import os
 import re
 import stat
+from pathlib import Path
+
+from ..kernel.trusted_folder import FolderNotTrusted, trusted_folder
 
 _LIMIT = 256 * 1024
 _ASSIGNMENT = re.compile(
@@ -16,15 +20,20 @@ _ESCAPED = re.compile(r'\\(["\\$`]|\n)')
 
 
 class EnvFileRefused(Exception):
-    """The file cannot be read, may be read by others, or holds something else; the text says which, and nothing of what is in it."""
+    """The file cannot be read, others may read or replace it, or it holds something else; the text says which, without what is in it."""
 
 
 def read_env_file(path: str) -> dict[str, str]:
     """The variables of a file. Raises EnvFileRefused."""
     try:
-        # Not to wait for whoever writes to a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with trusted_folder(Path(path).parent) as folder:
+            # Not to wait for a writer, where it is a pipe.
+            descriptor = os.open(Path(path).name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=folder)
+    except FolderNotTrusted as refused:
+        raise EnvFileRefused(f"could be replaced by somebody else: {refused}: {path}") from None
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise EnvFileRefused(f"is a link: name the file that it leads to: {path}") from None
         raise EnvFileRefused(f"cannot be read: {error.strerror}: {path}") from None
     try:
         _check(os.fstat(descriptor), path)

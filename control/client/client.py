@@ -24,6 +24,8 @@ from suptree.actors.errors import (
     StartFailed,
     SuptreeError,
 )
+from suptree.actors.kernel.peers import is_owner, peer_of
+from suptree.actors.kernel.trusted_folder import user_name
 from suptree.supervisors.config.agent_config import fault_of_id
 from suptree.supervisors.config.wire import encode_child
 from suptree.supervisors.spec.child_spec import ChildSpec
@@ -62,11 +64,22 @@ class _QuietClient(httpx.AsyncClient):
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request; return its response."""
+        request.extensions = {**request.extensions, "trace": _checks_the_peer}
         token = _ours.set(True)
         try:
             return await super().send(request, **options)
         finally:
             _ours.reset(token)
+
+
+async def _checks_the_peer(event: str, info: dict[str, Any]) -> None:
+    """Called by httpcore for each step of a request: refuses a Unix socket at which somebody else listens, before a byte is sent there."""
+    if event != "connection.connect_unix_socket.complete":
+        return
+    stream = info["return_value"]
+    if not is_owner(peer := peer_of(stream.get_extra_info("socket"))):
+        await stream.aclose()
+        raise AccessRefused(f"{user_name(peer.uid)} listens at that control socket, and not you: nothing was sent; unset XDG_RUNTIME_DIR?")
 
 
 def _is_wanted(_record: logging.LogRecord) -> bool:

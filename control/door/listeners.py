@@ -2,30 +2,17 @@
 
 import os
 import socket
-import struct
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from suptree.actors.errors import SuptreeError
+from suptree.actors.kernel.peers import Peer, is_owner, peer_of
 
-_CREDENTIALS = struct.Struct("3i")
 _MAY_WAIT = 1024
 ACCEPTED_AT_ONCE = 16
 """Between two looks at what the connections say; asyncio accepts as many at once as it is told may wait."""
-
-
-class Peer(NamedTuple):
-    """Who connected to a Unix socket, as the kernel knows it."""
-
-    pid: int
-    uid: int
-
-
-def is_owner(peer: Peer) -> bool:
-    """Whether a peer is this user, or root, whom nothing here could keep out."""
-    return peer.uid in (os.getuid(), 0)
 
 
 class Listener(socket.socket):
@@ -37,7 +24,7 @@ class Listener(socket.socket):
     def accept(self) -> tuple[socket.socket, Any]:
         """The next connection; ConnectionAbortedError, after which a server looks again, when a stranger came."""
         connection, address = super().accept()
-        if self.admits is None or self.admits(_peer_of(connection)):
+        if self.admits is None or self.admits(peer_of(connection)):
             return connection, address
         connection.close()
         if self.on_stranger is not None:
@@ -47,11 +34,6 @@ class Listener(socket.socket):
     def listen(self, _backlog: int = 0, /) -> None:
         """Begin to listen; many may wait, however few are accepted at once."""
         super().listen(_MAY_WAIT)
-
-
-def _peer_of(connection: socket.socket) -> Peer:
-    pid, uid, _gid = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return Peer(pid, uid)
 
 
 def listen_on_path(path: Path) -> Listener:

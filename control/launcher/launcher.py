@@ -27,13 +27,14 @@ from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
 from suptree.actors.events.entry import Entry, encode, time_of_day
 from suptree.actors.kernel.cgroup import Groups, make_run_groups
 from suptree.actors.kernel.linux import become_subreaper, children_of, own_children
-from suptree.actors.kernel.private_files import tighten
+from suptree.actors.kernel.peers import Peer
+from suptree.actors.kernel.private_files import open_private, tighten
 from suptree.actors.kernel.sweep import process_ended, reap_zombies, sweep
 from suptree.actors.record.registry import LINK_SOCKET, RECORD
 from suptree.supervisors.actor.top import TOP, TopSupervisor
 from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec, TreeSpec
 
-from ..door.listeners import Listener, Peer, listen_on_address, listen_on_path, parse_address
+from ..door.listeners import Listener, listen_on_address, listen_on_path, parse_address
 from ..refusals import Refusals, Why
 from ..seal.actor_system import TreeSystem, start_actor_system
 from ..seal.refused_frame_counter import reports
@@ -162,7 +163,7 @@ class Launcher:
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
         # A POSIX lock: not inherited by the actors, and gone with this process however it ends.
-        with self.paths.lock_file.open("w") as lock:
+        with os.fdopen(open_private(self.paths.lock_file), "r+b") as lock:
             try:
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

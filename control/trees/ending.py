@@ -4,6 +4,8 @@ import json
 import os
 from typing import Any
 
+from suptree.actors.kernel.private_files import open_to_read
+
 from .paths import TreePaths
 
 _READ_AT_MOST = 1024 * 1024
@@ -26,7 +28,7 @@ def how_it_ended(paths: TreePaths) -> str | None:
 def _entries(paths: TreePaths) -> list[dict[str, Any]]:
     """The last JSON lines of a launcher's log."""
     try:
-        with paths.launcher_log.open("rb") as log:
+        with open_to_read(paths.launcher_log) as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - _READ_AT_MOST))
             lines = log.read().splitlines()
     except OSError:

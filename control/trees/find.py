@@ -5,6 +5,7 @@ import os
 import socket
 
 from suptree.actors.errors import NotRunning, SuptreeError
+from suptree.actors.kernel.peers import is_owner, peer_of
 
 from .paths import TreePaths, known_trees
 
@@ -12,10 +13,10 @@ TREE_VARIABLE = "SUPTREE_TREE"
 
 
 def answers(paths: TreePaths) -> bool:
-    """Whether a launcher listens on a tree's control socket."""
+    """Whether a launcher of this user (or of root) listens on a tree's control socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
         probe.connect(str(paths.control_socket))
-        return True
+        return is_owner(peer_of(probe))
     return False
 
 

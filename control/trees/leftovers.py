@@ -10,6 +10,7 @@ import psutil
 import structlog
 
 from suptree.actors.kernel.cgroup import run_groups
+from suptree.actors.kernel.private_files import open_in_folder, open_to_read
 
 from .paths import TreePaths
 
@@ -24,15 +25,16 @@ def write_run(paths: TreePaths, run_id: str) -> None:
     """Write down who runs the tree."""
     text = json.dumps({"tree": paths.name, "run_id": run_id, "pid": os.getpid(), "socket": str(paths.control_socket)})
     draft = paths.run_file.with_suffix(".new")
-    draft.write_text(text + "\n", encoding="utf-8")
-    draft.chmod(0o600)
+    with os.fdopen(open_in_folder(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC), "w", encoding="utf-8") as file:
+        file.write(text + "\n")
     draft.replace(paths.run_file)
 
 
 def read_run(paths: TreePaths) -> dict[str, object] | None:
     """Who runs the tree, or ran it last; None when nobody ever did, or what is written of it is no use."""
     try:
-        run = json.loads(paths.run_file.read_text(encoding="utf-8"))
+        with open_to_read(paths.run_file) as file:
+            run = json.loads(file.read())
     except (OSError, ValueError):
         return None
     match run:

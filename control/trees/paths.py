@@ -5,12 +5,11 @@ import errno
 import hashlib
 import os
 import shutil
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from suptree.actors.errors import SuptreeError
-from suptree.actors.kernel.private_files import make_private
+from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own, trusted_folder
 
 _RUN_FILE = "run.json"
 _SOCKET_PATH_BYTES = 107
@@ -26,18 +25,10 @@ def home() -> Path:
 
 
 def _runtime_root() -> Path:
-    """The runtime directory; where the platform has none, a folder of this user's under /tmp that nobody else can have made."""
+    """The runtime directory; where the platform has none, a folder of this user's under /tmp."""
     if given := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(given) / "suptree"
-    root = Path(f"/tmp/suptree-{os.getuid()}")  # noqa: S108  (checked below)
-    try:
-        root.mkdir(mode=0o700, exist_ok=True)
-        found = root.lstat()
-    except OSError as error:
-        raise SuptreeError(f"{root} cannot be made ({error.strerror}): set XDG_RUNTIME_DIR to a folder of your own") from None
-    if found.st_uid != os.getuid() or not root.is_dir() or root.is_symlink():
-        raise SuptreeError(f"{root} belongs to somebody else: set XDG_RUNTIME_DIR to a folder of your own")
-    return root
+        return Path(given).absolute() / "suptree"
+    return Path(f"/tmp/suptree-{os.getuid()}")  # noqa: S108  (who made it is checked where it is made and used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +51,28 @@ class TreePaths:
         return cls(name, base / "trees" / name, _runtime_root() / key)
 
     def make(self) -> None:
-        """Create both folders, for this user alone. Raises SuptreeError when there can be no such folder."""
+        """Create both folders, for this user alone. Raises SuptreeError when there can be no such folder.
+
+        What leads to them, and they themselves, must be out of everybody else's reach: with an environment of somebody else (`sudo -E`)
+        root would write where that user may have put links, and talk to a socket that is that user's.
+        """
         if len(os.fsencode(self.control_socket)) > _SOCKET_PATH_BYTES:
             raise SuptreeError(
                 f"{self.control_socket} is too long for a socket ({_SOCKET_PATH_BYTES} bytes): set a shorter XDG_RUNTIME_DIR"
             )
         for folder, variable in ((self.state, "SUPTREE_HOME"), (self.runtime, "XDG_RUNTIME_DIR")):
             try:
-                for each in (folder.parent, folder):
-                    make_private(each)
+                with trusted_folder(folder.parents[1], make=True, own=variable == "SUPTREE_HOME"):
+                    for each in (folder.parent, folder):
+                        make_own(each)
             except OSError as error:
                 if error.errno in _FULL:
                     raise SuptreeError(f"{folder} cannot be made: {full_disk(folder, error)}") from None
                 raise SuptreeError(f"{folder} cannot be made ({error.strerror}): set {variable} to a folder of your own") from None
-        mode = self.state.parents[1].stat().st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise SuptreeError(f"anybody may put something in the place of {self.state.parent}: chmod o-w {self.state.parents[1]}")
+            except FolderNotTrusted as refused:
+                raise SuptreeError(f"{folder} is no safe place: {refused}; set {variable} to a folder of your own") from None
+        if (strange := _strange_in(self.state)) is not None:
+            raise SuptreeError(f"{strange} was put there by somebody else: look at it, and remove it")
 
     def remove(self) -> None:
         """Remove what the tree has kept, and the folders around it if nothing else is in them."""
@@ -128,6 +125,16 @@ def start_failed(paths: TreePaths, error: OSError) -> str:
     """Why a tree cannot start when the system refused something to its launcher, in one line."""
     what = f"tree {paths.name!r} cannot start: {error.filename or paths.state}"
     return f"{what}: {full_disk(paths.state, error)}" if error.errno in _FULL else f"{what}: {error.strerror or error}"
+
+
+def _strange_in(folder: Path) -> Path | None:
+    """Something below a folder that is not this user's: made while the folder was open to others."""
+    for above, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            with contextlib.suppress(FileNotFoundError):
+                if (path := Path(above, name)).lstat().st_uid != os.geteuid():
+                    return path
+    return None
 
 
 def known_trees() -> list[TreePaths]:

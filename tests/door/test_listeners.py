@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from suptree.control.door.listeners import Address, Peer, is_owner, listen_on_address, listen_on_path, parse_address
+from suptree.actors.kernel.peers import Peer, is_owner
+from suptree.control.door.listeners import Address, listen_on_address, listen_on_path, parse_address
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,152 @@
+"""Whether a folder, and each folder above, is out of the reach of less trusted users (as sshd and systemd-tmpfiles check a path)."""
+
+import errno
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_MOST_LINKS = 40
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class FolderNotTrusted(Exception):
+    """Somebody whom we trust less than ourselves could put something else there; the text says which folder, and why."""
+
+
+@contextmanager
+def trusted_folder(path: Path, *, make: bool = False, own: bool = False) -> Iterator[int]:
+    """A descriptor of a folder, for calls that take a `dir_fd`; no link on the way is followed that a less trusted user could have made.
+
+    Trusted are this user, root, and the owner of `/`. Everything on the way belongs to one of them, and others can replace nothing of it;
+    with `own` the last folder is this user's, and nobody else may make a file there. `make` makes what is missing, with mode 0700.
+
+    Raises:
+        FolderNotTrusted: somebody else could change where the path leads.
+        OSError: it does not exist, or is no folder.
+    """
+    descriptor = _walk(path.absolute(), make=make)
+    try:
+        if own:
+            _check_own(os.fstat(descriptor), path)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def make_own(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone; one of this user's that is there gets mode 0700.
+
+    Raises what `trusted_folder` raises, also where the folder itself is another user's, or a link.
+    """
+    with trusted_folder(folder.parent, make=True) as parent:
+        with suppress(FileExistsError):
+            _make(folder.name, parent)
+        found = os.lstat(folder.name, dir_fd=parent)
+        if found.st_uid != os.geteuid():
+            raise FolderNotTrusted(f"{folder} belongs to {user_name(found.st_uid)}")
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+        os.chmod(folder.name, 0o700, dir_fd=parent)
+
+
+def _walk(path: Path, *, make: bool) -> int:
+    to_go, where, links = list(path.parts[1:]), Path("/"), 0
+    descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        trusted = {0, os.geteuid(), os.fstat(descriptor).st_uid}
+        while to_go:
+            name = to_go.pop(0)
+            following = _look(name, descriptor, make=make)
+            found, here = os.fstat(following), where / name
+            if not stat.S_ISLNK(found.st_mode):
+                os.close(descriptor)
+                descriptor, where = following, here
+                _check_folder(found, where, trusted)
+                continue
+            os.close(following)
+            links += 1
+            _check_link(found, here, trusted, links)
+            target = Path(os.readlink(name, dir_fd=descriptor))
+            if target.is_absolute():
+                os.close(descriptor)
+                descriptor, where = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), Path("/")
+            to_go[:0] = [part for part in target.parts if part != "/"]
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _look(name: str, folder: int, *, make: bool) -> int:
+    try:
+        return os.open(name, _LOOK, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+        with suppress(FileExistsError):  # another process of ours makes it too; whose it is will be looked at
+            _make(name, folder)
+        return os.open(name, _LOOK, dir_fd=folder)
+
+
+def _make(name: str, folder: int) -> None:
+    os.mkdir(name, 0o700, dir_fd=folder)
+    # Whatever the umask is. It is ours, where nobody else can put something in its place.
+    os.chmod(name, 0o700, dir_fd=folder)
+
+
+def _check_link(found: os.stat_result, where: Path, trusted: set[int], followed: int) -> None:
+    _check_owner(found, where, trusted)
+    if followed > _MOST_LINKS:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(where))
+
+
+def _check_owner(found: os.stat_result, where: Path, trusted: set[int]) -> None:
+    if found.st_uid not in trusted:
+        raise FolderNotTrusted(f"{where} belongs to {user_name(found.st_uid)}")
+
+
+def _check_folder(found: os.stat_result, where: Path, trusted: set[int]) -> None:
+    _check_owner(found, where, trusted)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(where))
+    # In a sticky folder others may make files, and touch none that is not theirs.
+    if not found.st_mode & stat.S_ISVTX and _others_write(found):
+        raise FolderNotTrusted(
+            f"others than {user_name(found.st_uid)} may put something in the place of what is in {where} (chmod go-w it)"
+        )
+
+
+def _check_own(found: os.stat_result, where: Path) -> None:
+    if found.st_uid != os.geteuid():
+        raise FolderNotTrusted(f"{where} belongs to {user_name(found.st_uid)}")
+    if _others_write(found):
+        raise FolderNotTrusted(f"anybody may put something in the place of what is in {where} (chmod go-w it)")
+
+
+def _others_write(found: os.stat_result) -> bool:
+    writable = found.st_mode & _WRITABLE_BY_OTHERS
+    return bool(writable & stat.S_IWOTH or (writable and not _is_private_group(found.st_gid, found.st_uid)))
+
+
+def _is_private_group(group_id: int, user_id: int) -> bool:
+    """Whether a group has only that user, as where each user has a group of the same name: there a umask of 002 is usual."""
+    if group_id == 0:
+        return True
+    try:
+        group, user = grp.getgrgid(group_id), pwd.getpwuid(user_id)
+    except KeyError:
+        return False
+    return group.gr_name == user.pw_name and group.gr_gid == user.pw_gid and set(group.gr_mem) <= {user.pw_name}
+
+
+def user_name(user_id: int) -> str:
+    """A user as people name one."""
+    try:
+        return f"user {pwd.getpwuid(user_id).pw_name}"
+    except KeyError:
+        return f"user {user_id}"
