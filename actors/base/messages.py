@@ -253,11 +253,15 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """The agent said something of itself (sd_notify); its supervisor sends this on to the agent's actor."""
+    """The agent said something of itself (sd_notify); its supervisor sends this on to the agent's actor.
+
+    It said more than is passed on: `skipped` notifications are merged into this one.
+    """
 
     id: str
     incarnation: int
     said: Notification
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,9 +72,9 @@ def said_as_evidence(said: Sequence[Said]) -> dict[str, Any]:
     return {"said": tuple(said), "out": lines["out"][-LINES:], "err": lines["err"][-LINES:]}
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, width: int = _REASON_WIDTH) -> str:
     """A reason that is not too long to be told: an exception may hold megabytes."""
-    return _cut(text, _REASON_WIDTH)
+    return _cut(text, width)
 
 
 def usage(*, of_children: bool) -> Usage:

@@ -160,12 +160,16 @@ class Unkillable(ChildEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusText(ChildEvent):
-    """The agent described itself (sd_notify: `STATUS=`), in words for people."""
+    """The agent described itself (sd_notify: `STATUS=`), in words for people, of which 500 characters are kept.
+
+    Of an agent that says much in a short time this is the last; `skipped` notifications before it were not written down.
+    """
 
     name: ClassVar[str] = "status"
     kinds: ClassVar[tuple[Kind, ...]] = (Kind.AGENT,)
 
     status: str
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,7 +84,7 @@ def _unkillable(event: Unkillable) -> str:
 
 
 def _status(event: StatusText) -> str:
-    return f"says: {event.status}"
+    return f"says: {event.status}{f' (and {event.skipped} notifications before, which are not kept)' if event.skipped else ''}"
 
 
 def _notifications_refused(event: NotificationsRefused) -> str:

@@ -20,6 +20,7 @@ from ..kernel.linux import set_name
 from ..notify.notification import Notification
 from ..notify.notify_socket import NotifySocket
 from ..notify.notify_sockets import NotifySockets
+from .allowance import Allowance
 from .liveness import Key, Liveness
 
 log = structlog.get_logger()
@@ -36,7 +37,6 @@ _QUEUE_LENGTH = Path("/proc/sys/net/unix/max_dgram_qlen")
 _ANCESTORS_ASKED = 16
 _EARLY_KEPT = 100
 _EARLY_KEPT_FOR = 5.0
-_STATUS_EVERY = 0.2
 _TELL_REFUSED_EVERY = 5.0
 
 
@@ -66,8 +66,7 @@ class HeartbeatActor(LoopActor):
         self.liveness = Liveness()
         self.watchers: dict[Key, Outbox] = {}
         self._early: deque[tuple[float, list[int], Notification]] = deque(maxlen=_EARLY_KEPT)
-        self._statuses: dict[Key, Notification | None] = {}
-        """Who said a `STATUS=` just now, and what it said since."""
+        self._allowances: dict[Key, Allowance] = {}
         self._given_up: set[int] = set()
         """Users who are not heard any more."""
         self._strangers = self._malformed = 0
@@ -86,12 +85,13 @@ class HeartbeatActor(LoopActor):
         self.liveness.watch(watch, time.monotonic())
         key = (watch.id, watch.incarnation)
         watcher = self.watchers[key] = self.back_to(sender)
+        self._allowances.setdefault(key, Allowance(time.monotonic()))
         now = time.monotonic()
         for early in [early for early in self._early if self.liveness.owner(early[1]) == key]:
             self._early.remove(early)
             # Later its pids may be somebody else's.
             if now - early[0] < _EARLY_KEPT_FOR:
-                watcher.tell(Notified(*key, early[2]))
+                self._pass_on(key, early[2])
         if watch.user_id is not None:
             refusal = self._hear_user(watch.user_id)
             if watch.starting:
@@ -104,7 +104,10 @@ class HeartbeatActor(LoopActor):
             self._listen(opened)
         key = (unwatch.id, unwatch.incarnation)
         self.liveness.unwatch(key)
+        allowance = self._allowances.pop(key, None)
         if watcher := self.watchers.pop(key, None):
+            if allowance is not None and (rest := allowance.rest()) is not None:
+                watcher.tell(Notified(*key, rest.said, rest.skipped))
             watcher.tell(Unwatched(*key))
 
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
@@ -194,22 +197,22 @@ class HeartbeatActor(LoopActor):
             self._early.append((time.monotonic(), lineage, said))
 
     def _pass_on(self, key: Key, said: Notification) -> None:
-        """Tell its supervisor; of many `STATUS=` in a moment only the first and the last, for each costs us more than the program."""
-        if said == Notification(pinged=said.pinged, status=said.status):
-            if key in self._statuses:
-                self._statuses[key] = said
-                return
-            self._statuses[key] = None
-            self.loop.call_later(_STATUS_EVERY, self._status_due, key)
-        elif earlier := self._statuses.get(key):
-            self._statuses[key] = None
-            self.watchers[key].tell(Notified(*key, earlier))
-        self.watchers[key].tell(Notified(*key, said))
+        """Tell its supervisor, within the allowance of that incarnation."""
+        allowance, now = self._allowances[key], time.monotonic()
+        waited = allowance.waits
+        if passed := allowance.hear(said, now):
+            self.watchers[key].tell(Notified(*key, passed.said, passed.skipped))
+        elif not waited:
+            self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
 
-    def _status_due(self, key: Key) -> None:
-        last = self._statuses.pop(key)
-        if last is not None and key in self.watchers:
-            self._pass_on(key, last)
+    def _rest_is_due(self, key: Key) -> None:
+        allowance, now = self._allowances.get(key), time.monotonic()
+        if allowance is None or not allowance.waits:
+            return
+        if passed := allowance.due(now):
+            self.watchers[key].tell(Notified(*key, passed.said, passed.skipped))
+        else:
+            self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
 
     def _refuse(self, *, malformed: bool) -> None:
         """Count it, and let the count be known now and then: whoever floods us must not flood the journal."""

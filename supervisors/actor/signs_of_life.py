@@ -23,6 +23,7 @@ from suptree.actors.base.messages import (
     Unwatched,
     Watch,
 )
+from suptree.actors.deaths.evidence import shortened
 from suptree.actors.events import event_types as ev
 from suptree.actors.exits import CauseId, Exit, ExitClass
 from suptree.actors.spec.agent_spec import AgentSpec
@@ -32,6 +33,7 @@ from .reporter import Reporter
 
 # The heartbeat actor may itself be dead.
 _HEARD_OUT_WITHIN = 0.5
+_STATUS_WIDTH = 500
 
 _SILENT = {"actor": CauseId.NO_PING_FROM_ACTOR, "program": CauseId.NO_PING_FROM_PROGRAM}
 """The cause by the source of the pings that do not come."""
@@ -171,7 +173,9 @@ class SignsOfLife:
         said, watchdog = notified.said, child.watchdog
         child.hear(said)
         if said.status is not None:
-            self._reporter.report(ev.StatusText(*child.life, status=child.redactor.text(said.status)))
+            # Cut only where no secret is left that could be cut in two.
+            status = shortened(child.redactor.text(said.status), _STATUS_WIDTH)
+            self._reporter.report(ev.StatusText(*child.life, status=status, skipped=notified.skipped))
         if said.ready and not child.started:
             self._reporter.report(ev.Ready(*child.life))
             self._is_up(child)

@@ -1,0 +1,90 @@
+"""How much of what one incarnation says of itself is passed on: each word costs us more than it costs the program."""
+
+from dataclasses import dataclass, replace
+
+from ..notify.notification import Notification
+
+AT_FIRST = 10
+"""So many are passed on immediately."""
+EVERY = 1.0
+"""Seconds until the next one may be, after these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What is passed on, and how many notifications it stands for beyond the first, whose statuses are lost."""
+
+    said: Notification
+    skipped: int
+
+
+class Allowance:
+    """A token bucket of one incarnation. Times are in seconds of one clock.
+
+    That it is ready, that it stops and `WATCHDOG=trigger` are passed on immediately, each once. Of the rest `AT_FIRST` are, and then one
+    every `EVERY` seconds; what comes meanwhile is merged, and the last value of each variable wins.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._left = float(AT_FIRST)
+        self._counted_at = now
+        self._facts: frozenset[str] = frozenset()
+        self._waiting: Notification | None = None
+        self._skipped = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has been said that is not passed on yet."""
+        return self._waiting is not None
+
+    def hear(self, said: Notification, now: float) -> Passed | None:
+        """It said something: what is to be passed on now, if anything is."""
+        facts = {name for name, is_said in (("ready", said.ready), ("stopping", said.stopping), ("trigger", said.trigger)) if is_said}
+        is_news = not facts <= self._facts
+        self._facts |= facts
+        if self._waiting is not None:
+            self._skipped += 1
+            said = _merged(self._waiting, said)
+        self._waiting = said
+        return self.rest() if is_news or self._may(now) else None
+
+    def due_in(self, now: float) -> float:
+        """In how many seconds what waits may be passed on."""
+        self._count(now)
+        return max(0.0, (1.0 - self._left) * EVERY)
+
+    def due(self, now: float) -> Passed | None:
+        """What waits, where its time has come."""
+        return self.rest() if self.waits and self._may(now) else None
+
+    def rest(self) -> Passed | None:
+        """What waits, whenever it was due: it says nothing more."""
+        if self._waiting is None:
+            return None
+        passed = Passed(self._waiting, self._skipped)
+        self._waiting, self._skipped = None, 0
+        return passed
+
+    def _may(self, now: float) -> bool:
+        self._count(now)
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+    def _count(self, now: float) -> None:
+        self._left = min(AT_FIRST, self._left + (now - self._counted_at) / EVERY)
+        self._counted_at = now
+
+
+def _merged(earlier: Notification, later: Notification) -> Notification:
+    return replace(
+        later,
+        ready=earlier.ready or later.ready,
+        pinged=earlier.pinged or later.pinged,
+        trigger=earlier.trigger or later.trigger,
+        stopping=earlier.stopping or later.stopping,
+        status=earlier.status if later.status is None else later.status,
+        watchdog=earlier.watchdog if later.watchdog is None else later.watchdog,
+        extend=earlier.extend if later.extend is None else later.extend,
+    )

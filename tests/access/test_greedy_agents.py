@@ -1,0 +1,118 @@
+"""Agents of another user that ask for more than they may have: more time, more of our disk, more of the machine."""
+
+import asyncio
+import contextlib
+import json
+import time
+from pathlib import Path
+
+from suptree.control.client.client import Client
+from suptree.testing import LiveTree
+
+from .other_user import PYTHON, needs_root
+
+WITHIN = 60.0
+pytestmark = needs_root
+
+SAYS = """
+import os, signal, socket, sys, time
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.connect(os.environ["NOTIFY_SOCKET"])
+assert os.getuid() != 0
+"""
+# It asks again in every second, and when it is told to end.
+FOR_EVER = """
+def more(*_):
+    notify.send(b"EXTEND_TIMEOUT_USEC=18446744073709551615")
+for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, more)
+if "ready" in sys.argv: notify.send(b"READY=1")
+while True:
+    more()
+    time.sleep(0.5)
+"""
+
+
+def table(agent: str, program: str, more: str, *arguments: str, user: str = "nobody") -> str:
+    return f"""
+[agents.{agent}]
+type = "process_wrapper"
+command = "{PYTHON}"
+args = {json.dumps(["-SE", "-c", SAYS + program, *arguments])}
+cwd = "/tmp"
+ready = "notify"
+restart = "temporary"
+user = "{user}"
+{more}
+"""
+
+
+def test_no_agent_puts_off_its_end_for_longer_than_its_table_allows() -> None:
+    short = "cancel = 0, sigint = 0, sigterm = 0.2"
+    tables = (
+        table("stops", FOR_EVER, f"stop = {{ {short}, extend_at_most = 1 }}", "ready"),
+        table("hurries", FOR_EVER, f"stop = {{ {short} }}", "ready", user="daemon"),
+        table("runs", FOR_EVER, f"limits = {{ max_runtime = 1 }}\nstop = {{ {short}, extend_at_most = 1 }}", "ready"),
+        table("starts", FOR_EVER, f"heartbeat = {{ startup_timeout = 1 }}\nstop = {{ {short}, extend_at_most = 1 }}", "never"),
+        table("brief", FOR_EVER, f"limits = {{ max_runtime = 1 }}\nstop = {{ {short}, extend_at_most = 0 }}", "ready", user="daemon"),
+    )
+    with LiveTree("".join(tables)) as tree:
+        status = tree.wait_until(lambda s: all(row["last_exit"] for row in s["agents"] if row["id"] in ("runs", "starts", "brief")), WITHIN)
+        ends = {row["id"]: row["last_exit"]["class"] for row in status["agents"] if row["last_exit"]}
+        assert {"runs": "budget", "starts": "startup_timeout", "brief": "budget"} == ends
+        begun = time.monotonic()
+        tree.ask(lambda client: client.stop("stops"))
+        assert 1.0 < time.monotonic() - begun < 30.0
+
+        async def twice(client: Client) -> None:
+            first = asyncio.ensure_future(client.stop("hurries"))
+            # The supervisor has heard the first request when it stops.
+            async with contextlib.aclosing(client.events()) as events:
+                async for event in events:
+                    if event["event"] == "agent_stopping" and event["id"] == "hurries":
+                        break
+            await client.stop("hurries")
+            await first
+
+        begun = time.monotonic()
+        tree.ask(twice)
+        assert time.monotonic() - begun < 30.0
+
+
+FLOODS = """
+notify.send(b"READY=1")
+until = time.monotonic() + 5
+number = 0
+while time.monotonic() < until:
+    number += 1
+    notify.send(PREFIX + b"STATUS=%d " % number + b"x" * 3900)
+notify.send(PREFIX + b"STATUS=the last")
+time.sleep(1000)
+"""
+
+
+def test_no_agent_has_us_write_more_than_a_few_hundred_characters_a_second() -> None:
+    prefixes = {"ready": b"READY=1\n", "stopping": b"STOPPING=1\n", "extends": b"EXTEND_TIMEOUT_USEC=1\n", "pings": b"WATCHDOG=1\n"}
+    more = "stop = { cancel = 0, sigint = 0, sigterm = 100 }"
+    tables = [table(name, FLOODS.replace("PREFIX", repr(prefix)), more) for name, prefix in prefixes.items()]
+    changes = FLOODS.replace("PREFIX", 'b"WATCHDOG_USEC=%d\\n" % (100_000_000 + number)')
+    with LiveTree("".join((*tables, table("changes", changes, more, user="daemon")))) as tree:
+        names = {*prefixes, "changes"}
+
+        async def all_of_them(client: Client) -> None:
+            async with asyncio.timeout(WITHIN), contextlib.aclosing(client.events()) as events:
+                async for event in events:
+                    if event["event"] == "agent_status" and event["status"] == "the last":
+                        names.discard(event["id"])
+                    if not names:
+                        return
+
+        tree.ask(all_of_them)
+        took = tree.status()["uptime"]
+        said = [event for event in tree.events() if event["event"] == "agent_status"]
+        of_each = [[event for event in said if event["id"] == name] for name in (*prefixes, "changes")]
+        assert max(map(len, of_each)) <= 10 + took + 3
+        # What was not written is counted.
+        assert all(sum(event["skipped"] for event in events) > 100 for events in of_each)
+        assert max(len(event["status"]) for event in said) <= 500
+        state = Path(tree.launcher.paths.state)
+        assert sum(path.stat().st_size for path in state.glob("journal*")) < 2_000_000
