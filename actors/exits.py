@@ -67,6 +67,7 @@ class CauseId(StrEnum):
     NOT_READY = "not_ready"
     """It ran, and had not said READY=1 in time."""
     MEMORY = "memory"
+    PROCESSES = "processes"
     OUTPUT = "output"
     RUNTIME = "runtime"
     TOKENS = "tokens"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from ..kernel.linux import no_new_privileges
+from ..kernel.linux import go_first_when_memory_runs_out, no_new_privileges
 from ..spec.agent_spec import RLIMITS, AgentSpec, Limit
 
 _REPORT_LIMIT = 4096
@@ -112,6 +112,8 @@ class Confinement:
                 os.fchown(descriptor, self._account.uid, -1)
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        # Before it changes to another user: its files in /proc then are root's.
+        yield "oom_score_adj", go_first_when_memory_runs_out
         # Whoever has changed to another user may raise no limit any more.
         for name, limit in self._rlimits.items():
             yield f"rlimits.{name}", partial(resource.setrlimit, RLIMITS[name], limit)

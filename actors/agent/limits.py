@@ -50,13 +50,15 @@ class Limits:
         self._runtime: Deadline | None = None
         self._next_sample: asyncio.TimerHandle | None = None
 
-    def begin(self, pid: int, *, kernel_limits_memory: bool) -> None:
-        """Begin to watch a program; its memory only where the kernel does not."""
+    def begin(self, pid: int, *, held: frozenset[str] = frozenset()) -> None:
+        """Begin to watch a program; what the kernel holds (`Cgroup.held`) is not looked at."""
         if self._spec.max_runtime is not None:
             deadlines = self._deadlines or Deadlines(asyncio.get_running_loop())
             self._runtime = deadlines.set(self._spec.max_runtime, partial(self._runtime_is_over, self._spec.max_runtime))
-        if self._spec.memory_max is not None and not kernel_limits_memory:
-            self._sample(pid, self._spec.memory_max)
+        memory = None if "memory" in held else self._spec.memory_max
+        pids = None if "pids" in held else self._spec.pids_max
+        if (memory, pids) != (None, None):
+            self._sample(pid, memory, pids)
 
     def count_output(self, count: int) -> None:
         """It wrote so many bytes."""
@@ -79,12 +81,14 @@ class Limits:
     def _runtime_is_over(self, seconds: float) -> None:
         self._say(CauseId.RUNTIME, f"it ran longer than its max_runtime of {seconds:g} s")
 
-    def _sample(self, pid: int, most: int) -> None:
-        used = memory_of(pid)
-        if used > most:
-            self._say(CauseId.MEMORY, f"it used {size(used)} of memory, more than its memory_max of {size(most)}")
+    def _sample(self, pid: int, memory: int | None, pids: int | None) -> None:
+        alive = with_descendants(pid)
+        if memory is not None and (used := sum(map(_resident, alive))) > memory:
+            self._say(CauseId.MEMORY, f"it used {size(used)} of memory, more than its memory_max of {size(memory)}")
+        elif pids is not None and len(alive) > pids:
+            self._say(CauseId.PROCESSES, f"it had {len(alive)} processes, more than its pids_max of {pids}")
         else:
-            self._next_sample = asyncio.get_running_loop().call_later(_SAMPLE_EVERY, self._sample, pid, most)
+            self._next_sample = asyncio.get_running_loop().call_later(_SAMPLE_EVERY, self._sample, pid, memory, pids)
 
     def _say(self, cause: CauseId, what: str) -> None:
         exceeded, self._exceeded = self._exceeded, lambda _cause, _what: None

@@ -158,6 +158,11 @@ BY_CAUSE: dict[CauseId, Cause] = {
         "what it and its descendants held was more than limits.memory_max",
         "See what it used the memory for, or raise limits.memory_max.",
     ),
+    CauseId.PROCESSES: Cause(
+        "It had more processes than it may, and was stopped for that.",
+        "there were more of them than limits.pids_max",
+        "See what it started in its output, or raise limits.pids_max.",
+    ),
     CauseId.OUTPUT: Cause(
         "It wrote more than it may, and was stopped for that.",
         "its output was longer than limits.max_output",

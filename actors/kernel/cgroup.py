@@ -2,7 +2,8 @@
 
 Every feature is detected by itself. In a cgroup v2 hierarchy that we may write to, a group can be killed as a whole (`cgroup.kill`),
 however its processes fork or hide. Where v2 has the memory controller, or the v1 memory hierarchy is writable, a group also bounds
-memory and counts OOM kills. On a machine with none of these, the sweep of the descendants does the work.
+memory and counts OOM kills; likewise for processes (`pids`) and CPU time (`cpu`). On a machine with none of these, the sweep of the
+descendants does the work.
 """
 
 import contextlib
@@ -15,19 +16,29 @@ OFF_VARIABLE = "SUPTREE_CGROUPS"
 """With the value `off` in the environment of a launcher its tree uses no control groups."""
 _RUN_PREFIX = "suptree-"
 _KILL_ROUNDS = 100
+_CONTROLLERS = ("memory", "pids", "cpu")
+_CPU_PERIOD = 100_000
+"""In microseconds, the kernel's default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """A group in the v2 hierarchy, and the same in the v1 memory hierarchy; None where there can be none."""
+    """A group in the v2 hierarchy, and the same in the v1 hierarchies of some controllers; None where there can be none."""
 
     unified: str | None = None
     memory_v1: str | None = None
+    pids_v1: str | None = None
+    cpu_v1: str | None = None
+
+    @property
+    def each(self) -> tuple[str | None, ...]:
+        """All of them, in the order of the fields."""
+        return self.unified, self.memory_v1, self.pids_v1, self.cpu_v1
 
     @property
     def paths(self) -> list[Path]:
         """Those that there can be."""
-        return [Path(path) for path in (self.unified, self.memory_v1) if path is not None]
+        return [Path(path) for path in self.each if path is not None]
 
     @property
     def exist(self) -> bool:
@@ -36,7 +47,7 @@ class Groups:
 
     def below(self, child_id: str, incarnation: int) -> "Groups":
         """Those of a child. They are made when there is a program to put into them."""
-        return Groups(*(path and f"{path}/{child_id}.{incarnation}" for path in (self.unified, self.memory_v1)))
+        return Groups(*(path and f"{path}/{child_id}.{incarnation}" for path in self.each))
 
     def kill(self) -> None:
         """SIGKILL everything that lives in them, all together."""
@@ -66,13 +77,15 @@ def own_groups() -> Groups:
         kind, _device, options = rest.split()[:3]
         if kind == "cgroup2":
             places["unified"] = (mount, root)
-        elif kind == "cgroup" and "memory" in options.split(","):
-            places["memory_v1"] = (mount, root)
+        elif kind == "cgroup":
+            places |= {f"{controller}_v1": (mount, root) for controller in _CONTROLLERS if controller in options.split(",")}
     found: dict[str, str] = {}
     for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
         number, controllers, path = line.split(":", 2)
-        name = "unified" if number == "0" else "memory_v1" if "memory" in controllers.split(",") else None
-        if name in places:
+        names = (
+            ["unified"] if number == "0" else [f"{controller}_v1" for controller in _CONTROLLERS if controller in controllers.split(",")]
+        )
+        for name in filter(places.get, names):
             mount, root = places[name]
             # In a container the mount shows only a part of the hierarchy.
             found[name] = os.path.normpath(mount + "/" + (path.removeprefix(root) if root != "/" else path))
@@ -84,13 +97,13 @@ def make_run_groups(run_id: str) -> Groups:
     if os.environ.get(OFF_VARIABLE) == "off":
         return Groups()
     wanted = run_groups(run_id)
-    return Groups(*(path if path and _may_make(Path(path)) else None for path in (wanted.unified, wanted.memory_v1)))
+    return Groups(*(path if path and _may_make(Path(path)) else None for path in wanted.each))
 
 
 def run_groups(run_id: str) -> Groups:
     """Where the groups of a run are, if it has any."""
     own = own_groups()
-    return Groups(*(path and f"{path}/{_RUN_PREFIX}{run_id}" for path in (own.unified, own.memory_v1)))
+    return Groups(*(path and f"{path}/{_RUN_PREFIX}{run_id}" for path in own.each))
 
 
 def _may_make(group: Path) -> bool:
@@ -105,28 +118,53 @@ class Cgroup:
         self._groups = groups
         self._memory_v1: Path | None = None
         self._unified: Path | None = None
-        self.limits_memory = False
-        """Whether the kernel enforces the memory limit that was asked for."""
+        self._made_v1: list[Path] = []
+        self.held: frozenset[str] = frozenset()
+        """Of `memory`, `pids` and `cpu`: whose limits, that were asked for, the kernel holds."""
 
-    def make(self, memory_max: int | None) -> None:
-        """Create the groups, with their limit in bytes; what the kernel does not let us have is left out."""
+    def make(self, memory_max: int | None = None, pids_max: int | None = None, cpu_max: float | None = None) -> None:
+        """Create the groups, with their limits in bytes, processes and threads, and CPUs; what the kernel does not give us is left out."""
         if self._groups.unified is not None and _make(Path(self._groups.unified)):
             self._unified = Path(self._groups.unified)
-        if memory_max is None:
-            return
-        if self._unified is not None and _write(self._unified / "memory.max", memory_max):
-            self.limits_memory = True
+        held = {
+            "memory": memory_max is not None and self._limit_memory(memory_max),
+            "pids": pids_max is not None and self._limit(("pids.max", pids_max), self._groups.pids_v1, ("pids.max", pids_max)),
+            "cpu": cpu_max is not None and self._limit_cpu(int(cpu_max * _CPU_PERIOD)),
+        }
+        self.held = frozenset(name for name, is_held in held.items() if is_held)
+
+    def _limit_memory(self, most: int) -> bool:
+        if self._unified is not None and _write(self._unified / "memory.max", most):
             _write(self._unified / "memory.oom.group", 1)
             _write(self._unified / "memory.swap.max", 0)
-        elif self._groups.memory_v1 is not None and _make(Path(self._groups.memory_v1)):
-            # A v1 group is worth having for its limit and its count of OOM kills alone.
-            self._memory_v1 = Path(self._groups.memory_v1)
-            self.limits_memory = _write(self._memory_v1 / "memory.limit_in_bytes", memory_max)
-            _write(self._memory_v1 / "memory.memsw.limit_in_bytes", memory_max)
+            return True
+        # A v1 group is worth having for its limit and its count of OOM kills alone.
+        self._memory_v1 = self._make_v1(self._groups.memory_v1)
+        if self._memory_v1 is None:
+            return False
+        is_held = _write(self._memory_v1 / "memory.limit_in_bytes", most)
+        _write(self._memory_v1 / "memory.memsw.limit_in_bytes", most)
+        return is_held
+
+    def _limit_cpu(self, quota: int) -> bool:
+        # The period of a v1 group is the same, unless somebody has changed it.
+        return self._limit(("cpu.max", f"{quota} {_CPU_PERIOD}"), self._groups.cpu_v1, ("cpu.cfs_quota_us", quota))
+
+    def _limit(self, unified: tuple[str, int | str], group_v1: str | None, v1: tuple[str, int]) -> bool:
+        if self._unified is not None and _write(self._unified / unified[0], unified[1]):
+            return True
+        made = self._make_v1(group_v1)
+        return made is not None and _write(made / v1[0], v1[1])
+
+    def _make_v1(self, group: str | None) -> Path | None:
+        if group is None or not _make(Path(group)):
+            return None
+        self._made_v1.append(Path(group))
+        return Path(group)
 
     def join(self) -> None:
         """Move this process into the groups; call it between fork and exec."""
-        for path in (self._unified, self._memory_v1):
+        for path in (self._unified, *self._made_v1):
             if path is not None:
                 _write(path / "cgroup.procs", 0)
 
@@ -146,7 +184,7 @@ def _make(group: Path) -> bool:
         if not group.parent.is_dir() and not _make(group.parent):
             return False
         # Limits, where the kernel lets us: not below a group that is not the root and has processes of its own.
-        for controller in ("memory", "pids", "cpu"):
+        for controller in _CONTROLLERS:
             _write(group.parent / "cgroup.subtree_control", f"+{controller}")
         group.mkdir(exist_ok=True)
     except OSError:

@@ -1,5 +1,6 @@
 """The few kernel calls that the standard library does not offer."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -10,6 +11,10 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+
+_MOST_OOM_SCORE = 1000
+OOM_SCORE_OF_AGENTS = 500
+"""So much higher is the `oom_score_adj` of agents than that of the processes that supervise them."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -62,6 +67,15 @@ def become_subreaper() -> None:
 def no_new_privileges() -> None:
     """Let neither this process nor any that descends from it gain privileges by executing something (set-user-ID, file capabilities)."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def go_first_when_memory_runs_out() -> None:
+    """Have the kernel's OOM killer prefer this process, and what it starts, to those that supervise it (proc_pid_oom_score_adj(5))."""
+    # Where /proc is masked, as in some containers, nothing can be preferred.
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:  # noqa: PTH123
+        before = int(file.read())
+        file.seek(0)
+        file.write(str(min(_MOST_OOM_SCORE, before + OOM_SCORE_OF_AGENTS)))
 
 
 def set_name(name: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from ..agent.agent_actor import AgentActor
 from ..agent.confinement import CannotConfine
+from ..agent.hunger import bound_without_group
 from ..agent.limits import Limits
 from ..base.log_sink import log_stream_on, log_to
 from ..base.messages import Ask, Tell
@@ -81,7 +82,7 @@ class NativeAgent(AgentActor):
             await self.finish(Exit(ExitClass.NORMAL, "its factory made no agent"), ignored=True)
             return
         # Its memory is that of this process, which the kernel cannot be told to limit apart from us.
-        self._limits.begin(os.getpid(), kernel_limits_memory=False)
+        self._limits.begin(os.getpid())
         self._questions = Questions(
             self._agent, answer=self.answer, explain=self._ask_raised, fatal=self._end_over, settled=self._checkpointing.settled
         )
@@ -257,6 +258,7 @@ class NativeAgent(AgentActor):
         os.environ.clear()
         os.environ.update(self.environment)
         self.confinement.enter()
+        bound_without_group(self.spec.limits, frozenset(), os.geteuid())()
 
     async def _create(self) -> Any:
         spec = self.spec

@@ -15,6 +15,7 @@ from typing import ClassVar
 from thespian.actors import ActorAddress
 
 from ..agent.agent_actor import AgentActor
+from ..agent.hunger import bound_without_group
 from ..agent.limits import Limits
 from ..base.deadlines import Deadlines
 from ..base.dispatch import on
@@ -54,6 +55,7 @@ class ProcessAgent(AgentActor):
     _program: asyncio.subprocess.Process | None = None
     _groups = Groups()
     _input: ProgramInput | None = None
+    _bound: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,17 +71,17 @@ class ProcessAgent(AgentActor):
         self._has_ended = asyncio.Event()
         self._is_heard = asyncio.Event()
         self._descent: asyncio.Task[None] | None = None
-        self._deadlines = deadlines = Deadlines(self.loop)
+        deadlines = self._deadlines = Deadlines(self.loop, self.spec.stop.extend_at_most)
         self._ladder = StopLadder(self._has_ended, deadlines)
         self._groups = self.begin.context.groups.below(self.begin.id, self.begin.incarnation)
         self._limits = Limits(self.spec.limits, partial(self.condemned, ExitClass.BUDGET), deadlines)
         self._cgroup = Cgroup(self._groups)
-        self._hooks = Hooks(self._cgroup.join, self.confinement, partial(self.output.write, "hook"))
+        self._hooks = Hooks(self._join, self.confinement, partial(self.output.write, "hook"))
         try:
             await self._may_run()
-            self._cgroup.make(self.spec.limits.memory_max)
+            self._make_bounds()
             streams = open_streams(self.spec.stdin)
-            program = self._program = await execute(self.spec, self.environment, streams, self._cgroup.join, self.confinement)
+            program = self._program = await execute(self.spec, self.environment, streams, self._join, self.confinement)
         except CannotExecute as refusal:
             await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True, cause=refusal.cause))
             return
@@ -88,7 +90,7 @@ class ProcessAgent(AgentActor):
         signal.signal(signal.SIGCHLD, lambda _number, _frame: self.loop.call_soon_threadsafe(self._reap, program.pid))
         drains = [await self._drain(*output) for output in streams.outputs]
         self._input = await ProgramInput.of(streams)
-        self._limits.begin(program.pid, kernel_limits_memory=self._cgroup.limits_memory)
+        self._limits.begin(program.pid, held=self._cgroup.held)
         self.started(program.pid)
         watching = self.loop.create_task(self._watch_health(program.pid))
         if self._stop_requested:
@@ -119,6 +121,18 @@ class ProcessAgent(AgentActor):
         exit_variables = {"SUPTREE_EXIT_CLASS": how.exit_class.value, "SUPTREE_EXIT_REASON": how.reason}
         await self._run_hook("post_exit", self.spec.hooks.post_exit, exit_variables)
         await self.finish(how)
+
+    def _make_bounds(self) -> None:
+        """What the kernel is to hold of its limits: by its groups, else as it can."""
+        limits = self.spec.limits
+        self._cgroup.make(limits.memory_max, limits.pids_max, limits.cpu_max)
+        user_id = os.geteuid() if self.account is None else self.account.uid
+        self._bound = bound_without_group(limits, self._cgroup.held, user_id)
+
+    def _join(self) -> None:
+        """Called in each new process of the agent: into its groups, and within what they do not limit."""
+        self._cgroup.join()
+        self._bound()
 
     def stop(self) -> None:
         """Climb down the ladder; when that has begun, skip a rung."""
@@ -194,7 +208,7 @@ class ProcessAgent(AgentActor):
 
     async def _run_probe(self, argv: tuple[str, ...], limit: float) -> None:
         said: list[bytes] = []
-        hooks = Hooks(self._cgroup.join, self.confinement, said.append, self._hooks.pids)
+        hooks = Hooks(self._join, self.confinement, said.append, self._hooks.pids)
         try:
             await hooks.run(argv, cwd=self.spec.cwd, environment=self.environment, limit=limit)
         except HookFailed as failure:

@@ -19,16 +19,19 @@ class Rung:
 class StopLadder:
     """Climbed down once; a further request takes the next rung immediately.
 
-    The present rung lasts longer where the program asks for more time: `deadlines` are those of its incarnation.
+    The present rung lasts longer where the program asks for more time: `deadlines` are those of its incarnation. After a further request
+    the program gets no more time than the rungs say: a person has waited long enough.
     """
 
     def __init__(self, ended: asyncio.Event, deadlines: Deadlines) -> None:
         self._ended = ended
         self._deadlines = deadlines
         self._next_rung = asyncio.Event()
+        self._is_hurried = False
 
     def skip(self) -> None:
-        """Wait no longer on the present rung."""
+        """Wait no longer on the present rung, and on no later one for longer than it says."""
+        self._is_hurried = True
         self._next_rung.set()
 
     async def climb_down(self, rungs: list[Rung]) -> None:
@@ -47,7 +50,8 @@ class StopLadder:
 
     async def _wait(self, seconds: float) -> None:
         """Until the program has ended, the time is over, or the next rung is asked for."""
-        deadline = self._deadlines.set(seconds, self._next_rung.set)
+        later = asyncio.get_running_loop().call_later if self._is_hurried else self._deadlines.set
+        deadline = later(seconds, self._next_rung.set)
         waits = [asyncio.ensure_future(event.wait()) for event in (self._ended, self._next_rung)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         deadline.cancel()

@@ -32,6 +32,12 @@ def agent_redactor(spec: AgentSpec, base: Mapping[str, str], *from_files: Mappin
     return Redactor({**spec.inherited, **from_file, **spec.env}, base, named)
 
 
+def has_secrets(spec: AgentSpec) -> bool:
+    """Whether its table gives it any: a file of them, or a variable, an option or a text that looks like one."""
+    given = any(map(is_secret, (*spec.env, *spec.inherited))) or any(True for value in spec.env.values() for _ in passwords_in(value))
+    return spec.env_from is not None or given or any(True for _ in _in_commands(spec))
+
+
 def variables_in_file(spec: AgentSpec) -> dict[str, str]:
     """What the `env_from` of an agent holds now; nothing when it has none, or one that cannot be read: that is for its actor to say."""
     with contextlib.suppress(EnvFileRefused):

@@ -2,7 +2,7 @@
 
 import resource
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any
@@ -21,6 +21,13 @@ RLIMITS = {
     if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"
 }
 """What `rlimits` may bound, by systemd's names (`LimitNOFILE=` is `nofile`)."""
+
+
+def fault_of_variable(name: str) -> str | None:
+    """What is wrong with the name of a variable, if anything: a program that lists its environment would show others than there are."""
+    if name and "=" not in name and name.isprintable():
+        return None
+    return "the name of an environment variable is not empty, and has no =, no line break and no other control character in it"
 
 
 class Ready(StrEnum):
@@ -64,23 +71,34 @@ class HeartbeatSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopSpec:
-    """The rungs of the stop ladder: how many seconds each may take; 0 skips the rung. SIGKILL is the last and needs no time."""
+    """The rungs of the stop ladder: how many seconds each may take; 0 skips the rung. SIGKILL is the last and needs no time.
+
+    `extend_at_most` bounds by how many seconds `EXTEND_TIMEOUT_USEC=` puts off any deadline of the agent: of its stop, its start and its
+    `max_runtime`. systemd has no such bound, but there a person decides what a unit runs; an agent may do what nobody has foreseen.
+    """
 
     cancel: float = 2.0
     sigint: float = 2.0
     sigterm: float = 5.0
+    extend_at_most: float = 300.0
 
     def __post_init__(self) -> None:
-        for rung, seconds in (("cancel", self.cancel), ("sigint", self.sigint), ("sigterm", self.sigterm)):
+        for name, seconds in asdict(self).items():
             if not seconds >= 0:
-                raise SpecError(f"stop: {rung} must be 0 seconds or more, not {seconds}")
+                raise SpecError(f"stop: {name} must be 0 seconds or more, not {seconds}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSpec:
-    """What one incarnation may use at most: bytes of memory, seconds of life, bytes of output; None is no limit."""
+    """What one incarnation may use at most: bytes of memory, seconds of life, bytes of output, processes, CPUs; None is no limit.
+
+    `memory_max`, `pids_max` and `cpu_max` are of all its processes together (systemd: `MemoryMax=`, `TasksMax=`, `CPUQuota=`); a `cpu_max`
+    of 1.0 is one whole CPU.
+    """
 
     memory_max: int | None = None
+    pids_max: int | None = None
+    cpu_max: float | None = None
     max_runtime: float | None = None
     max_output: int | None = None
 
@@ -213,6 +231,8 @@ class AgentSpec:
             raise SpecError(f'{self.agent_id}: a native_llm needs a factory ("package.module:attribute")')
         if self.agent_type is AgentType.NATIVE_LLM and self.user is not None:
             raise SpecError(f"{self.agent_id}: a native_llm runs as the user of its tree")
+        for fault in filter(None, map(fault_of_variable, self.env)):
+            raise SpecError(f"{self.agent_id}: env: {fault}")
         if self.umask is not None and not 0 <= self.umask <= 0o777:
             raise SpecError(f"{self.agent_id}: umask must be from 0 to 0o777, not {self.umask:#o}")
         for name, (soft, hard) in self.rlimits.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.cgroup import OFF_VARIABLE, Cgroup, Groups, make_run_groups, run_groups
+from suptree.actors.kernel.linux import go_first_when_memory_runs_out
 
 from .find import running_trees
 from .leftovers import read_run
@@ -21,6 +22,8 @@ from .paths import TreePaths, home
 _DESCRIPTORS_FOR_A_TREE = 4096
 _SOMEBODY = 65534
 _ENOUGH_MEMORY = 64 * 1024 * 1024
+_ENOUGH_PROCESSES = 1000
+_WITHOUT_MEMORY = "an agent without it can take all memory of the machine"
 
 
 class State(Enum):
@@ -80,13 +83,51 @@ def _memory() -> Finding:
     with _probe() as groups:
         cgroup = Cgroup(groups.below("probe", 1))
         cgroup.make(_ENOUGH_MEMORY)
-        by_kernel = cgroup.limits_memory
+        by_kernel = "memory" in cgroup.held
         hierarchy = "v2" if groups.unified and Path(groups.unified, "memory.max").exists() else "v1"
     if by_kernel:
         found = f"the memory controller of cgroup {hierarchy}"
-        return Finding("memory limits", State.OK, found, "the kernel holds memory_max, and counts OOM kills")
-    means = "memory_max is looked at once a second; an OOM kill looks like any SIGKILL"
+        means = f"the kernel holds memory_max, and counts OOM kills; {_WITHOUT_MEMORY}"
+        return Finding("memory limits", State.OK, found, means)
+    means = f"memory_max is looked at once a second; an OOM kill looks like any SIGKILL; {_WITHOUT_MEMORY}"
     return Finding("memory limits", State.LIMITED, "no memory controller that we may use", means)
+
+
+def _processes() -> Finding:
+    with _probe() as groups:
+        cgroup = Cgroup(groups.below("probe", 1))
+        cgroup.make(pids_max=_ENOUGH_PROCESSES)
+        by_kernel = "pids" in cgroup.held
+    without = "an agent without it can take every process number of the machine, and then no tree can repair anything"
+    if by_kernel:
+        return Finding("process limits", State.OK, "the pids controller", f"the kernel holds pids_max; {without}")
+    means = f"pids_max is looked at once a second, and is a limit of its user (RLIMIT_NPROC) unless that is root; {without}"
+    return Finding("process limits", State.LIMITED, "no pids controller that we may use", means)
+
+
+def _cpu() -> Finding:
+    with _probe() as groups:
+        cgroup = Cgroup(groups.below("probe", 1))
+        cgroup.make(cpu_max=1.0)
+        by_kernel = "cpu" in cgroup.held
+    without = "agents without it can slow the whole machine down, with the tree's own processes"
+    if by_kernel:
+        return Finding("CPU limits", State.OK, "the cpu controller", f"the kernel holds cpu_max; {without}")
+    return Finding("CPU limits", State.LIMITED, "no cpu controller that we may use", f"cpu_max only makes its agent nicer; {without}")
+
+
+def _who_goes_first() -> Finding:
+    try:
+        done = subprocess.run(
+            ["/bin/cat", "/proc/self/oom_score_adj"], preexec_fn=go_first_when_memory_runs_out, capture_output=True, text=True, check=True
+        )
+        raised = int(done.stdout) > int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        raised = False
+    if raised:
+        return Finding("OOM killer", State.OK, "oom_score_adj can be raised", "when memory runs out the kernel ends agents first")
+    means = "when memory runs out the kernel may end the tree's own processes before its agents"
+    return Finding("OOM killer", State.LIMITED, "oom_score_adj cannot be raised", means)
 
 
 def _descriptors() -> Finding:
@@ -154,4 +195,6 @@ class _probe:  # noqa: N801  (used like a function)
 
 
 _SWEEP = "what a program left behind is found among the descendants, and ended one by one"
-_LOOKS: tuple[Callable[[], Finding], ...] = (_python, _pidfd, _cgroups, _memory, _descriptors, _folders, _terminals, _users)
+_LOOKS: tuple[Callable[[], Finding], ...] = (
+    _python, _pidfd, _cgroups, _memory, _processes, _cpu, _who_goes_first, _descriptors, _folders, _terminals, _users
+)  # fmt: skip

@@ -17,6 +17,7 @@ from suptree.actors.events.event_types import Exited, Ignored, Unkillable
 from suptree.actors.exits import Exit
 from suptree.actors.kernel.cgroup import Groups
 from suptree.actors.kernel.sweep import sweep
+from suptree.actors.spec.agent_spec import AgentSpec
 
 from ..spec.child_spec import ChildSpec
 from .burial import evidence_of, how_it_ended
@@ -68,7 +69,7 @@ class ChildProcesses:
     def fork(self, spec: ChildSpec, incarnation: int, actor_class: type[Actor]) -> LivingChild:
         """Begin a new incarnation: its actor runs, and waits for its Begin."""
         address, pid, process, pidfd = self._ahead.fork(actor_class)
-        deadlines = Deadlines(self._parent.loop)
+        deadlines = Deadlines(self._parent.loop, spec.start.stop.extend_at_most if isinstance(spec.start, AgentSpec) else 0.0)
         child = LivingChild(spec, incarnation, self._parent.open(address), pid, process, pidfd, redactor_of(spec), deadlines)
         child.learn_secrets()
         self._children[spec.id] = child

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from suptree.actors.agent.environment import chosen
 from suptree.actors.errors import ConfigError, SpecError
 from suptree.actors.output.redaction import Redactor
-from suptree.actors.spec.agent_spec import AgentSpec, HookSpec, LimitSpec, ProbeSpec, Ready, Stdin, StopSpec
+from suptree.actors.spec.agent_spec import AgentSpec, HookSpec, ProbeSpec, Ready, Stdin, StopSpec
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
 from suptree.actors.state import AgentType
 
@@ -243,7 +243,7 @@ class AgentTable(Table):
         """
         if self.type is None:
             raise SpecError("type is missing")
-        stop = StopSpec(cancel=self.stop.cancel, sigint=self.stop.sigint, sigterm=self.stop.sigterm)
+        stop = self.stop.spec()
         pings_if_watched = _is_program(self) and self.ready is Ready.NOTIFY and self.heartbeat.given("dead_after")
         agent = AgentSpec(
             agent_id=agent_id,
@@ -267,7 +267,7 @@ class AgentTable(Table):
             watchdog=pings_if_watched if self.watchdog is None else self.watchdog,
             heartbeat=self.heartbeat.spec(),
             stop=stop,
-            limits=LimitSpec(memory_max=self.limits.memory_max, max_runtime=self.limits.max_runtime, max_output=self.limits.max_output),
+            limits=self.limits.spec(),
             hooks=HookSpec(pre_stop=self.hooks.pre_stop, post_exit=self.hooks.post_exit, timeout=self.hooks.timeout),
             liveness_probe=ProbeSpec() if self.liveness_probe is None else self.liveness_probe.spec(),
             progress=self.progress.spec(),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
-from suptree.actors.spec.agent_spec import RLIMITS, HeartbeatSpec, HookSpec, Limit, ProbeSpec, ProgressSpec, StopSpec
+from suptree.actors.spec.agent_spec import RLIMITS, HeartbeatSpec, HookSpec, Limit, LimitSpec, ProbeSpec, ProgressSpec, StopSpec
 
 from ..spec.child_spec import Backoff
 from .agent_values import Argv, Bytes, LimitOfBytes, LimitOfCount, Text
@@ -37,21 +37,34 @@ class HeartbeatTable(Table):
 
 
 class StopTable(Table):
-    """`stop`: seconds for each rung of the stop ladder; 0 skips the rung."""
+    """`stop`: seconds for each rung of the stop ladder, 0 skips the rung; and how long the agent may put off its deadlines."""
 
     cancel: SecondsOrNone = StopSpec().cancel
     sigint: SecondsOrNone = StopSpec().sigint
     sigterm: SecondsOrNone = StopSpec().sigterm
+    extend_at_most: SecondsOrNone = StopSpec().extend_at_most
 
     hints: ClassVar = {"sigkill": "SIGKILL is the last rung and needs no time"}
 
+    def spec(self) -> StopSpec:
+        """The times as the agent's actor takes them."""
+        return StopSpec(**self.model_dump())
+
 
 class LimitsTable(Table):
-    """`limits`: sizes in bytes or as "2G", time in seconds."""
+    """`limits`: sizes in bytes or as "2G", time in seconds, `cpu_max` in CPUs."""
 
     memory_max: Bytes | None = None
+    pids_max: Annotated[int, Field(ge=1)] | None = None
+    cpu_max: Annotated[float, Field(ge=0.01, le=100_000)] | None = None
     max_runtime: Seconds | None = None
     max_output: Bytes | None = None
+
+    hints: ClassVar = {"tasks_max": "here it is pids_max", "cpu_quota": 'here it is cpu_max: 1.5 is what systemd calls "150%"'}
+
+    def spec(self) -> LimitSpec:
+        """The limits as the agent's actor takes them."""
+        return LimitSpec(**self.model_dump())
 
 
 _LIMITS_OF_BYTES = ("fsize", "data", "stack", "core", "rss", "as", "memlock", "msgqueue")

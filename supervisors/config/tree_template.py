@@ -64,7 +64,7 @@ env = { LANG = "C.UTF-8" }        # it inherits little more than PATH, HOME and 
 # no_new_privs = true
 # rlimits = { nofile = 1024, core = 0, as = "4G" }
 stop = { cancel = 0, sigint = 1, sigterm = 5 }   # seconds for each rung before the next; SIGKILL comes last
-limits = { memory_max = "512M" }
+limits = { memory_max = "512M" }    # also pids_max = 200, cpu_max = 1.5 (CPUs), max_runtime = 3600 (seconds), max_output = "1G"
 
 # A program that speaks sd_notify says itself when it is ready, and may be watched for silence:
 #

@@ -7,7 +7,7 @@ from .tree_spec import SupervisorSpec
 def longest_stop(supervisor: SupervisorSpec) -> float:
     """The seconds after which everything below a supervisor has ended, or was killed: children stop one after the other (OTP).
 
-    What a program asks for by `EXTEND_TIMEOUT_USEC=` while it stops comes on top.
+    What a program asks for by `EXTEND_TIMEOUT_USEC=` while it stops comes on top: at most its `stop.extend_at_most`.
     """
     total = 0.0
     for child in supervisor.children:

@@ -2,17 +2,20 @@
 
 import asyncio
 import gc
+import math
 import weakref
+
+import pytest
 
 from suptree.actors.base.deadlines import Deadlines
 
 
-def missed_after(seconds: float, *extensions: float, before: float | None = None) -> float:
+def missed_after(seconds: float, *extensions: float, before: float | None = None, at_most: float = math.inf) -> float:
     """After how many seconds a deadline is missed; `before` it is set, and after, more time is asked for."""
 
     async def run() -> float:
         loop = asyncio.get_running_loop()
-        deadlines, missed = Deadlines(loop), asyncio.Event()
+        deadlines, missed = Deadlines(loop, at_most), asyncio.Event()
         begun = loop.time()
         if before is not None:
             deadlines.extend(before)
@@ -44,6 +47,17 @@ def test_a_deadline_that_is_set_later_is_put_off_too() -> None:
 
 def test_a_later_word_replaces_an_earlier_one() -> None:
     assert 0.3 <= missed_after(0.1, 600.0, 0.3) < 9
+
+
+@pytest.mark.parametrize("asked", [18446744073709.551615, 1e308, 600.0])
+@pytest.mark.parametrize("when", ["before", "after", "again and again"])
+def test_however_much_more_is_asked_for_it_comes_at_most_so_much_later(asked: float, when: str) -> None:
+    extensions = {"before": (), "after": (asked,), "again and again": (asked,) * 100}[when]
+    assert 0.3 <= missed_after(0.1, *extensions, before=asked if when == "before" else None, at_most=0.2) < 5
+
+
+def test_where_nothing_more_is_allowed_it_comes_at_its_time() -> None:
+    assert 0.1 <= missed_after(0.1, 600.0, at_most=0.0) < 5
 
 
 def test_a_deadline_that_was_cancelled_or_missed_is_not_extended() -> None:

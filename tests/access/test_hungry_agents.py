@@ -1,0 +1,137 @@
+"""Agents of another user that would eat the machine: processes, CPUs, memory; by control group, and without."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from suptree.actors.agent.hunger import tasks_of
+from suptree.actors.kernel.cgroup import OFF_VARIABLE, Cgroup, make_run_groups
+from suptree.actors.kernel.linux import OOM_SCORE_OF_AGENTS
+from suptree.testing import LiveTree, kill
+
+from .other_user import NOBODY, PYTHON, needs_root
+
+WITHIN = 60.0
+AGENTS = str(Path(__file__).parent / "agents")
+pytestmark = needs_root
+
+STARVES = """
+import os, sys, time
+assert os.getuid() != 0
+most, made, refused = int(sys.argv[1]), 0, 0
+while made < most and refused < 1000:
+    try:
+        if os.fork() == 0:
+            time.sleep(1000)
+    except OSError:
+        refused += 1
+        time.sleep(0.01)
+    else:
+        made += 1
+print("made", made, flush=True)
+time.sleep(1000)
+"""
+SPINS = """
+import os
+os.fork()
+while True: pass
+"""
+SLEEPS = "import time; time.sleep(1000)"
+
+
+def table(agent: str, program: str, more: str = "", *arguments: str) -> str:
+    return f"""
+[agents.{agent}]
+type = "process_wrapper"
+command = "{PYTHON}"
+args = {json.dumps(["-SE", "-c", program, *arguments])}
+cwd = "/tmp"
+restart = "temporary"
+user = "nobody"
+stop = {{ cancel = 0, sigint = 0, sigterm = 0.5 }}
+{more}
+"""
+
+
+@pytest.fixture(params=["auto", "off"])
+def groups(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> frozenset[str]:
+    """What control groups hold here."""
+    monkeypatch.setenv(OFF_VARIABLE, request.param)
+    made = make_run_groups(f"probe-{os.getpid()}")
+    try:
+        cgroup = Cgroup(made.below("probe", 1))
+        cgroup.make(64 * 1024 * 1024, 100, 1.0)
+        return cgroup.held
+    finally:
+        made.remove()
+
+
+def pid_of(status: dict[str, object], agent: str) -> int:
+    (pid,) = (row["pid"] for row in status["agents"] if row["id"] == agent)  # type: ignore[attr-defined]  # JSON
+    assert isinstance(pid, int)
+    return pid
+
+
+def test_an_agent_that_forks_without_end_is_bounded_and_the_tree_repairs_others_meanwhile(groups: frozenset[str]) -> None:
+    others = '[agents.other]\ntype = "process_wrapper"\ncommand = "sleep"\nargs = ["1000000"]\nstop = { sigint = 1 }\n'
+    with LiveTree(table("forks", STARVES, "limits = { pids_max = 20 }", "200") + others) as tree:
+        status = tree.wait_until(lambda s: all(row["incarnation"] for row in s["agents"]), WITHIN)
+        if "pids" in groups:
+            program = psutil.Process(pid_of(status, "forks"))
+            deadline = time.monotonic() + WITHIN
+            while len(program.children(recursive=True)) < 19 and time.monotonic() < deadline:
+                time.sleep(0.05)
+        else:
+            ended = tree.wait_until(lambda s: s["agents"][0]["last_exit"] is not None, WITHIN)
+            how = ended["agents"][0]["last_exit"]
+            assert ("budget", True) == (how["class"], "more than its pids_max of 20" in how["reason"])
+        kill(pid_of(status, "other"))
+        tree.wait_until(lambda s: s["agents"][1]["incarnation"] == 2 and s["agents"][1]["status"] == "running", WITHIN)
+        if "pids" in groups:
+            assert 19 == len(program.children(recursive=True))
+        assert tasks_of(NOBODY.pw_uid) < 100
+
+
+def test_the_limit_of_its_user_bounds_it_where_no_group_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(OFF_VARIABLE, "off")
+    with LiveTree(table("asks", SLEEPS, "limits = { pids_max = 7 }")) as tree:
+        before = tasks_of(NOBODY.pw_uid)
+        status = tree.wait_until_all_run(WITHIN)
+        limit = psutil.Process(pid_of(status, "asks")).rlimit(psutil.RLIMIT_NPROC)
+        assert (limit[0], True) == (limit[1], 7 <= limit[0] <= before + 50)
+
+
+def test_an_agent_that_burns_every_core_gets_what_its_table_allows(groups: frozenset[str]) -> None:
+    with LiveTree(table("spins", SPINS, "limits = { cpu_max = 0.2 }")) as tree:
+        program = psutil.Process(pid_of(tree.wait_until_all_run(WITHIN), "spins"))
+        if "cpu" not in groups:
+            assert 10 == program.nice() - psutil.Process().nice()
+            return
+        deadline = time.monotonic() + WITHIN
+        while not program.children() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        both = [program, *program.children()]
+        before, began = sum(sum(one.cpu_times()[:2]) for one in both), time.monotonic()
+        time.sleep(3.0)
+        used = sum(sum(one.cpu_times()[:2]) for one in both) - before
+        assert 0.0 < used / (time.monotonic() - began) < 0.4
+
+
+def test_when_memory_runs_out_the_kernel_takes_agents_before_anything_of_ours(tmp_path: Path) -> None:
+    native = '[agents.native]\ntype = "native_llm"\nfactory = "writing_agents:Writes"\nconfig = { folder = "FOLDER" }\n'
+    hook = 'hooks = { pre_stop = ["sh", "-c", "cat /proc/self/oom_score_adj"] }'
+    with LiveTree(table("program", SLEEPS, hook) + native.replace("FOLDER", str(tmp_path)), sys_path=[AGENTS]) as tree:
+        status = tree.wait_until_all_run(WITHIN)
+        agents = {pid_of(status, "program"), *(row["actor_pid"] for row in status["agents"] if row["id"] == "native")}
+        scores = {process.pid: int(Path(f"/proc/{process.pid}/oom_score_adj").read_text()) for process in tree.processes()}
+        own = int(Path("/proc/self/oom_score_adj").read_text())
+        expected = min(1000, own + OOM_SCORE_OF_AGENTS)
+        assert agents == {pid for pid, score in scores.items() if score == expected}
+        assert {own} == {score for pid, score in scores.items() if pid not in agents}
+        assert len(scores) > len(agents) + 4
+        tree.ask(lambda client: client.stop("program"))
+        assert [f"{expected}"] == [line.rsplit(" ", 1)[1] for line in tree.ask(lambda client: client.log_lines("program"))]
