@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from suptree.actors.errors import AccessRefused
 
 from ..refusals import Why
+from .http_protocol import HEAD_LIMIT
 from .tokens import TokenFile, same
 
 UNIX_HOSTS = frozenset({"suptree", "localhost"})
@@ -25,6 +26,7 @@ class Refusal(NamedTuple):
     message: str
 
 
+_HEAD = Refusal(Why.TOO_LARGE, 431, f"the head of the request is longer than {HEAD_LIMIT} bytes")
 _HOST = Refusal(Why.HOST, 421, "this address is not called so: the Host header must name the address that the tree listens on")
 _ORIGIN = Refusal(Why.ORIGIN, 403, "no page of another origin may use this")
 _TOKEN = Refusal(Why.TOKEN, 401, "the token is missing or wrong: `suptree token` prints it, Authorization: Bearer carries it")
@@ -48,7 +50,7 @@ class Door:
         if scope["type"] != "http":
             return
         token = self._token.current() if self._token is not None else None
-        refusal = self._refusal(scope["method"], Headers(scope=scope), token)
+        refusal = _HEAD if _length_of_head(scope) > HEAD_LIMIT else self._refusal(scope["method"], Headers(scope=scope), token)
         if refusal is None:
             await self._app(scope, receive, self._while_valid(scope, send, token) if self._token is not None else send)
             return
@@ -87,6 +89,12 @@ class Door:
             await send(message)
 
         return guarded
+
+
+def _length_of_head(scope: Scope) -> int:
+    """In bytes. What comes in one read is parsed however long it is: the bound of the parser is for what is incomplete."""
+    lines = sum(len(name) + len(value) + len(": \r\n") for name, value in scope["headers"])
+    return lines + len(scope["raw_path"]) + len(scope["query_string"])
 
 
 def _without_port(host: str) -> str:

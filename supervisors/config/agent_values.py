@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from suptree.actors.agent.confinement import CannotConfine, find_account
 from suptree.actors.exits import ExitClass
-from suptree.actors.spec.agent_spec import Limit
+from suptree.actors.spec.agent_spec import Limit, fault_of_variable
 
 from .config_problems import not_one_of, wrong_kind
 
@@ -53,8 +53,8 @@ def _plain(text: str) -> str:
 
 
 def _variable(name: str) -> str:
-    if not name or "=" in name:
-        raise ValueError("the name of an environment variable is not empty and has no = in it")
+    if fault := fault_of_variable(name):
+        raise ValueError(fault)
     return name
 
 

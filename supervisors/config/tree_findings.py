@@ -13,6 +13,7 @@ from pathlib import Path
 from suptree.actors.agent.confinement import CannotConfine, find_account
 from suptree.actors.agent.environment import base_environment
 from suptree.actors.program.program import CannotExecute, resolve
+from suptree.actors.spec.agent_secrets import has_secrets
 from suptree.actors.spec.agent_spec import AgentSpec
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
 
@@ -41,7 +42,7 @@ def find_in_tree(tree: TreeSpec, file: Path, path: Sequence[str]) -> list[Findin
     except (OSError, ValueError):
         lines = {}
     found = []
-    for keys, what, fatal in (*_missing(tree, path), *_useless_holds(tree)):
+    for keys, what, fatal in (*_missing(tree, path), *_useless_holds(tree), *_shared_secrets(tree)):
         known = next((lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in lines), 0)
         place = Problem(keys, what).place
         found.append(Finding(f"{place} (line {known})" if known else place, what, fatal))
@@ -67,6 +68,22 @@ def _useless_holds(tree: TreeSpec) -> Iterator[tuple[tuple[str, ...], str, bool]
                 ("supervisors", supervisor.id, "max_restarts"),
                 f"is {most}: the supervisor gives up at the {_FAILURE[most]} failure in a row, and `hold` of {', '.join(held)} waits for"
                 " the third; set it to 2 or more, or give each agent with `hold` a max_restarts of its own",
+                False,
+            )
+
+
+def _shared_secrets(tree: TreeSpec) -> Iterator[tuple[tuple[str, ...], str, bool]]:
+    """Agents that run as the same other user, and have secrets: the kernel lets each read the environment and the memory of the others."""
+    by_user: dict[str, list[str]] = {}
+    for _, child in tree.root.walk():
+        agent = child.start
+        if isinstance(agent, AgentSpec) and agent.user is not None and has_secrets(agent):
+            by_user.setdefault(find_account(agent.user).name, []).append(child.id)
+    for user, agents in by_user.items():
+        for agent_id in agents[1:]:
+            yield (
+                ("agents", agent_id, "user"),
+                f"is {user}, as for {agents[0]}: each of them can read the secrets of the other; give each a user of its own",
                 False,
             )
 

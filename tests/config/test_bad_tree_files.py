@@ -168,7 +168,13 @@ class TestBadFiles:
             ("args = '--print'", ("args", "must be a list, not a string")),
             ("args = ['a',\n\n 2]", ("args[1]", "must be a string, not a whole number")),
             ("env = ['A=b']", ("env", "must be a table, not a list")),
-            ("env = { 'A=' = 'b' }", ('env."A="', "the name of an environment variable is not empty and has no = in it")),
+            (
+                "env = { 'A=' = 'b' }",
+                (
+                    'env."A="',
+                    "the name of an environment variable is not empty, and has no =, no line break and no other control character in it",
+                ),
+            ),
             ("cwd = '/dev/null'", ("cwd", "is not a folder: /dev/null")),
             (f"cwd = '/{'x' * 5000}'", ("cwd", f"no such folder: /{'x' * 5000}")),
             ("factory = 'a:b'", ("factory", "a process_wrapper has no factory")),

@@ -24,6 +24,22 @@ def factory(folder: Path, name: str) -> list[str]:
     return [finding.what for finding in found(folder, f'[agents.a]\n{NATIVE}\nfactory = "{name}"')]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "warned"),
+    [
+        ('env = { API_KEY = "1" }', 'env = { B_TOKEN = "2" }', True),
+        ('args = ["--api-key", "abc12345"]', 'env = { DB = "postgres://u:secret1@h" }', True),
+        ('env = { API_KEY = "1" }', 'env = { LANG = "C" }', False),
+        ('env = { API_KEY = "1" }', 'env = { B_TOKEN = "2" }\nuser = "daemon"', False),
+    ],
+)
+def test_agents_of_one_user_that_could_read_each_others_secrets_are_found(tmp_path: Path, first: str, second: str, warned: bool) -> None:
+    second = second if "user" in second else f'{second}\nuser = "nobody"'
+    text = f'[agents.a]\n{PROGRAM}\ncommand = "sh"\nuser = "nobody"\n{first}\n[agents.b]\n{PROGRAM}\ncommand = "sh"\n{second}\n'
+    what = "is nobody, as for a: each of them can read the secrets of the other; give each a user of its own"
+    assert ([Finding("agents.b.user (line 10)", what, fatal=False)] if warned else []) == found(tmp_path, text)
+
+
 def test_all_missing_programs_are_found_together_and_where_they_are_named(tmp_path: Path) -> None:
     (tmp_path / "plain.txt").write_text("no program")
     (tmp_path / "bin").mkdir()
