@@ -32,7 +32,7 @@ while True:
 """
 
 
-def table(agent: str, program: str, more: str, *arguments: str, user: str = "nobody") -> str:
+def table(agent: str, program: str, more: str, *arguments: str, user: str = "nobody", restart: str = 'restart = "temporary"') -> str:
     return f"""
 [agents.{agent}]
 type = "process_wrapper"
@@ -40,7 +40,7 @@ command = "{PYTHON}"
 args = {json.dumps(["-SE", "-c", SAYS + program, *arguments])}
 cwd = "/tmp"
 ready = "notify"
-restart = "temporary"
+{restart}
 user = "{user}"
 {more}
 """
@@ -52,7 +52,13 @@ def test_no_agent_puts_off_its_end_for_longer_than_its_table_allows() -> None:
         table("stops", FOR_EVER, f"stop = {{ {short}, extend_at_most = 1 }}", "ready"),
         table("hurries", FOR_EVER, f"stop = {{ {short} }}", "ready", user="daemon"),
         table("runs", FOR_EVER, f"limits = {{ max_runtime = 1 }}\nstop = {{ {short}, extend_at_most = 1 }}", "ready"),
-        table("starts", FOR_EVER, f"heartbeat = {{ startup_timeout = 1 }}\nstop = {{ {short}, extend_at_most = 1 }}", "never"),
+        table(
+            "starts",
+            FOR_EVER,
+            f"heartbeat = {{ startup_timeout = 1 }}\nstop = {{ {short}, extend_at_most = 1 }}",
+            "never",
+            restart="max_restarts = 0",
+        ),
         table("brief", FOR_EVER, f"limits = {{ max_runtime = 1 }}\nstop = {{ {short}, extend_at_most = 0 }}", "ready", user="daemon"),
     )
     with LiveTree("".join(tables)) as tree:
