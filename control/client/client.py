@@ -24,14 +24,13 @@ from suptree.actors.errors import (
     StartFailed,
     SuptreeError,
 )
-from suptree.actors.kernel.peers import is_owner, peer_of
-from suptree.actors.kernel.trusted_folder import user_name
 from suptree.supervisors.config.agent_config import fault_of_id
 from suptree.supervisors.config.wire import encode_child
 from suptree.supervisors.spec.child_spec import ChildSpec
 from suptree.supervisors.spec.tree_spec import ROOT
 
 from ..time_limits import ASK_LIMIT, LONGEST, TELL_LIMIT
+from .other_end import OtherEnd
 
 _CONNECT_LIMIT = 5.0
 _ANSWER_LIMIT = 130.0
@@ -60,26 +59,23 @@ _ours: ContextVar[bool] = ContextVar("a request of ours is being sent", default=
 
 
 class _QuietClient(httpx.AsyncClient):
-    """An HTTP client whose requests httpx does not log: they are many, and an embedding program did not ask for them."""
+    """An HTTP client whose requests httpx does not log: they are many, and an embedding program did not ask for them.
+
+    It looks at who is at the other end of each connection before it sends anything there.
+    """
+
+    def __init__(self, other_end: OtherEnd, **options: Any) -> None:
+        super().__init__(trust_env=False, **options)
+        self._other_end = other_end
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request; return its response."""
-        request.extensions = {**request.extensions, "trace": _checks_the_peer}
+        request.extensions = {**request.extensions, "trace": self._other_end}
         token = _ours.set(True)
         try:
             return await super().send(request, **options)
         finally:
             _ours.reset(token)
-
-
-async def _checks_the_peer(event: str, info: dict[str, Any]) -> None:
-    """Called by httpcore for each step of a request: refuses a Unix socket at which somebody else listens, before a byte is sent there."""
-    if event != "connection.connect_unix_socket.complete":
-        return
-    stream = info["return_value"]
-    if not is_owner(peer := peer_of(stream.get_extra_info("socket"))):
-        await stream.aclose()
-        raise AccessRefused(f"{user_name(peer.uid)} listens at that control socket, and not you: nothing was sent; unset XDG_RUNTIME_DIR?")
 
 
 def _is_wanted(_record: logging.LogRecord) -> bool:
@@ -100,11 +96,14 @@ class Client:
     def __init__(self, socket: Path) -> None:
         # The address of a Unix socket needs no certificates; loading them would cost 30 ms.
         transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False)
-        self._begin(str(socket), _QuietClient(transport=transport, base_url="http://suptree", trust_env=False))
+        self._begin(str(socket), _QuietClient(OtherEnd(), transport=transport, base_url="http://suptree"))
 
     @classmethod
     def tcp(cls, url: str, token: str) -> Self:
-        """A client of a tree that listens on TCP, or of the proxy before it: `http://127.0.0.1:8321` and what `suptree token` prints."""
+        """A client of a tree that listens on TCP, or of the proxy before it: `http://127.0.0.1:8321` and what `suptree token` prints.
+
+        With `https` the certificate says who is at the other end; with `http` the other end must first prove that it knows the token.
+        """
         try:
             address = httpx.URL(url)
             headers = {"authorization": f"Bearer {token.encode('ascii').decode()}"}
@@ -116,7 +115,9 @@ class Client:
         if address.scheme not in ("http", "https") or not address.host or odd:
             raise SuptreeError("the URL of a tree is http://HOST:PORT or https://HOST:PORT, with nothing before or after that")
         client = cls.__new__(cls)
-        http = _QuietClient(base_url=address, headers=headers, trust_env=False, verify=address.scheme == "https")
+        has_tls = address.scheme == "https"
+        other_end = OtherEnd() if has_tls else OtherEnd(token, address.netloc.decode("ascii"))
+        http = _QuietClient(other_end, base_url=address, headers=headers, verify=has_tls)
         client._begin(str(address), http)
         return client
 

@@ -11,6 +11,7 @@ from suptree.actors.errors import AccessRefused
 
 from ..refusals import Why
 from .http_protocol import HEAD_LIMIT
+from .proof import NONCE, PATH, proof
 from .tokens import TokenFile, same
 
 UNIX_HOSTS = frozenset({"suptree", "localhost"})
@@ -51,6 +52,11 @@ class Door:
             return
         token = self._token.current() if self._token is not None else None
         refusal = _HEAD if _length_of_head(scope) > HEAD_LIMIT else self._refusal(scope["method"], Headers(scope=scope), token)
+        if refusal is _TOKEN and token is not None and (nonce := _nonce(scope)) is not None:
+            # Somebody who is about to send the token asks whether we know it.
+            answer = {"proof": proof(token, nonce, *scope["server"])}
+            await JSONResponse(answer)(scope, receive, send)
+            return
         if refusal is None:
             await self._app(scope, receive, self._while_valid(scope, send, token) if self._token is not None else send)
             return
@@ -89,6 +95,13 @@ class Door:
             await send(message)
 
         return guarded
+
+
+def _nonce(scope: Scope) -> str | None:
+    """What a request for a proof holds; None when it is another request."""
+    name, _, nonce = scope["query_string"].decode("latin-1").partition("=")
+    wanted = (scope["method"], scope["path"], name) == ("GET", PATH, "nonce")
+    return nonce if wanted and NONCE.fullmatch(nonce) else None
 
 
 def _length_of_head(scope: Scope) -> int:

@@ -118,6 +118,34 @@ def _frame_seeds() -> list[bytes]:
     return seeds()
 
 
+def _descriptors() -> OneInput:
+    from .notify_driver import DescriptorDriver  # noqa: PLC0415
+
+    return DescriptorDriver().feed
+
+
+def _much() -> OneInput:
+    from .notify_driver import says_much  # noqa: PLC0415
+
+    return says_much
+
+
+def _state_files() -> OneInput:
+    from .state_driver import StateDriver  # noqa: PLC0415
+
+    return StateDriver().feed
+
+
+def _state_seeds() -> list[bytes]:
+    from .state_driver import seeds  # noqa: PLC0415
+
+    return seeds()
+
+
+_SAID = (
+    b"READY=1", b"WATCHDOG=1", b"WATCHDOG=trigger", b"STOPPING=1", b"STATUS=", b"waiting", b"WATCHDOG_USEC=",
+    b"EXTEND_TIMEOUT_USEC=", b"BARRIER=1", b"MAINPID=", b"\0", b"\n", b"18446744073709551615", b"18446744073709551616",
+)  # fmt: skip
 _HTTP = ("suptree.control", "suptree.supervisors.config.wire", "uvicorn.protocols", "h11", "starlette", "sse_starlette")
 
 TARGETS = {
@@ -125,9 +153,30 @@ TARGETS = {
         make=_notify,
         instrumented=("suptree.actors.notify.notification",),
         seeds=_notify_seeds,
+        words=_SAID,
+    ),
+    "notify_descriptors": Target(
+        make=_descriptors,
+        instrumented=("suptree.actors.notify",),
+        seeds=lambda: [bytes([count]) + seed for seed in _notify_seeds() for count in (0, 1, 253)],
+        words=_SAID,
+    ),
+    "notify_floods": Target(
+        make=_much,
+        instrumented=("suptree.actors.notify.notification", "suptree.actors.heartbeat.allowance", "suptree.actors.base.deadlines"),
+        seeds=lambda: [b"\xff".join(b"\x01" + seed for seed in _notify_seeds() * 9), b"\xff".join([b"\0STATUS=x"] * 99), b"\0READY=1"],
+        words=(*_SAID, b"\xff"),
+    ),
+    "state_files": Target(
+        make=_state_files,
+        instrumented=(
+            "suptree.control.trees", "suptree.control.door.tokens", "suptree.control.seal.tree_key", "suptree.actors.deaths",
+            "suptree.actors.output", "suptree.actors.spec.env_file",
+        ),
+        seeds=_state_seeds,
         words=(
-            b"READY=1", b"WATCHDOG=1", b"WATCHDOG=trigger", b"STOPPING=1", b"STATUS=", b"waiting", b"WATCHDOG_USEC=",
-            b"EXTEND_TIMEOUT_USEC=", b"BARRIER=1", b"MAINPID=", b"\0", b"\n", b"18446744073709551615", b"18446744073709551616",
+            b'{"run_id": "', b'"pid": ', b'"event": "tree_gave_up"', b'"story": [', b"null", b"1e999", b"-1", b"true", b"[" * 50, b"\\ud800",
+            b"2026-11-27T00:10:42.000Z #7 out ", b"\0", b"\xff", b"export ", b"='", b'="', b"\\\n", b"\r\n",
         ),
     ),
     "frames": Target(

@@ -1,0 +1,146 @@
+"""A client on TCP says its token only to a tree that has proved that it knows it."""
+
+import asyncio
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from suptree.actors.errors import AccessRefused, SuptreeError
+from suptree.control.client.client import Client
+from suptree.control.door.proof import proof
+from suptree.control.door.tokens import TokenFile
+from suptree.testing import LiveTree
+
+TREE = '[tree]\nname = "t"\n[agents.a]\ntype = "process_wrapper"\ncommand = "sleep"\nargs = ["1000000"]\nstop = { sigint = 1 }\n'
+TOKEN = "the-token-that-nobody-is-to-hear-before-a-proof"  # noqa: S105
+Answer = Callable[[bytes], bytes]
+
+
+def http(body: object, status: str = "200 OK") -> bytes:
+    text = json.dumps(body).encode()
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(text), text)
+
+
+class Impostor:
+    """Listens on loopback, answers every read as it is told, and keeps all that it hears."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.heard = b""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(10)
+                try:
+                    while said := connection.recv(65536):
+                        self.heard += said
+                        connection.sendall(self._answer(said))
+                except OSError:
+                    continue
+
+    def end(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
+
+
+def asks(url: str, token: str) -> str:
+    async def ask() -> str:
+        async with Client.tcp(url, token) as client:
+            return str((await client.status())["tree"])
+
+    return asyncio.run(ask())
+
+
+ANSWERS: dict[str, Answer] = {
+    "a status of its own": lambda _said: http({"tree": "t"}),
+    "a proof that it has made up": lambda _said: http({"proof": "0" * 64}),
+    "what it was asked": lambda said: http({"proof": re.findall(rb"nonce=(\w+)", said)[0].decode()}),
+    "a proof with another key": lambda said: http({"proof": proof(b"", re.findall(rb"nonce=(\w+)", said)[0].decode(), "127.0.0.1", 1)}),
+    "the words of an older tree": lambda _said: http({"error": "AccessRefused", "message": "the token is missing"}, "401 Unauthorized"),
+    "no HTTP": lambda _said: b"\0" * 1000,
+    "a body without end": lambda _said: b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + b"x" * 100_000,
+    "a proof that is no text": lambda _said: http({"proof": ["\u2028", 1]}),
+    "half a character": lambda _said: http({"proof": "\ud800"}),
+    "nothing but numbers": lambda _said: http(17),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_no_token_is_sent_to_one_that_answers_with(what: str) -> None:
+    impostor = Impostor(ANSWERS[what])
+    try:
+        with pytest.raises(AccessRefused, match="did not prove that it knows the token, so it was not sent"):
+            asks(f"http://127.0.0.1:{impostor.port}", TOKEN)
+    finally:
+        impostor.end()
+    assert (True, False) == (b"GET /proof?nonce=" in impostor.heard, TOKEN.encode() in impostor.heard)
+
+
+@pytest.fixture(scope="module")
+def tree() -> Iterator[LiveTree]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with LiveTree(TREE, listen=f"127.0.0.1:{port}") as tree:
+        yield tree
+
+
+def token_of(tree: LiveTree) -> str:
+    return TokenFile(tree.launcher.paths.token_file).ensure()
+
+
+def test_one_that_has_the_tree_make_the_proof_hears_no_token(tree: LiveTree) -> None:
+    """It passes on what it is asked, with the Host that the tree wants, and what the tree answers."""
+    address = str(tree.status()["listen"])
+    host, _, port = address.rpartition(":")
+
+    def relay(said: bytes) -> bytes:
+        with socket.create_connection((host, int(port))) as real:
+            real.sendall(re.sub(rb"Host: [^\r]*", b"Host: " + address.encode(), said))
+            return real.recv(65536)
+
+    impostor = Impostor(relay)
+    token = token_of(tree)
+    try:
+        with pytest.raises(AccessRefused, match="did not prove"):
+            asks(f"http://127.0.0.1:{impostor.port}", token)
+    finally:
+        impostor.end()
+    assert (True, False) == (b"GET /proof" in impostor.heard, token.encode() in impostor.heard)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_the_tree_itself_proves_it(tree: LiveTree, name: str) -> None:
+    port = str(tree.status()["listen"]).rpartition(":")[2]
+    assert "t" == asks(f"http://{name}:{port}", token_of(tree))
+
+
+def test_a_proof_is_made_for_a_well_formed_request_and_opens_nothing(tree: LiveTree) -> None:
+    address = str(tree.status()["listen"])
+    host, _, port = address.rpartition(":")
+
+    def status_of(target: str, more: str = "") -> str:
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {address}\r\n{more}\r\n".encode())
+            return connection.recv(65536).split(b" ", 2)[1].decode()
+
+    good = f"/proof?nonce={'0' * 64}"
+    assert "200" == status_of(good)
+    bad = ("/proof", "/proof?nonce=", f"/proof?nonce={'0' * 63}", f"/proof?nonce={'g' * 64}", f"{good}&a=b", f"/status?nonce={'0' * 64}")
+    assert ["401"] * len(bad) == [status_of(target) for target in bad]
+    assert "403" == status_of(good, "Origin: http://example.org\r\n")
+    with pytest.raises(SuptreeError):
+        asks(f"http://{address}", "0" * 64)
