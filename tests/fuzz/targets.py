@@ -130,6 +130,10 @@ def _much() -> OneInput:
     return says_much
 
 
+def _flood_seeds() -> list[bytes]:
+    return [b"\xff".join(b"\x01" + seed for seed in _notify_seeds() * 10), b"\xff".join([b"\0STATUS=x"] * 100), b"\0READY=1"]
+
+
 def _state_files() -> OneInput:
     from .state_driver import StateDriver  # noqa: PLC0415
 
@@ -164,8 +168,9 @@ TARGETS = {
     "notify_floods": Target(
         make=_much,
         instrumented=("suptree.actors.notify.notification", "suptree.actors.heartbeat.allowance", "suptree.actors.base.deadlines"),
-        seeds=lambda: [b"\xff".join(b"\x01" + seed for seed in _notify_seeds() * 9), b"\xff".join([b"\0STATUS=x"] * 99), b"\0READY=1"],
+        seeds=_flood_seeds,
         words=(*_SAID, b"\xff"),
+        longest=1024,
     ),
     "state_files": Target(
         make=_state_files,
@@ -175,7 +180,8 @@ TARGETS = {
         ),
         seeds=_state_seeds,
         words=(
-            b'{"run_id": "', b'"pid": ', b'"event": "tree_gave_up"', b'"story": [', b"null", b"1e999", b"-1", b"true", b"[" * 50, b"\\ud800",
+            b'{"run_id": "', b'"pid": ', b'"event": "tree_gave_up"', b'"story": [', b"null", b"1e999", b"-1", b"true", b"[" * 50,
+            b"\\ud800",
             b"2026-11-27T00:10:42.000Z #7 out ", b"\0", b"\xff", b"export ", b"='", b'="', b"\\\n", b"\r\n",
         ),
     ),
