@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from suptree.actors import AgentType
-from suptree.actors.errors import ConfigError
+from suptree.actors.errors import ConfigError, SpecError
 from suptree.actors.exits import ExitClass
 from suptree.actors.spec.agent_spec import AgentSpec, HookSpec
 from suptree.supervisors.config.agent_config import SECONDS_BEYOND_THE_LADDER, agent_child_from_config
@@ -276,3 +276,15 @@ def test_only_a_native_agent_has_checkpoints_and_their_interval_is_a_time() -> N
     assert {"checkpoint_interval": "a process_wrapper has no checkpoints"} == dict(
         problems("a", "process_wrapper", {"command": "sh", "checkpoint_interval": 5})
     )
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "A\nB", "A\rB", "A\0B", "A\x1b[2J", "A\u202eB"])
+def test_a_name_that_would_show_other_variables_is_refused_wherever_it_comes_from(name: str) -> None:
+    config = {"command": "sh", "env": {"GOOD": "1", name: "LD_PRELOAD=/evil"}}
+    with pytest.raises(ConfigError):
+        agent_child_from_config("a", "process_wrapper", config, "/tmp")
+    with pytest.raises(SpecError, match="the name of an environment variable is not empty, and has no ="):
+        AgentSpec(agent_id="a", agent_type=AgentType.PROCESS_WRAPPER, command="sh", env={name: "x"})
+    good = encode_child(agent_child_from_config("a", "process_wrapper", {"command": "sh"}, "/tmp"))
+    with pytest.raises(ValueError, match="the name of an environment variable"):
+        decode_child({**good, "agent": {**good["agent"], "env": {name: "x"}}})

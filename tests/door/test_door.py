@@ -52,6 +52,14 @@ def test_the_token_opens_the_door(tcp: Opened, token: TokenFile) -> None:
     assert (200, {"in": True}, []) == (answer.status_code, answer.json(), tcp.refused)
 
 
+@pytest.mark.parametrize("where", ["a header", "headers", "the query"])
+def test_a_head_that_is_too_long_is_refused_also_when_it_comes_whole(tcp: Opened, token: TokenFile, where: str) -> None:
+    more = {"a header": {"x": "a" * 33_000}, "headers": {f"x{number}": "a" for number in range(4000)}, "the query": {}}[where]
+    url = f"{TCP}/status?{'a' * 33_000}#" if where == "the query" else TCP
+    answer = tcp.ask(headers={**bearer(token), **more}, url=url)
+    assert (431, [Why.TOO_LARGE]) == (answer.status_code, tcp.refused)
+
+
 def test_every_way_of_having_no_token_gets_the_same_answer(tcp: Opened, token: TokenFile) -> None:
     good = token.ensure()
     ways: list[Headers] = [

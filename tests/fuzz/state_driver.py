@@ -29,7 +29,7 @@ class StateDriver:
         home = Path(self._folder.name)
         self._paths = TreePaths("t", home / "trees" / "t", home / "run")
         state = self._paths.state
-        logs, deaths = log_path(state, "a"), state / "post-mortems" / "a-1-20261127T001042000Z.txt"
+        logs, deaths = log_path(str(state), "a"), state / "post-mortems" / "a-1-20261127T001042000Z.txt"
         for folder in (logs.parent, deaths.parent):
             folder.mkdir(parents=True, mode=0o700)
         env = state / "env"
