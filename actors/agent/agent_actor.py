@@ -91,12 +91,12 @@ class AgentActor(LoopActor):
         except InputRefused as error:
             refusal = str(error)
         if refusal is not None:
-            self.answer(said.request, "refused", refusal)
+            self.answer(said.request, "refused", refusal, ends=self.ended)
         return refusal is None
 
-    def answer(self, request: str, answer: str = "ok", value: Any = None, more: bool = False) -> None:
-        """Answer whoever said something; with `more` in part."""
-        self.supervisor.tell(AgentAnswered(self.begin.id, self.begin.incarnation, request, answer, value, more))
+    def answer(self, request: str, answer: str = "ok", value: Any = None, more: bool = False, ends: bool = False) -> None:
+        """Answer the client that said something; with `more` in part. `ends`: the agent has ended, or ends over this."""
+        self.supervisor.tell(AgentAnswered(self.begin.id, self.begin.incarnation, request, answer, value, more, ends))
 
     def on_notified(self, notified: Notified, _sender: ActorAddress) -> None:
         if notified.incarnation == self.begin.incarnation and not self.ended:

@@ -239,6 +239,8 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self._close_inherited()
         for number in _FATAL_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+        # The handler of the parent, whose timer this process does not have.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         for number in (signal.SIGINT, signal.SIGHUP):
             # Handled, not ignored: what is ignored stays so in the programs that we execute.
             signal.signal(number, lambda _number, _frame: None)

@@ -13,6 +13,9 @@ from ..kernel.cgroup import Groups
 from ..notify.notification import Notification
 from ..spec.agent_spec import HeartbeatSpec, Limit
 
+OWN_HEARTBEAT = HeartbeatSpec(interval=2.0, suspect_after=10.0, dead_after=30.0)
+"""That of the tree's own processes: they run no code but ours, and the end of one is felt by many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -31,6 +34,8 @@ class Context:
     """Both as they were when suptree was started."""
     run_began: str = ""
     """When this run of the tree began (UTC, ISO 8601)."""
+    heartbeat: HeartbeatSpec = OWN_HEARTBEAT
+    """When the silence of supervisors and services counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,8 @@ class AgentAnswered:
 
     `answer` is `ok` (the value is the reply, if one was wanted whole, or how many parts it had), `refused` (not taken; the value says why),
     or `failed` (it was taken, but there is no reply; the value has `message`, `class` and `retry_after`). With `more` another one follows,
-    and the value has the `number` of a part, from 1, and the `part`.
+    and the value has the `number` of a part, from 1, and the `part`. `ends`: it says that the agent has ended, or ends over it, and no
+    client is to know that before the end is in the picture.
     """
 
     id: str
@@ -126,6 +132,7 @@ class AgentAnswered:
     answer: str = "ok"
     value: Any = None
     more: bool = False
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,12 +317,16 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """A supervisor that is about to end asks for a Flushed when everything that it sent has arrived."""
+    """A supervisor that has started, or is about to end, asks for a Flushed when everything that it sent has arrived."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """Everything that the supervisor sent before its Flush has arrived."""
+    """Everything that the supervisor sent before the Flush of that number has arrived."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

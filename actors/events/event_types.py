@@ -133,7 +133,6 @@ class Suspect(ChildEvent):
     """No ping has come for longer than `suspect_after`: for `age` seconds; or, with `suspect` false, one has come again."""
 
     name: ClassVar[str] = "suspect"
-    kinds: ClassVar[tuple[Kind, ...]] = (Kind.AGENT,)
 
     suspect: bool
     age: float = 0.0

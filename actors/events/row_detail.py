@@ -33,7 +33,7 @@ def _decision(row: Row, now: float) -> str:
 
 
 def _unkillable(row: Row, _now: float) -> str:
-    return f"unkillable: {', '.join(map(str, row['unkillable']))} got SIGKILL and did not die; it starts again when they have"
+    return f"unkillable: {', '.join(map(str, row['unkillable']))} got SIGKILL and did not die; its end is not over before they have"
 
 
 _WORDS: dict[str, Callable[[Row, float], str]] = {

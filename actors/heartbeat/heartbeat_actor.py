@@ -5,6 +5,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from thespian.actors import ActorAddress
 
 from ..base.channel import Outbox
 from ..base.dispatch import on
+from ..base.life_stamps import STAMPS
 from ..base.loop_actor import LoopActor
 from ..base.messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Unwatched, Watch
 from ..exits import Exit, ExitClass
@@ -76,6 +78,7 @@ class HeartbeatActor(LoopActor):
         self._queue_length = int(_QUEUE_LENGTH.read_text())
         for opened in self.notify_sockets.opened.values():
             self._listen_at(opened)
+        self.every_idle(begin.context.heartbeat.interval, partial(STAMPS.stamp, "heartbeat"))
         self.supervisor.tell(Started(begin.id, begin.incarnation))
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:

@@ -63,24 +63,36 @@ async def sweep(
 ) -> list[int]:
     """Kill every child but the kept ones, and theirs as they come up, until none is left; return the pids that were ended.
 
-    `stuck` is called with the pids that have not died some seconds after their SIGKILL, which only the kernel can delay; the sweep waits.
+    `stuck` is called with the pids that have not died some seconds after their SIGKILL, which only the kernel can delay; the sweep waits,
+    unless they are kept by now.
     `note` is called with each pid before it is ended, while it can still be looked at.
     """
     swept: list[int] = []
     while orphans := [pid for pid in own_children() if pid not in keep()]:
         for pid in orphans:
             note(pid)
-        timer = asyncio.get_running_loop().call_later(_UNKILLABLE_AFTER, _say_stuck, orphans, stuck)
-        await asyncio.gather(*map(end_child, orphans))
+        loop = asyncio.get_running_loop()
+        ending = {pid: loop.create_task(end_child(pid)) for pid in orphans}
+        timer = loop.call_later(_UNKILLABLE_AFTER, _say_stuck, ending, keep, stuck)
+        await asyncio.wait(ending.values())
         timer.cancel()
-        swept += orphans
+        swept += [pid for pid, task in ending.items() if not task.cancelled()]
+        for task in ending.values():
+            if not task.cancelled():
+                task.result()
     return swept
 
 
-def _say_stuck(pids: list[int], stuck: Callable[[list[int]], None] | None) -> None:
-    there = set(own_children())
-    if stuck is not None:
-        stuck([pid for pid in pids if pid in there])
+def _say_stuck(
+    ending: dict[int, asyncio.Task[None]], keep: Callable[[], Collection[int]], stuck: Callable[[list[int]], None] | None
+) -> None:
+    kept = keep()
+    for pid in ending.keys() & kept:
+        # Another sweep has met it too, and waits for it.
+        ending[pid].cancel()
+    there = set(own_children()) & ending.keys() - set(kept)
+    if there and stuck is not None:
+        stuck(sorted(there))
 
 
 def reap_zombies(keep: Collection[int]) -> None:

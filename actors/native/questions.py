@@ -16,8 +16,8 @@ QUESTIONS_LIMIT = 100
 # Each message between actors costs more than most parts of a reply are long.
 _SEND_EVERY = 0.05
 
-Answer = Callable[[str, str, Any, bool], None]
-"""Says what came of a request: request, answer, value, and whether more follows (see `AgentAnswered`)."""
+Answer = Callable[[str, str, Any, bool, bool], None]
+"""Says what came of a request: request, answer, value, whether more follows, and whether the agent ends (see `AgentAnswered`)."""
 
 
 def failure(message: str, error: BaseException | None = None) -> dict[str, Any]:
@@ -83,16 +83,16 @@ class Questions:
             if request in self._ready:
                 self._close(request, "ok", self._ready[request])
             else:
-                self._close(request, "failed", failure(why))
+                self._close(request, "failed", failure(why), ends=True)
             task.cancel()
 
     def _method(self, *, stream: bool) -> Any:
         whole, parts = getattr(self._agent, "ask", None), getattr(self._agent, "ask_stream", None)
         return parts or whole if stream else whole or parts
 
-    def _close(self, request: str, answer: str, value: Any) -> None:
+    def _close(self, request: str, answer: str, value: Any, *, ends: bool = False) -> None:
         if self._open.pop(request, None) is not None:
-            self._answer(request, answer, value, False)
+            self._answer(request, answer, value, False, ends)
         self._ready.pop(request, None)
 
     async def _reply(self, ask: Ask) -> None:
@@ -112,8 +112,9 @@ class Questions:
         except asyncio.CancelledError:
             self._close(ask.request, "failed", failure("its ask() was cancelled"))
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
-            self._close(ask.request, "failed", failure(self._explain(error), error))
-            if isinstance(error, AgentEnds) or not isinstance(error, Exception):
+            ends = isinstance(error, AgentEnds) or not isinstance(error, Exception)
+            self._close(ask.request, "failed", failure(self._explain(error), error), ends=ends)
+            if ends:
                 self._fatal(error)
         else:
             self._close(ask.request, "ok", result)
@@ -153,7 +154,7 @@ class Questions:
 
     def _send(self, request: str, part: dict[str, Any]) -> None:
         if request in self._open:
-            self._answer(request, "more", part, True)
+            self._answer(request, "more", part, True, False)
 
 
 class _Sending:

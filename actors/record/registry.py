@@ -6,6 +6,7 @@ It connects to the launcher's Unix socket; what the launcher knows and asks goes
 import asyncio
 import contextlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from thespian.actors import ActorAddress
 
 from ..base.channel import Outbox
 from ..base.dispatch import on
+from ..base.life_stamps import STAMPS
 from ..base.loop_actor import LoopActor
 from ..base.messages import (
     Answered,
@@ -47,6 +49,8 @@ LINK_SOCKET = "link.sock"
 JOURNAL_FILE = "journal.sqlite"
 RECORD = "record"
 """The operation by which the launcher has an event of its own written down."""
+HERE = "here"
+"""The operation by which the launcher asks whether the registry answers at all."""
 _FOR_SUPERVISORS = ("start_child", "which_children", "count_children", "shutdown")
 _LINE_LIMIT = 16 * 1024 * 1024
 _EVENTS_SENT_FIRST = 500
@@ -86,11 +90,15 @@ class RegistryActor(LoopActor):
             with contextlib.suppress(UnknownEvent):
                 self.deaths.remember(decode(said))
         self.addresses: dict[str, Outbox] = {}
+        self.ended_at: dict[str, float] = {}
+        """By supervisor, when its last end was reported."""
         self.heartbeat: Outbox | None = None
         self.asked: dict[str, tuple[str, str]] = {}
         """Each request that waits for its answer: the supervisor that was asked, and the operation."""
+        self.own_operations = {RECORD: self._record, HERE: self._here, "ping_ages": self._ping_ages}
         self.early: dict[str, list[dict[str, Any]]] = {}
         self.link: asyncio.StreamWriter | None = None
+        self.every_idle(begin.context.heartbeat.interval, partial(STAMPS.stamp, "registry"))
         self.spawn(self._serve_link())
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
@@ -100,11 +108,15 @@ class RegistryActor(LoopActor):
         self.heartbeat = None if services.heartbeat is None else self.open(services.heartbeat)
 
     def on_reported(self, reported: Reported, sender: ActorAddress) -> None:
+        if self._is_late(reported.entry):
+            return
         if reported.entry.supervisor is not None:
             self._find(reported.entry.supervisor, sender)
         self._take(reported.entry)
 
     def on_snapshot(self, snapshot: Snapshot, sender: ActorAddress) -> None:
+        if snapshot.recent and self._is_late(snapshot.recent[-1]):
+            return
         self._find(snapshot.supervisor, sender)
         for entry in snapshot.recent:
             self._take(entry)
@@ -116,8 +128,8 @@ class RegistryActor(LoopActor):
         self._tell_link({"rows": rows})
         self._see_to_journal()
 
-    def on_flush(self, _flush: Flush, sender: ActorAddress) -> None:
-        self.back_to(sender).tell(Flushed())
+    def on_flush(self, flush: Flush, sender: ActorAddress) -> None:
+        self.back_to(sender).tell(Flushed(flush.number))
 
     def on_answered(self, answered: Answered, _sender: ActorAddress) -> None:
         if not answered.more:
@@ -127,6 +139,10 @@ class RegistryActor(LoopActor):
 
     def on_ping_ages(self, ages: PingAges, sender: ActorAddress) -> None:
         self.on_answered(Answered(ages.request, "ok", dict(ages.ages)), sender)
+
+    def _is_late(self, entry: Entry) -> bool:
+        """Whether it was reported by a supervisor whose end is known: that has ended all that it could be about."""
+        return entry.supervisor is not None and entry.monotonic <= self.ended_at.get(entry.supervisor, 0.0)
 
     def _find(self, supervisor: str, address: ActorAddress) -> None:
         self.addresses[supervisor] = self.back_to(address)
@@ -142,9 +158,10 @@ class RegistryActor(LoopActor):
         self.seq += 1
         self.journal.append(self.seq, entry, row)
         self.deaths.hear(entry)
+        self._tell_link({"event": {"seq": self.seq, **encode(entry)}})
+        # The answers that this gives may not overtake the event.
         if isinstance(event, Exited) and event.kind is Kind.SUPERVISOR and row is not None:
             self._supervisor_ended(event.id, entry, actor_pid)
-        self._tell_link({"event": {"seq": self.seq, **encode(entry)}})
         self._see_to_journal()
 
     def _see_to_journal(self) -> None:
@@ -162,6 +179,7 @@ class RegistryActor(LoopActor):
         self._see_to_journal()
 
     def _supervisor_ended(self, supervisor: str, entry: Entry, actor_pid: int | None) -> None:
+        self.ended_at[supervisor] = entry.monotonic
         for below in self.picture.below(supervisor):
             self.journal.put(below)
             if (below["last_exit"] or {}).get("at") == entry.at:
@@ -174,6 +192,15 @@ class RegistryActor(LoopActor):
         for request, operation in [(request, op) for request, (asked, op) in self.asked.items() if asked == supervisor]:
             down = ("failed", failure(why)) if operation == "ask" else ("refused", why)
             self.on_answered(Answered(request, *down), self.myAddress)
+
+    def _here(self, request: str, _said: dict[str, Any]) -> None:
+        self.on_answered(Answered(request, "ok"), self.myAddress)
+
+    def _ping_ages(self, request: str, _said: dict[str, Any]) -> None:
+        if self.heartbeat is None:
+            self.on_answered(Answered(request, "ok", {}), self.myAddress)
+        else:
+            self.heartbeat.tell(PingAgesAsked(request))
 
     def _record(self, request: str, said: dict[str, Any]) -> None:
         try:
@@ -200,14 +227,8 @@ class RegistryActor(LoopActor):
 
     def _ask(self, asked: dict[str, Any]) -> None:
         request, operation, target = asked["request"], asked["operation"], asked["target"]
-        if operation == RECORD:
-            self._record(request, asked["arguments"])
-            return
-        if operation == "ping_ages":
-            if self.heartbeat is None:
-                self.on_answered(Answered(request, "ok", {}), self.myAddress)
-            else:
-                self.heartbeat.tell(PingAgesAsked(request))
+        if own := self.own_operations.get(operation):
+            own(request, asked["arguments"])
             return
         if operation in _FOR_SUPERVISORS:
             owner = target

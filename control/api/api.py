@@ -1,7 +1,6 @@
 """The control API: HTTP and JSON, live events as server-sent events."""
 
 import asyncio
-import contextlib
 import copy
 import json
 import os
@@ -26,6 +25,7 @@ from suptree.actors.events.picture import Row
 from suptree.actors.exits import ExitClass
 from suptree.actors.output.log_reader import follow_log, tail, tail_of
 from suptree.actors.output.output_log import log_path
+from suptree.actors.record.registry import HERE
 from suptree.supervisors.config.agent_config import RESERVED_IDS, fault_of_id
 from suptree.supervisors.config.wire import decode_child
 from suptree.supervisors.spec.child_spec import ChildSpec
@@ -87,10 +87,9 @@ class Api:
     async def status(self, request: Request) -> Response:
         """The status object of the whole tree."""
         only(request)
-        ages: dict[str, float] = {}
-        with contextlib.suppress(RequestTimeout):
-            answer = await self._link.ask("ping_ages", "heartbeat", limit=_PINGS_LIMIT)
-            ages = answer["value"] if answer["answer"] == "ok" else {}
+        # What cannot be asked now is not known now; everything else is the picture of before, and says how old it may be.
+        here, ages = await asyncio.gather(self._asked_now(HERE, "registry"), self._asked_now("ping_ages", "heartbeat"))
+        age = self._link.age if here is None else 0.0
         tree = self._tree
         picture = copy.deepcopy(self._link.picture)
         uptime = time.monotonic() - tree.started_at
@@ -102,12 +101,20 @@ class Api:
             ready=ready,
             pids=tree.pids,
             picture=picture,
-            ping_ages=ages,
+            picture_age=age,
+            ping_ages=ages or {},
             listen=tree.listen,
             refused=tree.refusals.counts,
             journal=self._link.journal,
         )
         return JsonAnswer(made)
+
+    async def _asked_now(self, operation: str, service: str) -> Any:
+        """What a service answers within a moment, or None."""
+        try:
+            return (await self._link.ask(operation, service, limit=_PINGS_LIMIT))["value"] or {}
+        except RequestTimeout:
+            return None
 
     async def picture(self, request: Request) -> Response:
         """All rows as they are, and the number of the last event in them: what a mirror begins with."""

@@ -24,6 +24,10 @@ class RegistryLink(Protocol):
     def seq(self) -> int:
         """The number of the last event that the mirror contains."""
 
+    @property
+    def age(self) -> float:
+        """How many seconds old the mirror may be, as far as is known without asking."""
+
     async def ask(
         self,
         operation: str,

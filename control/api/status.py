@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 
+from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.events.picture import Picture, Row, is_alive
 from suptree.actors.events.row_detail import described, detail, remaining
 from suptree.supervisors.actor.top import TOP
@@ -68,7 +69,7 @@ def agent_status(row: Row, ping_age: float | None = None) -> dict[str, Any]:
     }
 
 
-def _supervisor_status(row: Row) -> dict[str, Any]:
+def _supervisor_status(row: Row, ping_age: float | None) -> dict[str, Any]:
     since = time.monotonic() - row["within"]
     return {
         "id": row["id"],
@@ -81,6 +82,7 @@ def _supervisor_status(row: Row) -> dict[str, Any]:
         "restarts_in_window": sum(1 for at in row["restarted_at"] if at > since),
         "max_restarts": row["max_restarts"],
         "within": row["within"],
+        "last_ping_age": None if ping_age is None or not is_alive(row) else round(ping_age, 3),
         "detail": detail(row),
         **_standing(row),
         "last_exit": row["last_exit"],
@@ -94,23 +96,30 @@ def tree_status(
     ready: bool,
     pids: Mapping[str, int],
     picture: Picture,
+    picture_age: float,
     ping_ages: Mapping[str, float],
     listen: str | None,
     refused: Mapping[str, Mapping[str, int]],
     journal: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The whole object; reads the processes' memory, so call it outside an event loop."""
+    """The whole object; reads the processes' memory, so call it outside an event loop.
+
+    `picture_age` is how many seconds old the rows may be: 0 when the registry has answered just now.
+    """
+    now = time.monotonic()
     heartbeat = picture.rows.get("heartbeat", {})
     services = {row["id"]: row["actor_pid"] for row in picture.of_kind("service")}
     return {
         "tree": tree,
         "uptime": round(uptime, 3),
         "ready": ready,
+        "picture_age": round(picture_age, 3),
+        "ping_ages": {name: round(max(0.0, now - STAMPS.seen(name)), 3) for name in ("top", "registry", "heartbeat")},
         "pids": {**pids, **services},
         "listen": listen,
         "journal": journal,
         "refused": refused,
         "refused_notifications": heartbeat.get("refused", {"strangers": 0, "malformed": 0}),
         "agents": [agent_status(row, ping_ages.get(row["id"])) for row in picture.of_kind("agent")],
-        "supervisors": [_supervisor_status(row) for row in picture.of_kind("supervisor")],
+        "supervisors": [_supervisor_status(row, ping_ages.get(row["id"])) for row in picture.of_kind("supervisor")],
     }

@@ -14,17 +14,22 @@ import shutil
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import structlog
 from thespian.actors import ActorSystem
 
+from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.base.log_sink import begin_logging
-from suptree.actors.base.messages import Begin, Context, Services
+from suptree.actors.base.messages import Begin, ClientRequest, Context, Services, Silent, Suspect
 from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
 from suptree.actors.events.entry import Entry, encode, time_of_day
+from suptree.actors.heartbeat.stamp_watch import StampWatch
 from suptree.actors.kernel.cgroup import Groups, make_run_groups
 from suptree.actors.kernel.linux import become_subreaper, children_of, own_children
 from suptree.actors.kernel.peers import Peer
@@ -44,6 +49,7 @@ from ..trees.paths import TreePaths, start_failed
 from .handed_over import HandedOver
 from .launcher_orders import Orders
 from .link import Link
+from .own_heartbeat import own_heartbeat
 
 log = structlog.get_logger()
 
@@ -52,6 +58,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 EXIT_ASKED = 0
 EXIT_GAVE_UP = 1
 _STOP_LIMIT_WITHOUT_OWNER = 30.0
+_REGISTRY_PASSES_ON = 3.0
 _SHUTDOWN_HEARD_LIMIT = 10.0
 _RECORDED_LIMIT = 60.0
 _STORY_EVENTS = 20
@@ -99,6 +106,9 @@ class Launcher:
         """Begins some work of the launcher, while the tree runs."""
         self._stopping: list[asyncio.Task[None]] = []
         self._failed = False
+        self._heartbeat = own_heartbeat()
+        self._top_silent = ""
+        """Why the top supervisor was killed, if it was."""
 
     @property
     def listen(self) -> str | None:
@@ -200,7 +210,9 @@ class Launcher:
             umask=self._umask,
             nofile=self._nofile,
             run_began=time_of_day(),
+            heartbeat=self._heartbeat,
         )
+        self._top = top
         system.tell(top, Begin(TOP, 1, 0, tree, context, Services()))
         self.system.stop_listening()
         return system
@@ -221,15 +233,29 @@ class Launcher:
             log.error("admin_died", pid=self.pids["admin"])
         else:
             await asyncio.to_thread(system.shutdown)
-        swept = await sweep(tuple)
+        swept, left = await self._sweep()
         gave_up = admin_died or self._failed or not self.stop_asked
+        if left:
+            log.error("processes_left", pids=left, why="they got SIGKILL and do not die, or are another user's by now")
+            leftovers.write_run(self.paths, self.orders.run_id, left)
         if gave_up:
             log.error("tree_gave_up", story=self._story(dead))
         if (strays := [pid for pid in swept if pid not in self.pids.values()]) and not admin_died:
             log.warning("processes_swept", pids=strays)
         await api.stop()
         server.close()
-        return EXIT_GAVE_UP if gave_up else EXIT_ASKED
+        return EXIT_GAVE_UP if gave_up or left else EXIT_ASKED
+
+    async def _sweep(self) -> tuple[list[int], list[int]]:
+        """End all that is left below; return the pids, and those that do not die: nobody waits for these."""
+        loop = asyncio.get_running_loop()
+        stuck: asyncio.Future[list[int]] = loop.create_future()
+        sweeping = loop.create_task(sweep(tuple, lambda pids: None if stuck.done() else stuck.set_result(pids)))
+        await asyncio.wait([sweeping, stuck], return_when=asyncio.FIRST_COMPLETED)
+        if sweeping.done():
+            return sweeping.result(), []
+        sweeping.cancel()
+        return [], [pid for pid in stuck.result() if psutil.pid_exists(pid)]
 
     async def _until_the_tree_ends(self) -> str:
         """Wait for the end of the admin or of the top supervisor, and say which it was; until then, do all that the launcher has to do."""
@@ -237,13 +263,26 @@ class Launcher:
             ends = [group.create_task(process_ended(self.pids[name]), name=name) for name in ("admin", "top")]
             self._begin = lambda work: group.create_task(self._heard(work))
             others = [self._begin(self._owner_gone), self._begin(self._announce)]
+            watch = StampWatch(asyncio.get_running_loop(), STAMPS, self._heartbeat, self._top_judged)
+            watch.watch(TOP, 1, self.pids["top"])
             if self.stop_asked:
                 self.ask_to_stop()
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             self._begin = None
+            watch.unwatch(TOP, 1)
             for task in (*ends, *others, *self._stopping):
                 task.cancel()
         return min(task.get_name() for task in done)
+
+    def _top_judged(self, verdict: Silent | Suspect) -> None:
+        """The top supervisor has no supervisor that could restart it: the tree ends with it, and whoever started the tree hears of that."""
+        if isinstance(verdict, Silent):
+            self._top_silent = f"no sign of life from it for {verdict.age:.1f} s: it was killed as hung"
+            log.error("top_hung", pid=self.pids["top"], silent_for=round(verdict.age, 1))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pids["top"], signal.SIGKILL)
+        elif verdict.suspect:
+            log.warning("top_suspect", pid=self.pids["top"], silent_for=round(verdict.age, 1))
 
     async def _heard(self, work: Work) -> None:
         """Do something; an error in it ends the tree, in order: without that work, nobody might ever end it."""
@@ -279,7 +318,8 @@ class Launcher:
         recent = sorted(list(self.link.events)[-_STORY_EVENTS:], key=lambda event: float(event["monotonic"]))
         story = [line(event) for event in recent]
         if not any(event["event"] == "supervisor_exited" and event["id"] == ROOT for event in recent):
-            story.append(f"its process {dead!r} (pid {self.pids[dead]}) ended without a last word: it was killed, or failed")
+            why = (dead == "top" and self._top_silent) or "it was killed, or failed"
+            story.append(f"its process {dead!r} (pid {self.pids[dead]}) ended without a last word: {why}")
         return story
 
     def ask_to_stop(self) -> None:
@@ -290,8 +330,17 @@ class Launcher:
             self._stopping.append(self._begin(self._stop_tree))
 
     async def _stop_tree(self) -> None:
+        request = uuid.uuid4().hex
         try:
-            answer = (await self.link.ask("shutdown", TOP, limit=_SHUTDOWN_HEARD_LIMIT))["answer"]
+            try:
+                answer = (await self.link.ask("shutdown", TOP, limit=_REGISTRY_PASSES_ON, request=request))["answer"]
+            except RequestTimeout:
+                # The registry may hang, or be gone. Should it pass the request on after all, the top supervisor knows that already.
+                log.warning("shutdown_goes_past_the_registry", waited=_REGISTRY_PASSES_ON)
+                ask = partial(self.system.thespian.tell, self._top, ClientRequest(request, "shutdown", TOP, {}))
+                async with asyncio.timeout(_SHUTDOWN_HEARD_LIMIT):
+                    await asyncio.to_thread(ask)
+                answer = "ok"
         except Exception as error:  # noqa: BLE001  (whatever it was: the tree is to end)
             answer = str(error)
         if answer != "ok":

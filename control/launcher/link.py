@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import json
+import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.errors import RequestTimeout, UnknownEvent
 from suptree.actors.events.entry import decode
 from suptree.actors.events.event_types import Kind, TreeReady, event_name
@@ -39,6 +41,7 @@ class Link:
         self.journal: dict[str, Any] = {"path": None, "lost": 0, "waiting": 0, "why": None}
         """How many events of this run are missing from the journal or wait for it, and why."""
         self._seq = 0
+        self._heard_at = time.monotonic()
         self._writer: asyncio.StreamWriter | None = None
         self._asked: dict[str, _Asked] = {}
         self._taking_back: set[asyncio.Task[Any]] = set()
@@ -48,6 +51,12 @@ class Link:
     def seq(self) -> int:
         """The number of the last event that the mirror contains."""
         return self._seq
+
+    @property
+    def age(self) -> float:
+        """How many seconds old the mirror may be, as far as is known without asking: since the registry last showed that it works."""
+        works = STAMPS.seen("registry") if self._writer is not None else 0.0
+        return time.monotonic() - max(self._heard_at, works)
 
     async def serve(self, listener: Listener) -> asyncio.Server:
         """Begin to accept registries; the listener admits nobody else."""
@@ -61,12 +70,14 @@ class Link:
         *,
         limit: float,
         hear: Callable[[Any], None] | None = None,
+        request: str | None = None,
     ) -> dict[str, Any]:
         """Send a command and return its answer (`answer`, `value`, `seq`); raises RequestTimeout after `limit` seconds.
 
-        `hear` gets each part of an answer that comes in parts. A question to an agent is taken back when nobody waits for it any more.
+        `request` is the id of the request, which is carried out once. `hear` gets each part of an answer that comes in parts. A question to
+        an agent is taken back when no client waits for the answer any more.
         """
-        request = uuid.uuid4().hex
+        request = request or uuid.uuid4().hex
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         line = json.dumps({"request": request, "operation": operation, "target": target, "arguments": arguments or {}}).encode() + b"\n"
         self._asked[request] = _Asked(line, answer, hear)
@@ -111,6 +122,7 @@ class Link:
             writer.write(asked.line)
         try:
             while line := await reader.readline():
+                self._heard_at = time.monotonic()
                 await self._take(json.loads(line))
         except ConnectionError:
             pass

@@ -17,7 +17,8 @@ def how_it_ended(paths: TreePaths) -> str | None:
     for entry in _entries(paths):
         if entry.get("event") == "tree_gave_up":
             ending = entry
-        elif entry.get("event") == "tree_ended" and entry.get("status") == 0:
+        elif entry.get("event") == "processes_left" or (entry.get("event") == "tree_ended" and entry.get("status") == 0):
+            # What is said of a run before is said of that alone.
             ending = {}
     story = ending.get("story")
     if not isinstance(story, list) or not story:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterable
 
 import psutil
 import structlog
@@ -21,9 +22,14 @@ _WAIT = 5.0
 _PAUSE = 0.01
 
 
-def write_run(paths: TreePaths, run_id: str) -> None:
-    """Write down who runs the tree."""
-    text = json.dumps({"tree": paths.name, "run_id": run_id, "pid": os.getpid(), "socket": str(paths.control_socket)})
+def write_run(paths: TreePaths, run_id: str, left: Iterable[int] = ()) -> None:
+    """Write down who runs the tree, and at its end what is `left` of it: processes that do not die."""
+    started: dict[int, float] = {}
+    for pid in left:
+        with contextlib.suppress(psutil.Error):
+            started[pid] = psutil.Process(pid).create_time()
+    run = {"tree": paths.name, "run_id": run_id, "pid": os.getpid(), "socket": str(paths.control_socket), "left": list(started.items())}
+    text = json.dumps(run)
     draft = paths.run_file.with_suffix(".new")
     with os.fdopen(open_in_folder(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC), "w", encoding="utf-8") as file:
         file.write(text + "\n")
@@ -51,6 +57,21 @@ def processes_of(run_id: str) -> list[psutil.Process]:
             if process.pid != os.getpid() and process.environ().get(RUN_VARIABLE) == run_id:
                 found.append(process)
     return found
+
+
+def left_of(paths: TreePaths, run_id: str) -> list[psutil.Process]:
+    """Every process of a run that has ended: those that carry its token, and those that its launcher could not end."""
+    found = {process.pid: process for process in processes_of(run_id)}
+    run = read_run(paths) or {}
+    written = run.get("left") if run.get("run_id") == run_id else None
+    for entry in written if isinstance(written, list) else ():
+        match entry:
+            case [int(pid), float(started)]:
+                with contextlib.suppress(psutil.Error):
+                    process = psutil.Process(pid)
+                    if process.create_time() == started:
+                        found[pid] = process
+    return list(found.values())
 
 
 def remove(paths: TreePaths) -> list[int]:

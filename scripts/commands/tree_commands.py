@@ -20,7 +20,7 @@ from suptree.control.door.listeners import parse_address
 from suptree.control.launcher.launcher_orders import Orders
 from suptree.control.launcher.spawn import LauncherProcess, begin_launcher
 from suptree.control.trees.find import find_tree
-from suptree.control.trees.leftovers import processes_of, read_run
+from suptree.control.trees.leftovers import left_of, processes_of, read_run
 from suptree.control.trees.paths import TreePaths
 from suptree.supervisors.config.tree_file import load_tree
 from suptree.supervisors.config.tree_findings import find_in_tree
@@ -100,7 +100,9 @@ def down(tree_name: str | None, timeout: float) -> None:
         raise SuptreeError(f"`down` ends trees of this machine, and {URL_VARIABLE} is set: name one with --tree, or unset it")
     paths = find_tree(tree_name)
     left = asyncio.run(_down(paths, timeout))
-    say(f"{paths.name}: {left} processes left")
+    say(f"{paths.name}: {len(left)} processes left")
+    for process in left:
+        say(f"pid {process.pid}: got SIGKILL and does not die, or may not be signalled by this user; whoever may can end it", err=True)
     raise SystemExit(1 if left else 0)
 
 
@@ -185,7 +187,7 @@ async def _up_in_background(orders: Orders, say_up: Callable[[LauncherProcess], 
     return 0
 
 
-async def _down(paths: TreePaths, limit: float) -> int:
+async def _down(paths: TreePaths, limit: float) -> list[psutil.Process]:
     run = read_run(paths)
     if run is None:
         raise NotRunning(f"tree {paths.name!r} does not run")
@@ -211,7 +213,7 @@ async def _down(paths: TreePaths, limit: float) -> int:
                 await _ended(pidfd, _FORCE_WAIT)
                 await asyncio.to_thread(psutil.wait_procs, processes_of(run_id), timeout=_FORCE_WAIT)
     os.close(pidfd)
-    return len(processes_of(run_id))
+    return await asyncio.to_thread(left_of, paths, run_id)
 
 
 async def _ended(pidfd: int, limit: float) -> bool:

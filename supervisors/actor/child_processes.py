@@ -41,6 +41,7 @@ class ChildProcesses:
 
     `gone` is called when the actor of a child is dead, while what that left behind is being ended. `hear_out` is awaited before it is
     judged how the child ended. `buried` comes last, when nothing of the child is left: how it ended, and whether it declined to start.
+    `unkillable` is called when that may never be, for processes of the child do not die.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ChildProcesses:
         gone: Callable[[LivingChild], None],
         hear_out: Callable[[LivingChild], Awaitable[None]],
         buried: Callable[[LivingChild, Exit, bool], None],
+        unkillable: Callable[[LivingChild], None],
     ) -> None:
         self._parent = parent
         self._children = children
@@ -65,6 +67,9 @@ class ChildProcesses:
         self._gone = gone
         self._hear_out = hear_out
         self._buried = buried
+        self._unkillable = unkillable
+        self._stuck: dict[str, set[int]] = {}
+        """By child, its processes that do not die: the burial of another child does not wait for them."""
 
     def fork(self, spec: ChildSpec, incarnation: int, actor_class: type[Actor]) -> LivingChild:
         """Begin a new incarnation: its actor runs, and waits for its Begin."""
@@ -89,6 +94,9 @@ class ChildProcesses:
     def _report_unkillable(self, child: LivingChild, pids: list[int]) -> None:
         # Fenced: as long as these processes live the child has not ended, and no new incarnation begins.
         self._reporter.report(Unkillable(*child.life, pids=tuple(pids)))
+        child.unkillable = True
+        self._stuck.setdefault(child.id, set()).update(pids)
+        self._unkillable(child)
 
     def _actor_ended(self, child: LivingChild) -> None:
         self._parent.loop.remove_reader(child.pidfd)
@@ -102,7 +110,8 @@ class ChildProcesses:
         swept = SweptLog(child.redactor)
 
         def others() -> set[int]:
-            return {living.pid for living in self._children.values() if living is not child} | self._ahead.pids
+            stuck = {pid for other, pids in self._stuck.items() if other != child.id for pid in pids}
+            return {living.pid for living in self._children.values() if living is not child} | self._ahead.pids | stuck
 
         swept.note_all(others())
         # An actor that was killed has not emptied its control group; one that sent its last word has.
@@ -110,6 +119,7 @@ class ChildProcesses:
         groups.kill()
         await sweep(others, partial(self._report_unkillable, child), swept.note)
         groups.remove()
+        self._stuck.pop(child.id, None)
         await self._hear_out(child)
         how = how_it_ended(child, code)
         del self._children[child.id]

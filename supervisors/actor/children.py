@@ -77,6 +77,8 @@ class LivingChild:
     """All of this incarnation: for its start, its stop, and the kill that the core has set a timer for."""
     gone: bool = False
     """Its actor is dead."""
+    unkillable: bool = False
+    """Processes of it do not die: its end may never be over."""
     heard_out: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when everything has arrived that the heartbeat actor received from it."""
     begun: bool = False
@@ -119,7 +121,9 @@ class LivingChild:
             self.deadlines.extend(said.extend)
 
     def kill(self) -> None:
-        """SIGKILL for its actor."""
+        """SIGKILL for its actor, if that lives: what it has left behind, its supervisor sees to."""
+        if self.gone:
+            return
         # Its program dies with it; what that leaves behind becomes the supervisor's, and is swept before the burial ends.
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)

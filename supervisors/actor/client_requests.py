@@ -65,6 +65,8 @@ class ClientRequests:
         """The requests that wait for their answer, by their own id."""
         self._starting: set[str] = set()
         """The restarts whose child is down, and is being started again."""
+        self._at_its_end: dict[str, list[AgentAnswered]] = {}
+        """By child, answers which say that it has ended or ends: they are given when its end has been reported."""
         self._restarting: dict[str, list[ClientRequest]] = {}
         """By child, the restarts that joined one that is under way: all get its answer."""
         self._answered: dict[str, Answered] = {}
@@ -108,7 +110,17 @@ class ClientRequests:
         self._operations[request.operation].conclude(request, reply)
 
     def agent_answered(self, answered: AgentAnswered) -> None:
-        """Answer the client that told or asked an agent something; in part, if more follows."""
+        """Answer the client that told or asked an agent something; in part, if more follows.
+
+        A client that has an answer sees a picture at least as new: one that is about the end of the agent waits until that is reported.
+        """
+        child = self._children.get(answered.id)
+        if answered.ends and child is not None and child.incarnation == answered.incarnation and not child.unkillable:
+            self._at_its_end.setdefault(answered.id, []).append(answered)
+        else:
+            self._pass_on(answered)
+
+    def _pass_on(self, answered: AgentAnswered) -> None:
         if (request := self._asked.get(answered.request)) is None:
             return
         if answered.more:
@@ -116,8 +128,10 @@ class ClientRequests:
         else:
             self._finish(request, answered.answer, answered.value)
 
-    def child_is_gone(self, child: LivingChild) -> None:
-        """A child is dead: nothing that it was still to take, or to answer, will be answered by it."""
+    def child_ended(self, child: LivingChild) -> None:
+        """The end of a child has been reported, or that it may never be over: nothing more will be answered by the child."""
+        for answered in self._at_its_end.pop(child.id, []):
+            self._pass_on(answered)
         how = child.cause or (child.last_word and child.last_word.exit)
         why = f"it ended meanwhile: {child.redactor.text(how.told)}" if how else "it ended meanwhile"
         for request in [asked for asked in self._asked.values() if asked.target == child.id]:
@@ -193,9 +207,9 @@ class ClientRequests:
             self._finish(request, "refused", "it is not running")
         elif child.kind is not Kind.AGENT:
             self._finish(request, "refused", f"it is a {child.kind}, not an agent")
-        elif child.stopping:
+        elif child.stopping or child.unkillable:
             self._finish(request, "refused", "it is being stopped")
-        else:
+        elif not child.gone:
             child.channel.tell(message(child.id, child.incarnation, request.request, **request.arguments))
 
     def _unask(self, request: ClientRequest) -> None:

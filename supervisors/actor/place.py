@@ -22,7 +22,7 @@ class Place(Protocol):
         """The supervisor above, if there is one."""
 
     def announce(self, reporter: Reporter) -> None:
-        """All children are up."""
+        """All children are up, and the registry knows."""
 
     def say_goodbye(self, how: Exit) -> None:
         """All children are down: the supervisor ends."""

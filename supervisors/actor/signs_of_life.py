@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,7 +27,8 @@ from suptree.actors.base.messages import (
 from suptree.actors.deaths.evidence import shortened
 from suptree.actors.events import event_types as ev
 from suptree.actors.exits import CauseId, Exit, ExitClass
-from suptree.actors.spec.agent_spec import AgentSpec
+from suptree.actors.heartbeat.stamp_watch import StampWatch
+from suptree.actors.spec.agent_spec import AgentSpec, HeartbeatSpec
 
 from .children import Children, LivingChild
 from .reporter import Reporter
@@ -42,7 +44,8 @@ _SILENT = {"actor": CauseId.NO_PING_FROM_ACTOR, "program": CauseId.NO_PING_FROM_
 class SignsOfLife:
     """Knows which children are up, and ends those that are silent, unwell, stuck or late: the cause is recorded first.
 
-    `heartbeat` is the channel to the heartbeat actor of the moment. `is_up` is called when a child runs and is ready, `stop` to end a child
+    `heartbeat` is the channel to the heartbeat actor of the moment, which watches agents and supervisors: the latter by the rules in `own`.
+    `services` watches the services. `is_up` is called when a child runs and is ready, `stop` to end a child
     as its spec says, for a cause.
     """
 
@@ -52,12 +55,16 @@ class SignsOfLife:
         reporter: Reporter,
         *,
         heartbeat: Callable[[], Outbox | None],
+        own: HeartbeatSpec,
+        services: StampWatch,
         is_up: Callable[[LivingChild], None],
         stop: Callable[[LivingChild, Exit], None],
     ) -> None:
         self._children = children
         self._reporter = reporter
         self._heartbeat = heartbeat
+        self._own = own
+        self._services = services
         self._call_is_up = is_up
         self._stop = stop
 
@@ -86,6 +93,11 @@ class SignsOfLife:
                     child.user_id,
                 )
             )
+        elif child.kind is ev.Kind.SUPERVISOR:
+            # It pings from its first moment on, however long its children take to start.
+            self._tell_heartbeat(Watch(child.id, child.incarnation, self._own, child.pid))
+        elif not child.begun:
+            self._services.watch(child.id, child.incarnation, child.pid)
 
     def watch_all(self) -> None:
         """Tell a heartbeat actor that is new what to expect of every child."""
@@ -102,7 +114,9 @@ class SignsOfLife:
         """The actor of a child is dead: nothing more is expected of the child."""
         child.gone = True
         self.forget_deadline(child)
-        if child.kind is ev.Kind.AGENT:
+        if child.kind is ev.Kind.SERVICE:
+            self._services.unwatch(child.id, child.incarnation)
+        else:
             self._tell_heartbeat(Unwatch(child.id, child.incarnation))
 
     async def hear_out(self, child: LivingChild) -> None:
@@ -115,9 +129,10 @@ class SignsOfLife:
     def condemn(self, child: LivingChild, cause: Exit, *, immediately: bool = False) -> None:
         """End a child for a cause that is recorded first, so that its exit is classed by it; `immediately` when it can hear nothing anyway.
 
-        A child that is being stopped already, for another cause or on request, is given the time that its stop may take, and no less.
+        A child that is being stopped already, for another cause or on request, is given the time that its stop may take, and no less;
+        one that may take for ever, as a supervisor may, is not waited for when it can hear nothing.
         """
-        if child.cause is not None or child.stopping:
+        if child.cause is not None or (child.stopping and not (immediately and math.isinf(child.stop_time))):
             return
         child.cause = cause
         self._reporter.report(ev.Stopping(*child.life, why=f"{cause.exit_class}: {cause.reason}"))
@@ -153,7 +168,14 @@ class SignsOfLife:
             child.user_id = runs_as.user_id
             self.watch(child)
 
-    # Messages of the heartbeat actor
+    # Verdicts: of the heartbeat actor, and of the watch over the services
+
+    def judged(self, verdict: Silent | Suspect) -> None:
+        """A service is silent, or suspect."""
+        if isinstance(verdict, Silent):
+            self.on_silent(verdict, None)
+        else:
+            self.on_suspect(verdict, None)
 
     def on_silent(self, silent: Silent, _sender: ActorAddress) -> None:
         child = self._children.named_by(silent)

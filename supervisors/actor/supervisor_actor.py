@@ -5,12 +5,14 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from thespian.actors import Actor, ActorAddress
 
 from suptree.actors.base.dispatch import Handlers, on
+from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.base.loop_actor import LoopActor
 from suptree.actors.base.messages import (
     AgentAnswered,
@@ -18,7 +20,6 @@ from suptree.actors.base.messages import (
     ClientRequest,
     Condemned,
     Ended,
-    Flush,
     Flushed,
     Hears,
     Notified,
@@ -37,8 +38,10 @@ from suptree.actors.base.messages import (
 from suptree.actors.events.event_types import Decided, Kind, Starting, Stopping, WaitCancelled
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
+from suptree.actors.heartbeat.stamp_watch import StampWatch
 from suptree.actors.kernel.linux import set_name
 from suptree.actors.native.native_agent import NativeAgent
+from suptree.actors.notify.notification import Pinger
 from suptree.actors.program.process_agent import ProcessAgent
 from suptree.actors.record.journal import lives_before
 from suptree.actors.record.registry import JOURNAL_FILE, RegistryActor
@@ -54,6 +57,7 @@ from .child_processes import ChildProcesses
 from .children import Children, LivingChild, ServiceSpec, description
 from .client_requests import ClientRequests
 from .core_timers import CoreTimers
+from .flushing import Flushing
 from .fork_ahead import ForkAhead
 from .neighbours import Above, Neighbours
 from .place import BelowSupervisor, Place
@@ -62,9 +66,6 @@ from .signs_of_life import SignsOfLife
 
 KILLED = "killed on request"
 """The reason of a child that was given no time to stop."""
-
-# How long an ending supervisor waits for the registry to have heard everything.
-_FLUSH_WAIT = 2.0
 
 
 class SupervisorActor(LoopActor):
@@ -82,6 +83,7 @@ class SupervisorActor(LoopActor):
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.supervisor = self.open(sender)
+        self.every_idle(begin.context.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
         self.supervise(begin, BelowSupervisor(self, begin, Above(self.parent_pid, self.supervisor)))
 
     def supervise(self, begin: Begin, place: Place) -> None:
@@ -103,11 +105,14 @@ class SupervisorActor(LoopActor):
             new_heartbeat=self._heartbeat_is_new,
         )
         self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self.neighbours.tell_registry)
+        self.flushing = Flushing(self.loop, self.neighbours.tell_registry)
         self.ahead = ForkAhead(self)
         self.signs = SignsOfLife(
             self.children,
             self.reporter,
             heartbeat=lambda: self.neighbours.heartbeat,
+            own=begin.context.heartbeat,
+            services=StampWatch(self.loop, STAMPS, begin.context.heartbeat, self._service_judged),
             is_up=self._child_is_up,
             stop=self._stop_condemned,
         )
@@ -121,6 +126,7 @@ class SupervisorActor(LoopActor):
             gone=self._child_is_gone,
             hear_out=self.signs.hear_out,
             buried=self._child_ended,
+            unkillable=self._child_is_unkillable,
         )
         self.timers = CoreTimers(self.loop, self.children, self.tell_core)
         core = SupervisorCore(spec.flags, spec.children, lives=lives, uniform=random.uniform)
@@ -160,7 +166,7 @@ class SupervisorActor(LoopActor):
                 on(ClientRequest, lambda request, _sender: self.requests.take(request)),
                 on(Services, lambda services, _sender: self.neighbours.use(services)),
                 on(Stop, lambda _stop, _sender: self.shut_down()),
-                on(Flushed, lambda _flushed, _sender: self.place.say_goodbye(self.last_words)),
+                on(Flushed, lambda flushed, _sender: self.flushing.flushed(flushed.number)),
                 on(QuotaHit, self.on_quota_hit),
             ]
         )
@@ -192,7 +198,7 @@ class SupervisorActor(LoopActor):
         self.ahead.expect(None if self.core.next_start is None else actor_class(self.core.next_start.start))
         if not self.announced and self.core.is_up:
             self.announced = True
-            self.place.announce(self.reporter)
+            self.flushing.then(partial(self.place.announce, self.reporter))
 
     def shut_down(self) -> None:
         """Stop all children in reverse order, then exit; a second call kills what still stops."""
@@ -256,11 +262,7 @@ class SupervisorActor(LoopActor):
 
     def _exit(self, command: c.ExitSupervisor) -> None:
         self.timers.cancel_all()
-        self.last_words = command.exit
-        if self.neighbours.tell_registry(Flush()):
-            self.loop.call_later(_FLUSH_WAIT, self.place.say_goodbye, command.exit)
-        else:
-            self.place.say_goodbye(command.exit)
+        self.flushing.then(partial(self.place.say_goodbye, command.exit))
 
     # What becomes of the children
 
@@ -269,18 +271,26 @@ class SupervisorActor(LoopActor):
             self.neighbours.service_is_up(child.id, child.real_address)
         self.tell_core(e.ChildStarted(child.id, child.incarnation))
 
+    def _service_judged(self, verdict: Silent | Suspect) -> None:
+        self.signs.judged(verdict)
+
     def _stop_condemned(self, child: LivingChild, cause: Exit) -> None:
         self.tell_core(e.ChildCondemned(child.id, child.incarnation, cause.exit_class, cause.reason))
 
     def _child_is_gone(self, child: LivingChild) -> None:
         self.signs.child_is_gone(child)
-        self.requests.child_is_gone(child)
         if child.kind is Kind.SERVICE:
             # What it had opened is kept for the next one.
             HeartbeatActor.notify_sockets.keep()
             self.neighbours.service_is_gone(child.id)
 
+    def _child_is_unkillable(self, child: LivingChild) -> None:
+        if child.gone:
+            self.requests.child_ended(child)
+        self.tell_core(e.ChildUnkillable(child.id, child.incarnation))
+
     def _child_ended(self, child: LivingChild, how: Exit, ignored: bool) -> None:
+        self.requests.child_ended(child)
         if child.started:
             self.tell_core(e.ChildExited(child.id, child.incarnation, how))
         elif ignored:
@@ -292,6 +302,7 @@ class SupervisorActor(LoopActor):
 
     def _registry_is_new(self) -> None:
         self.reporter.report_all_again()
+        self.flushing.ask_again()
 
     def _heartbeat_is_new(self) -> None:
         self.signs.watch_all()

@@ -1,9 +1,11 @@
 """The top supervisor: owns the services of the tree, and the root supervisor of the tree file."""
 
 from dataclasses import replace
+from functools import partial
 
 from thespian.actors import ActorAddress
 
+from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.base.messages import Begin
 from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
 from suptree.actors.notify.notify_sockets import NotifySockets
@@ -33,4 +35,5 @@ class TopSupervisor(SupervisorActor):
     def on_begin(self, begin: Begin, _sender: ActorAddress) -> None:
         # Every heartbeat actor is forked from here.
         HeartbeatActor.notify_sockets = NotifySockets(begin.context.runtime_dir)
+        self.every_idle(begin.context.heartbeat.interval, partial(STAMPS.stamp, TOP))
         self.supervise(replace(begin, spec=top_spec(begin.spec)), AtTheTop(begin))

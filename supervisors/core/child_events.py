@@ -3,11 +3,11 @@
 from suptree.actors.exits import Exit, ExitClass
 
 from ..decisions.child import Child, ChildState, Step
-from ..decisions.core_events import ChildCondemned, ChildExited, ChildIgnored, ChildStarted, ChildStartFailed, TimerFired
+from ..decisions.core_events import ChildCondemned, ChildExited, ChildIgnored, ChildStarted, ChildStartFailed, ChildUnkillable, TimerFired
 from ..decisions.timers import TimerUse
 from ..spec.child_spec import RestartType
 from .core_state import CoreState, Turn
-from .progress import child_ended, start_done
+from .progress import child_ended, go_on_without, start_done
 
 
 def child_started(state: CoreState, event: ChildStarted) -> None:
@@ -55,6 +55,15 @@ def child_condemned(state: CoreState, event: ChildCondemned) -> None:
         state.commander.stop(child)
 
 
+def child_unkillable(state: CoreState, event: ChildUnkillable) -> None:
+    """The child does not die: what has no need of its end goes on."""
+    child, plan = _named(state, event), state.plan
+    if child is not None and child.alive:
+        child.unkillable = True
+        if plan is not None and plan.current == child.spec.id:
+            go_on_without(state, child, plan)
+
+
 def timer_fired(state: CoreState, event: TimerFired) -> None:
     """The time of a stop is over, or a wait: the latter waits for its turn."""
     timer = event.timer
@@ -68,7 +77,10 @@ def timer_fired(state: CoreState, event: TimerFired) -> None:
         state.put((Turn.RESUME, timer.child_id))
 
 
-def _named(state: CoreState, event: ChildStarted | ChildStartFailed | ChildIgnored | ChildExited | ChildCondemned) -> Child | None:
+_AboutChild = ChildStarted | ChildStartFailed | ChildIgnored | ChildExited | ChildCondemned | ChildUnkillable
+
+
+def _named(state: CoreState, event: _AboutChild) -> Child | None:
     """The child that an event is about; None if it names an incarnation that is not the last."""
     child = state.children.get(event.id)
     return child if child is not None and child.incarnation == event.incarnation else None

@@ -14,6 +14,7 @@ from ..decisions.core_events import (
     ChildIgnored,
     ChildStarted,
     ChildStartFailed,
+    ChildUnkillable,
     CountChildrenRequested,
     DeleteChildRequested,
     Event,
@@ -27,7 +28,7 @@ from ..decisions.core_events import (
     WhichChildrenRequested,
 )
 from ..spec.child_spec import ChildSpec, SupervisorFlags
-from .child_events import child_condemned, child_exited, child_ignored, child_start_failed, child_started, timer_fired
+from .child_events import child_condemned, child_exited, child_ignored, child_start_failed, child_started, child_unkillable, timer_fired
 from .core_state import CoreState, Phase, Turn
 from .ending import shutdown_requested
 from .otp_calls import (
@@ -161,6 +162,7 @@ _HEARD: dict[type, Callable[[CoreState, Any], None]] = {
     ChildIgnored: child_ignored,
     ChildExited: child_exited,
     ChildCondemned: child_condemned,
+    ChildUnkillable: child_unkillable,
     TimerFired: timer_fired,
     QuotaGroupParked: quota_group_parked,
     ShutdownRequested: shutdown_requested,

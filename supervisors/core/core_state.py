@@ -79,6 +79,8 @@ class CoreState:
         self._plan: Plan | None = None
         self._mailbox: deque[Waiting] = deque()
         self._last_incarnations: dict[str, int] = {}  # of ids that are gone
+        self.went_on: dict[str, Plan] = {}
+        """By the child that does not die: the plan that wanted it down, and went on without it."""
         for spec in children:
             if spec.id in self.children:
                 raise SpecError(f"{spec.id}: duplicate child id")

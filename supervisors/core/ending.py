@@ -9,6 +9,7 @@ from .core_state import CoreState, OtpCall, Phase
 from .plan import Aim, Plan
 
 TOO_LATE = "the supervisor is shutting down"
+UNKILLABLE = "processes of it got SIGKILL and do not die"
 
 
 def shutdown_requested(state: CoreState, _event: ShutdownRequested) -> None:
@@ -47,6 +48,8 @@ def too_late(state: CoreState, call: OtpCall) -> None:
     child = state.children.get(call.id)
     if child is None:
         state.commander.reply(call.request, Answer.NOT_FOUND)
+    elif child.state in ALIVE and state.phase is Phase.EXITED:
+        state.commander.reply(call.request, Answer.REFUSED, UNKILLABLE)
     elif child.state in ALIVE:
         child.terminations.append(call.request)
     else:
@@ -54,6 +57,10 @@ def too_late(state: CoreState, call: OtpCall) -> None:
 
 
 def exit_supervisor(state: CoreState) -> None:
-    """All children are down."""
+    """All children are down, but for those that do not die: nobody is to wait for these."""
+    for child_id in state.went_on:
+        requests, state.children[child_id].terminations = state.children[child_id].terminations, []
+        for request in requests:
+            state.commander.reply(request, Answer.REFUSED, UNKILLABLE)
     state.phase = Phase.EXITED
     state.commander.add(ExitSupervisor(state.last_words))

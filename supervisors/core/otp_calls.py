@@ -36,7 +36,7 @@ def terminate_child_came(state: CoreState, event: TerminateChildRequested) -> No
     plan = state.plan
     if child is None:
         call_came(state, event)
-    elif child.alive:
+    elif child.alive and state.phase is not Phase.EXITED:
         if child.state is ChildState.STOPPING:
             state.commander.stop_harder(child, event.graceful)
         elif state.starts(child):

@@ -9,7 +9,7 @@ from ..decisions.rules import has_rules_of_its_own
 from ..decisions.timers import TimerUse
 from ..spec.child_spec import RestartType
 from .core_state import CoreState, Turn
-from .ending import exit_supervisor, shut_down
+from .ending import UNKILLABLE, exit_supervisor, shut_down
 from .outcomes import carry_out, release_followers
 from .plan import Aim, Plan
 from .quota_groups import GROUP_PARKED
@@ -23,7 +23,9 @@ def next_step(state: CoreState, plan: Plan) -> None:
             return
     while plan.starts:
         child = state.children.get(plan.starts.popleft())
-        if child is not None and _may_start(state, child):
+        if child is not None and child.spec.id in state.went_on:
+            _start_later(state, child, plan)
+        elif child is not None and _may_start(state, child):
             if plan.counts and child.incarnation:
                 child.restarts += 1
             plan.wait_for_start(child.spec.id)
@@ -43,6 +45,8 @@ def _stop(state: CoreState, plan: Plan, child: Child | None) -> None:
         child.condemned = None  # whatever it was condemned for, its end is now wanted
         if child.state is not ChildState.STOPPING:
             state.commander.stop(child, plan.graceful)
+        if child.unkillable:
+            go_on_without(state, child, plan)
     elif child.unhandled:
         comes_back = plan.aim is Aim.RESTART and child.spec.restart is not RestartType.TEMPORARY
         why = f"{child.last_exit.told}, when it was about to be stopped"
@@ -53,6 +57,44 @@ def _stop(state: CoreState, plan: Plan, child: Child | None) -> None:
     elif child.state in RESTARTING and (child.state is not ChildState.PARKED or plan.aim is Aim.SHUT_DOWN):
         state.commander.stop_waiting(child)
         _stopped(state, child, plan)
+
+
+def go_on_without(state: CoreState, child: Child, plan: Plan) -> None:
+    """The child that the plan waits for does not die. Nothing else is to wait for it; what it is stopped for is done when it has died."""
+    if plan.stopping:
+        state.went_on[child.spec.id] = plan
+    else:
+        if plan.aim is Aim.START_ONE:
+            state.commander.reply(plan.request, Answer.REFUSED, UNKILLABLE)
+        if child.state is ChildState.STARTING:
+            child.move(Step.STOP)
+        if plan.aim is Aim.START_ONE or child.terminations:
+            state.went_on[child.spec.id] = Plan(Aim.STOP, new=plan.new)
+    plan.answered()
+
+
+def _start_later(state: CoreState, child: Child, plan: Plan) -> None:
+    """This child does not die: it is started when it has, and so are those that would be started after it."""
+    state.went_on[child.spec.id] = plan
+    for child_id in plan.starts:
+        if child_id in state.children:
+            state.children[child_id].waits_for = child.spec.id
+    plan.starts.clear()
+
+
+def _has_died_after_all(state: CoreState, child: Child, plan: Plan) -> None:
+    """A child that did not die has: what the plan wanted that went on without it is done now."""
+    child.move(Step.ENDED)
+    by_request = bool(child.terminations)
+    _stopped(state, child, plan)
+    if plan.new:
+        state.forget(child)
+    elif plan.aim is Aim.RESTART and not by_request:
+        child.waits_for = child.spec.id
+    elif child.state is ChildState.PARKED and child.until is None:
+        # The park was over before its end was.
+        state.put((Turn.RESUME, child.spec.id))
+    release_followers(state, child)
 
 
 def _may_start(state: CoreState, child: Child) -> bool:
@@ -69,6 +111,9 @@ def child_ended(state: CoreState, child: Child, exit_: Exit) -> None:
     child.end_incarnation(exit_, state.now)
     plan = state.plan
     if plan is None or plan.current != child.spec.id:
+        if went_on := state.went_on.pop(child.spec.id, None):
+            _has_died_after_all(state, child, went_on)
+            return
         child.unhandled = True
         state.put((Turn.DECIDE, child.spec.id))
         if plan is not None and plan.current is not None and not plan.stopping:

@@ -108,12 +108,14 @@ class Child:
     """It has ended, and the core has yet to decide about it (OTP: the exit signal is still in the mailbox)."""
     condemned: tuple[ExitClass, str] | None = None
     killed: bool = False
+    unkillable: bool = False
+    """It does not die: nothing waits for its end but what needs it."""
     parks: bool = False
     """It is being stopped in order to be parked."""
     until: float | None = None
     """When its backoff or park ends."""
     waits_for: str | None = None
-    """The sibling whose backoff or park this one shares."""
+    """The sibling whose backoff or park this one shares, or whose end it needs."""
     terminations: list[Hashable] = field(default_factory=list)
     """The terminate_child requests that are answered when it is down."""
     fingerprint: str | None = None
@@ -150,7 +152,7 @@ class Child:
             exit_ = replace(exit_, exit_class=exit_class, reason=reason)
             self.condemned = None
         self.last_exit = exit_
-        self.killed = False
+        self.killed = self.unkillable = False
         if self.started_at is not None and now - self.started_at >= self.spec.forgets_after:
             self.fingerprint = None
             self.in_a_row = 0

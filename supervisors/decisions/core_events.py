@@ -65,6 +65,14 @@ class ChildCondemned:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildUnkillable:
+    """Processes of the living incarnation were sent SIGKILL and do not die. Its ChildExited comes when they have: perhaps never."""
+
+    id: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """A timer that was set has run out; one of an older generation does nothing."""
 
@@ -144,6 +152,7 @@ Event = (
     | ChildIgnored
     | ChildExited
     | ChildCondemned
+    | ChildUnkillable
     | TimerFired
     | QuotaGroupParked
     | ShutdownRequested

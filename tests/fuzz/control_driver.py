@@ -55,6 +55,7 @@ class _AnswersAtOnce(Link):
         *,
         limit: float,  # noqa: ARG002  (the same)
         hear: Callable[[Any], None] | None = None,
+        request: str | None = None,  # noqa: ARG002  (the same)
     ) -> dict[str, Any]:
         """An answer as a supervisor gives it."""
         sent = json.loads(json.dumps({"operation": operation, "target": target, "arguments": arguments or {}}).encode())

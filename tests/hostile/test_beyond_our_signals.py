@@ -1,5 +1,6 @@
 """A tree of an ordinary user, and a program below it that has become root's: the tree may not signal that program, and lives on."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -43,7 +44,7 @@ class OrdinaryTree:
         (self.home / "tree.toml").write_text(text)
         for path in (self.home, self.home / "tree.toml"):
             os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
-        self._environment = {
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
             "SUPTREE_HOME": str(self.home / "state"),
@@ -59,7 +60,7 @@ class OrdinaryTree:
                 stdout=out,
                 stderr=out,
                 cwd=self.home,
-                env=self._environment,
+                env=self.environment,
                 timeout=100,
                 check=False,
             )
@@ -94,11 +95,10 @@ args = ["1000000"]
     up = found.suptree("up", "tree.toml", "-d")
     assert 0 == up.returncode, up.stdout
     yield found
-    root = psutil.Process(int((found.home / "root.pid").read_text()))
-    if root.is_running():
-        root.kill()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int((found.home / "root.pid").read_text())).kill()
     down = found.suptree("down")
-    assert (0, True) == (down.returncode, "0 processes left" in down.stdout), down.stdout
+    assert (0, True) == (down.returncode, "0 processes left" in down.stdout) or "no tree runs" in down.stdout, down.stdout
 
 
 def root_process(tree: OrdinaryTree) -> psutil.Process:
@@ -135,3 +135,29 @@ def test_a_death_that_leaves_what_we_may_not_signal_is_fenced_and_everything_els
     # A person ends it; then the next incarnation begins.
     root.kill()
     wait_for(tree, {"a": ("running", 2), "b": ("running", 1)})
+
+
+def test_a_stop_that_cannot_end_everything_waits_and_the_others_are_served_meanwhile(tree: OrdinaryTree) -> None:
+    root = root_process(tree)
+    with subprocess.Popen(
+        [*AS_NOBODY, SUPTREE, "stop", "a"],
+        cwd=tree.home,
+        env=tree.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as stopping:
+        wait_for(tree, {"a": ("stopping", 1), "b": ("running", 1)}, "unkillable")
+        assert 0 == tree.suptree("restart", "b").returncode
+        os.kill(next(row["pid"] for row in tree.status()["agents"] if row["id"] == "b"), 9)
+        wait_for(tree, {"a": ("stopping", 1), "b": ("running", 3)}, "unkillable")
+        root.kill()
+        assert 0 == stopping.wait(60)
+    wait_for(tree, {"a": ("stopped", 1), "b": ("running", 3)})
+
+
+def test_the_end_of_the_tree_goes_on_without_it_and_says_what_is_left(tree: OrdinaryTree) -> None:
+    root = root_process(tree)
+    down = tree.suptree("down")
+    assert (1, True) == (down.returncode, f"pid {root.pid}: got SIGKILL" in down.stdout), down.stdout
+    assert root.is_running()
+    assert "suptree: no tree runs: start one with `suptree up FILE`\n" == tree.suptree("status").stdout

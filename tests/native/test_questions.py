@@ -41,7 +41,7 @@ def talk(script: Callable[[Questions], Awaitable[None]], settled: Callable[[], A
     async def run() -> tuple[Given, list[str]]:
         questions = Questions(
             Agent(),
-            answer=lambda request, answer, value, _more: answers.append((request, answer, value)),
+            answer=lambda request, answer, value, _more, _ends: answers.append((request, answer, value)),
             explain=str,
             fatal=lambda error: fatal.append(str(error)),
             settled=settled,

@@ -5,8 +5,10 @@ import subprocess
 from typing import Any
 
 from suptree.actors.base.deadlines import Deadlines
-from suptree.actors.base.messages import Condemned, Notified, Silent, Started, Unwatch, Watch
+from suptree.actors.base.life_stamps import STAMPS
+from suptree.actors.base.messages import OWN_HEARTBEAT, Condemned, Notified, Silent, Started, Unwatch, Watch
 from suptree.actors.exits import CauseId, Exit, ExitClass
+from suptree.actors.heartbeat.stamp_watch import StampWatch
 from suptree.actors.notify.notification import Notification
 from suptree.supervisors.actor.children import Children, LivingChild
 from suptree.supervisors.actor.reporter import Reporter
@@ -28,6 +30,8 @@ class Watched:
             self.children,
             Reporter("root", "run:1", self.report),
             heartbeat=lambda: heartbeat,
+            own=OWN_HEARTBEAT,
+            services=StampWatch(asyncio.get_running_loop(), STAMPS, OWN_HEARTBEAT, lambda _verdict: None),
             is_up=lambda child: self.up.append(child.id),
             stop=lambda child, cause: self.stopped.append((child.id, cause)),
         )

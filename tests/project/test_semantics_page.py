@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from .semantics_tables import PAGE, TABLES, renewed
+from ..core.semantics_tables import PAGE, TABLES, renewed
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 
