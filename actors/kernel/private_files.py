@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+_OWN_DESCRIPTORS = Path("/proc/self/fd")
+
 
 def open_private(path: Path) -> int:
     """A descriptor that appends to a file, and may read it; the file is made when there is none, and has mode 0600 whatever it had.
@@ -30,7 +32,8 @@ def open_private(path: Path) -> int:
 def open_to_read(path: Path, *, write: bool = False) -> BinaryIO:
     """A regular file, to be read (and with `write` changed in place). Raises OSError, also for a FIFO, for which others would wait."""
     flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-    descriptor = open_in_folder(path, flags)
+    # What this process holds open it may open again; the kernel shows it as a link.
+    descriptor = os.open(path, flags) if path.parent == _OWN_DESCRIPTORS else open_in_folder(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise FileExistsError(errno.EEXIST, "something stands there that is no file", str(path))
