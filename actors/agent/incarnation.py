@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ..base.messages import Begin, Condemned, Ended, RunsAs, Stalled, Started, AgentAnswered, Unkillable
+from ..base.messages import AgentAnswered, Begin, Condemned, Ended, RunsAs, Stalled, Started, Unkillable
 from ..deaths.evidence import Evidence, SweptLog, Usage, bounded_environment, last_lines, shortened
 from ..exits import Exit, ExitClass
 from ..notify.notification import Notification, Pinger
