@@ -26,13 +26,31 @@ def size(count: float) -> str:
 
 
 def memory_of(pid: int) -> int:
-    """Bytes of memory that a process and its descendants hold, shared pages once for each."""
+    """Bytes of memory that a process and its descendants hold; what several share counts once (the kernel's PSS, proportional set size)."""
+    return sum(map(_proportional, with_descendants(pid)))
+
+
+def resident_memory_of(pid: int) -> int:
+    """The same, with what they share counted for each of them: never less, and found out at a hundredth of the cost."""
     return sum(map(_resident, with_descendants(pid)))
 
 
 def _resident(pid: int) -> int:
     with contextlib.suppress(OSError, IndexError):
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
+    return 0
+
+
+def _proportional(pid: int) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+    except PermissionError:
+        # It has gained privileges that we lack: only root may look closer.
+        return _resident(pid)
+    except OSError:
+        pass
     return 0
 
 
@@ -82,11 +100,10 @@ class Limits:
         self._say(CauseId.RUNTIME, f"it ran longer than its max_runtime of {seconds:g} s")
 
     def _sample(self, pid: int, memory: int | None, pids: int | None) -> None:
-        alive = with_descendants(pid)
-        if memory is not None and (used := sum(map(_resident, alive))) > memory:
+        if memory is not None and resident_memory_of(pid) > memory and (used := memory_of(pid)) > memory:
             self._say(CauseId.MEMORY, f"it used {size(used)} of memory, more than its memory_max of {size(memory)}")
-        elif pids is not None and len(alive) > pids:
-            self._say(CauseId.PROCESSES, f"it had {len(alive)} processes, more than its pids_max of {pids}")
+        elif pids is not None and (alive := len(with_descendants(pid))) > pids:
+            self._say(CauseId.PROCESSES, f"it had {alive} processes, more than its pids_max of {pids}")
         else:
             self._next_sample = asyncio.get_running_loop().call_later(_SAMPLE_EVERY, self._sample, pid, memory, pids)
 

@@ -11,6 +11,8 @@ from ..kernel.linux import create_timer, set_timer
 
 # How many seconds one step may take before the actor looks at its messages again: a flood of events must not starve them.
 _STEP_LIMIT = 0.005
+_IN_A_COPY = 1
+"""The exit status of a copy of this process that would go on with its loop."""
 
 
 class _NeverWaitingSelector(selectors.EpollSelector):
@@ -23,10 +25,14 @@ class _NeverWaitingSelector(selectors.EpollSelector):
     def __init__(self) -> None:
         super().__init__()
         self._timer = create_timer()
+        self._pid = os.getpid()
         # In the kernel's set alone: the loop, which has its own timers, knows nothing of it.
         self._selector.register(self._timer, select.EPOLLIN)  # type: ignore[attr-defined]  # not in its type
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if os.getpid() != self._pid:
+            # A copy of this process, which code that runs here has forked: what is below belongs to the original.
+            os._exit(_IN_A_COPY)
         ready = super().select(0)
         if not ready and (timeout is None or timeout > 0):
             self.sleep_for = timeout

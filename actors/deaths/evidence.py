@@ -20,6 +20,7 @@ _VALUE_WIDTH = 200
 _VARIABLES = 200
 _COMMAND_WIDTH = 300
 _TOLD = 50
+_COPY_GROWS = 2 * 1024 * 1024
 _READ_AT_END = 256 * 1024
 _ENTRY = re.compile(r"(\S+Z) #(\d+) (out|err) (.*)", re.DOTALL)
 
@@ -34,13 +35,13 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an incarnation has used: the most memory that one process of it held, in bytes, and CPU time of all, in seconds.
+    """What an incarnation has used: CPU time of all its processes, in seconds, and memory at its peak, in bytes.
 
-    A peak up to `memory_floor` says nothing: the kernel counts what the program was before it was executed, a copy of its actor.
+    The peak is that of its control group where the kernel counts one, or else that of the process of it that held the most; None where
+    that is not known.
     """
 
-    peak_memory: int
-    memory_floor: int
+    peak_memory: int | None
     cpu_time: float
 
 
@@ -48,8 +49,9 @@ class Usage:
 class Evidence:
     """What is kept of an end. Everything is redacted, and bounded.
 
-    `said` is what was said last, in the order of time; `out` and `err` are the same by stream, as the log has it.
-    `from_log` says that the actor left no last word: the lines come from the agent's log, and what only the actor knew is missing.
+    `said` is what was said last, in the order of time; `out` and `err` are the same by stream, as the log has it. `notes` are facts that
+    the exit does not tell, a sentence each. `from_log` says that the actor left no last word: the lines come from the agent's log, and
+    what only the actor knew is missing.
     """
 
     said: tuple[Said, ...] = ()
@@ -59,6 +61,7 @@ class Evidence:
     swept: tuple[Swept, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     from_log: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def bounded_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -77,11 +80,23 @@ def shortened(text: str, width: int = _REASON_WIDTH) -> str:
     return _cut(text, width)
 
 
-def usage(*, of_children: bool) -> Usage:
-    """What the descendants have used that ended and were waited for, or what this process has."""
+def usage_of_this_process() -> Usage:
+    """What a native agent has used: its process is this one."""
     own = resource.getrusage(resource.RUSAGE_SELF)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN) if of_children else own
-    return Usage(used.ru_maxrss * 1024, own.ru_maxrss * 1024 if of_children else 0, round(used.ru_utime + used.ru_stime, 3))
+    return Usage(own.ru_maxrss * 1024, _cpu_time(own))
+
+
+def usage_of_children(group_peak: int | None = None) -> Usage:
+    """What the descendants have used that ended and were waited for; `group_peak` is what their control group counted."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # The kernel counts what a program was before it was executed too: a copy of this process, and a little more.
+    copy = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _COPY_GROWS
+    largest = used.ru_maxrss * 1024
+    return Usage(group_peak if group_peak is not None else largest if largest > copy else None, _cpu_time(used))
+
+
+def _cpu_time(used: resource.struct_rusage) -> float:
+    return round(used.ru_utime + used.ru_stime, 3)
 
 
 class SweptLog:

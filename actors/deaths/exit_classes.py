@@ -2,7 +2,7 @@
 
 1. a stop was requested: `shutdown`;
 2. a cause that the supervisor recorded: that (it is asked first, and never gets here);
-3. the kernel counted an OOM kill in its control group: `oom`;
+3. the kernel counted an OOM kill in its control group, and its main process was killed too, or said that what it waited for was: `oom`;
 4. the agent's own word, a line of its output: that, also on exit 0;
 5. what its spec says of the exit status;
 6. the table below.
@@ -17,10 +17,13 @@ from ..exits import Exit, ExitClass, retry_time
 from ..kernel.linux import signal_name
 
 PERMANENT_CODES = {64: "bad usage", 77: "no permission", 78: "bad configuration", 126: "cannot be executed", 127: "command not found"}
-"""Exit statuses that a restart cannot mend (sysexits.h and the shell's own)."""
+"""Exit statuses that a restart cannot help (sysexits.h and the shell's own)."""
 QUOTA_CODE = 75
 """sysexits.h: EX_TEMPFAIL."""
 _EXTERNAL_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""How a program ends that is killed, and how a shell does whose command was."""
 
 WORD_PREFIX = b'{"suptree":'
 _WORDS = (ExitClass.QUOTA, ExitClass.FAILED)
@@ -85,6 +88,11 @@ def parse_word(line: bytes) -> Word | None:
     )
 
 
+def oom_note(oom_kills: int) -> str:
+    """What to say of processes that the kernel killed because memory was short."""
+    return f"the kernel killed {'a process' if oom_kills == 1 else f'{oom_kills} processes'} of it because memory was short"
+
+
 def explain_exit(
     code: int,
     *,
@@ -97,9 +105,8 @@ def explain_exit(
     how = classify(code)
     if stop_requested:
         return replace(how, exit_class=ExitClass.SHUTDOWN)
-    if oom_kills:
-        processes = "a process" if oom_kills == 1 else f"{oom_kills} processes"
-        return replace(how, exit_class=ExitClass.OOM, reason=f"the kernel killed {processes} of it for want of memory; {how.reason}")
+    if oom_kills and code in _KILLED:
+        return replace(how, exit_class=ExitClass.OOM, reason=f"{oom_note(oom_kills)}; {how.reason}")
     if word is not None:
         return replace(how, exit_class=word.exit_class, reason=f"{word.reason}; {how.reason}", retry_after=word.retry_after)
     if exit_codes and code in exit_codes:

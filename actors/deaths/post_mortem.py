@@ -95,7 +95,7 @@ def told(death: Death, amount: Amount) -> list[str]:
         *prose("advice", *advice(death, cause)),
         *labelled("command", _command(death)),
         *labelled("used", _used(evidence)),
-        *prose("note", *([NO_LAST_WORD] if evidence["from_log"] else [])),
+        *prose("note", *evidence.get("notes", ()), *([NO_LAST_WORD] if evidence["from_log"] else [])),
         *labelled("left over", _swept(evidence, amount.swept)),
         *labelled("timeline", last((f"{moment['at'][11:23]}  {moment['text']}" for moment in death["timeline"]), amount.timeline)),
         *(_last_words(evidence, amount) if death["kind"] == "agent" else []),
@@ -174,8 +174,9 @@ def _used(evidence: Mapping[str, Any]) -> list[str]:
     used = evidence["usage"]
     if used is None:
         return []
-    little = used["peak_memory"] <= used["memory_floor"]
-    return [f"{'at most ' if little else ''}{size(used['peak_memory'])} of memory at its peak, {used['cpu_time']:.2f} s of CPU time"]
+    # Up to 0.1.0 a post-mortem kept, beside a peak that may have been that of the actor's copy, how large that was.
+    peak = used["peak_memory"] if (used["peak_memory"] or 0) > used.get("memory_floor", 0) else None
+    return [f"{'' if peak is None else f'{size(peak)} of memory at its peak, '}{used['cpu_time']:.2f} s of CPU time"]
 
 
 def _swept(evidence: Mapping[str, Any], count: int) -> list[str]:

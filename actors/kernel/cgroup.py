@@ -177,6 +177,11 @@ class Cgroup:
         ]
         return sum(counts)
 
+    def peak_memory(self) -> int | None:
+        """Bytes of memory that its processes held at their peak, all together; None where the kernel does not count it for them alone."""
+        files = ((self._unified, "memory.peak"), (self._memory_v1, "memory.max_usage_in_bytes"))
+        return next((found for path, file in files if path is not None and (found := _number(path / file)) is not None), None)
+
 
 def _make(group: Path) -> bool:
     """Make a group and those above it that are of our run."""
@@ -207,6 +212,13 @@ def _count(file: Path, name: str) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0)
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def _kill(group: Path) -> None:

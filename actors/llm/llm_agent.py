@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import AgentEnds, BudgetExceeded
 from ..exits import CauseId
 from .llm_config import LLMConfig, read_config
-from .llm_provider import DEFAULT_MODEL, Message, Model, Usage, estimated_usage
+from .llm_provider import DEFAULT_MODEL, Message, Model, PromptRefused, Usage, estimated_usage
 
 # Far below what a checkpoint may hold.
 _CHARACTERS_KEPT = 200_000
@@ -45,8 +45,9 @@ class LLMAgent:
         """The model's reply."""
         async with self._one_at_a_time:
             messages = self._with(prompt)
+            room = self._room_for(messages)
             try:
-                text, usage = await self._model.complete(messages, self._left())
+                text, usage = await self._model.complete(messages, room)
             except asyncio.CancelledError:
                 await self._charge(estimated_usage(messages, ""))
                 raise
@@ -58,7 +59,7 @@ class LLMAgent:
         """The model's reply in parts, as they come."""
         async with self._one_at_a_time:
             messages = self._with(prompt)
-            parts = self._model.stream(messages, self._left())
+            parts = self._model.stream(messages, self._room_for(messages))
             text, usage = "", None
             try:
                 async for part in parts:
@@ -102,13 +103,25 @@ class LLMAgent:
     def _with(self, prompt: str) -> list[Message]:
         return [*self._system, *self._messages, {"role": "user", "content": prompt}]
 
-    def _left(self) -> int | None:
-        """How many tokens it may still use; raises what has ended it meanwhile."""
+    def _room_for(self, messages: list[Message]) -> int | None:
+        """How many tokens a reply may have; None is no limit.
+
+        Raises the error that has ended this agent; BudgetExceeded when the conversation does not fit into what is left of the budget; and
+        PromptRefused when the question alone would not fit into the whole budget: then the next question may.
+        """
         if self._end.done():
             raise self._end.result()
-        if self._config.max_tokens is None:
+        most = self._config.max_tokens
+        if most is None:
             return None
-        return max(1, self._config.max_tokens - self._used)
+        question, conversation = (estimated_usage(part, "").prompt for part in (messages[-1:], messages))
+        if question > most:
+            raise PromptRefused(f"the question has about {question} tokens, and max_tokens is {most}")
+        if conversation > most - self._used:
+            over = BudgetExceeded(f"the next prompt has about {conversation} tokens; it used {self._used}, and has max_tokens of {most}")
+            self._end.set_result(over)
+            raise over
+        return max(1, most - self._used)
 
     @property
     def _used(self) -> int:

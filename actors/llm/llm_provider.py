@@ -5,7 +5,7 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -180,17 +180,25 @@ class Model:
     def _meaning(self, error: Any) -> Exception:
         """What an error of the library means: a PromptRefused, or one that ends the agent, in words that hold nothing of what was said."""
         errors, said = self._errors, self._said(error)
-        if isinstance(error, errors.RateLimitError):
-            return QuotaExceeded(f"rate limit: {said}", _seconds(error.retry_after))
-        if isinstance(error, errors.InsufficientFundsError):
-            return QuotaExceeded(f"no credit: {said}")
-        if isinstance(error, errors.AuthenticationError):
-            return CannotRun(f"the API key was refused: {said}").because(CauseId.NO_API_KEY)
-        if isinstance(error, errors.ModelNotFoundError | errors.UnsupportedParameterError):
-            return CannotRun(f"model {self.name!r} is not there, or cannot do this: {said}").because(CauseId.MODEL_CONFIGURATION)
-        if isinstance(error, errors.InvalidRequestError | errors.ContextLengthExceededError | errors.ContentFilterError):
-            return PromptRefused(f"{said}: {error.message}")
-        return Failed(f"the model could not be asked: {said}")
+        # Overloaded (503, Anthropic's 529) or closed for a while: a provider that names a time is asked again then, and not before.
+        closed_for = _seconds(_retry_after(error)) if (error.status_code or 0) >= 500 else None
+        if closed_for is not None:
+            return QuotaExceeded(f"the model cannot be asked now: {said}", closed_for)
+        missing = f"model {self.name!r} is not there, or cannot do this: {said}"
+        meanings: tuple[tuple[Any, Callable[[], Exception]], ...] = (
+            (errors.RateLimitError, lambda: QuotaExceeded(f"rate limit: {said}", _seconds(error.retry_after))),
+            (errors.InsufficientFundsError, lambda: QuotaExceeded(f"no credit: {said}")),
+            (errors.AuthenticationError, lambda: CannotRun(f"the API key was refused: {said}").because(CauseId.NO_API_KEY)),
+            (
+                errors.ModelNotFoundError | errors.UnsupportedParameterError,
+                lambda: CannotRun(missing).because(CauseId.MODEL_CONFIGURATION),
+            ),
+            (
+                errors.InvalidRequestError | errors.ContextLengthExceededError | errors.ContentFilterError,
+                lambda: PromptRefused(f"{said}: {error.message}"),
+            ),
+        )
+        return next((mean() for kind, mean in meanings if isinstance(error, kind)), Failed(f"the model could not be asked: {said}"))
 
     def _said(self, error: Any) -> str:
         if error.status_code is None:
@@ -204,6 +212,17 @@ _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 async def _next(chunks: AsyncIterator[Any]) -> Any:
     return await anext(chunks, None)
+
+
+def _retry_after(error: Any) -> str | None:
+    """What the provider said in its header Retry-After, which the library passes on for rate limits alone; or in retry-after-ms."""
+    headers = getattr(getattr(error.original_exception, "response", None), "headers", None)
+    if not isinstance(headers, Mapping):
+        return None
+    said = headers.get("retry-after")
+    if said is None and re.fullmatch(r"\d{1,12}", milliseconds := str(headers.get("retry-after-ms"))):
+        said = str(int(milliseconds) / 1000)
+    return said
 
 
 def _seconds(retry_after: str | None) -> float | None:

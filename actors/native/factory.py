@@ -9,16 +9,16 @@ from ..errors import CannotRun
 from ..exits import CauseId
 
 
-def call_factory(name: str, told: tuple[str, str, str, str, dict[str, Any]]) -> Any:
+def call_factory(name: str, arguments: tuple[str, str, str, str, dict[str, Any]]) -> Any:
     """What the factory behind `package.module:attribute` returns, or its `create`: an agent, None, or what is to be awaited for one.
 
-    It is told the agent's id, name, role, model and config. Raises CannotRun when there is no such thing, or it cannot be called like this,
-    and whatever the factory raises.
+    `arguments` are the agent's id, name, role, model and config. Raises CannotRun when there is no such factory, or it cannot be
+    called like this, and whatever the factory raises.
     """
     factory = _find(name)
     create = getattr(factory, "create", factory)
-    _check_takes(name, create, told)
-    return create(*told)
+    _check_takes(name, create, arguments)
+    return create(*arguments)
 
 
 def _find(name: str) -> Any:
@@ -34,7 +34,7 @@ def _find(name: str) -> Any:
     return found
 
 
-def _check_takes(name: str, create: Any, told: tuple[Any, ...]) -> None:
+def _check_takes(name: str, create: Any, arguments: tuple[Any, ...]) -> None:
     if not callable(create):
         what = f"a {type(create).__name__} cannot be called: name a function or class, or what has a create()"
         raise CannotRun(f"factory {name!r}: {what}").because(CauseId.FACTORY_NOT_FOUND)
@@ -43,7 +43,7 @@ def _check_takes(name: str, create: Any, told: tuple[Any, ...]) -> None:
         # That of what is called: a decorator may give some of it by itself.
         signature = inspect.signature(create, follow_wrapped=False)
         try:
-            signature.bind(*told)
+            signature.bind(*arguments)
         except TypeError as error:
             raise CannotRun(
                 f"factory {name!r}: it is called with (agent_id, name, role, model, config), and takes {signature}: {error}"

@@ -1,18 +1,20 @@
-"""The questions that a native agent is answering: each is answered once, whatever becomes of it."""
+"""The questions that a native agent is answering: each is answered once, whatever becomes of the agent."""
 
 import asyncio
-import inspect
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..base.messages import Ask
-from ..errors import AgentEnds, InputRefused
+from ..errors import InputRefused
+from .agent_code import call, end_copy
+from .agent_errors import meaning_of
 
 REPLY_LIMIT = 1024 * 1024
 """How many bytes a reply has at most, as JSON."""
 QUESTIONS_LIMIT = 100
-"""How many questions an agent answers at once."""
+"""How many questions an agent answers at the same time."""
 # Each message between actors costs more than most parts of a reply are long.
 _SEND_EVERY = 0.05
 
@@ -21,8 +23,8 @@ Answer = Callable[[str, str, Any, bool, bool], None]
 
 
 def failure(message: str, error: BaseException | None = None) -> dict[str, Any]:
-    """What whoever asked is told instead of a reply; the class of the exit, if that error ends the agent."""
-    ends = error if isinstance(error, AgentEnds) else None
+    """What a client is answered instead of a reply; with the class of the exit, if that error ends the agent."""
+    ends = meaning_of(error)
     return {"message": message, "class": ends and ends.exit_class.value, "retry_after": ends and ends.retry_after}
 
 
@@ -33,9 +35,9 @@ class _ReplyRefused(Exception):
 class Questions:
     """Runs the agent's `ask` for each question, many at once.
 
-    `answer` is told what came of each; `explain` puts an error of the agent into words; `fatal` is told of one that ends the agent: an
-    AgentEnds, or what is no `Exception`. Any other error is an answer, and the agent lives on. `settled` returns when what the agent has
-    learned by answering is kept: only then is it told.
+    `answer` says what came of each; `describe` puts an error of the agent into words; `fatal` is called with an error that ends the agent:
+    an AgentEnds (see meaning_of), or one that is no `Exception`. Any other error is an answer, and the agent lives on. `settled` returns
+    when what the agent has learned by answering is kept: only then is the reply sent.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class Questions:
         agent: Any,
         *,
         answer: Answer,
-        explain: Callable[[BaseException], str],
+        describe: Callable[[BaseException], str],
         fatal: Callable[[BaseException], None],
         settled: Callable[[], Awaitable[None]],
     ) -> None:
@@ -51,7 +53,7 @@ class Questions:
         # Questions come when it is not running.
         self._loop = asyncio.get_running_loop()
         self._answer = answer
-        self._explain = explain
+        self._describe = describe
         self._fatal = fatal
         self._settled = settled
         self._open: dict[str, asyncio.Task[None]] = {}
@@ -62,8 +64,8 @@ class Questions:
     def take(self, ask: Ask) -> None:
         """Begin to answer. Raises InputRefused."""
         if self._method(stream=ask.stream) is None:
-            raise InputRefused("it has no ask() that could be asked")
-        # Who keeps its cancellation to itself counts as well.
+            raise InputRefused("it has no ask() that answers questions")
+        # One that keeps its cancellation to itself counts as well.
         if len(self._running) >= QUESTIONS_LIMIT:
             raise InputRefused(f"it is answering {QUESTIONS_LIMIT} questions already")
         task = self._loop.create_task(self._reply(ask))
@@ -78,7 +80,7 @@ class Questions:
             task.cancel()
 
     def end(self, why: str) -> None:
-        """The agent ends: answer whoever still waits."""
+        """The agent ends: answer every client that still waits."""
         for request, task in list(self._open.items()):
             if request in self._ready:
                 self._close(request, "ok", self._ready[request])
@@ -98,9 +100,7 @@ class Questions:
     async def _reply(self, ask: Ask) -> None:
         """Nothing that the agent may raise leaves the task."""
         try:
-            result: Any = self._method(stream=ask.stream)(ask.text)
-            if inspect.isawaitable(result):
-                result = await result
+            result: Any = await call(self._method(stream=ask.stream), ask.text)
             if hasattr(result, "__aiter__"):
                 result = await self._read(result, ask)
             else:
@@ -112,10 +112,12 @@ class Questions:
         except asyncio.CancelledError:
             self._close(ask.request, "failed", failure("its ask() was cancelled"))
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
-            ends = isinstance(error, AgentEnds) or not isinstance(error, Exception)
-            self._close(ask.request, "failed", failure(self._explain(error), error), ends=ends)
+            # Without the error around it, whose text may be of the conversation.
+            meaning = meaning_of(error)
+            ends = meaning is not None or not isinstance(error, Exception)
+            self._close(ask.request, "failed", failure(self._describe(error), error), ends=ends)
             if ends:
-                self._fatal(error)
+                self._fatal(meaning or error)
         else:
             self._close(ask.request, "ok", result)
 
@@ -126,6 +128,7 @@ class Questions:
         size = 0
         try:
             async for part in parts:
+                end_copy()
                 if not isinstance(part, str):
                     raise _ReplyRefused(f"a part of its reply was a {type(part).__name__}, not text")
                 size += _plain(part)[1]
@@ -136,6 +139,7 @@ class Questions:
                 else:
                     sending.add(part)
         finally:
+            end_copy(sys.exception())
             if sending is not None:
                 sending.flush()
             if close := getattr(parts, "aclose", None):
@@ -158,7 +162,7 @@ class Questions:
 
 
 class _Sending:
-    """Numbers the parts of a reply and sends them: the first at once, then what has come in a while together."""
+    """Numbers the parts of a reply and sends them: the first immediately, then what has come in a while together."""
 
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         self._send = send

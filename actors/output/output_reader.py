@@ -1,4 +1,4 @@
-"""Reading what a program prints, always, so that it never waits for us."""
+"""Reading what a program prints, always, so that the program never waits for us."""
 
 import asyncio
 import os
@@ -8,8 +8,8 @@ from .line_splitter import LineSplitter
 from .standing_line import StandingLine
 
 
-class Drain(asyncio.Protocol):
-    """Reads one output of a program, until everyone who could write there has closed it; then `ended` is done."""
+class OutputReader(asyncio.Protocol):
+    """Reads one output of a program, until every process that could write there has closed it; then `ended` is done."""
 
     def __init__(self, splitter: LineSplitter, count: Callable[[int], None]) -> None:
         self._splitter = splitter
@@ -19,11 +19,11 @@ class Drain(asyncio.Protocol):
         self.ended = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def reading(cls, descriptor: int, splitter: LineSplitter, count: Callable[[int], None]) -> "Drain":
-        """A drain that reads from a pipe or terminal, and closes it in the end; `count` is called with the number of bytes that come."""
+    async def reading(cls, descriptor: int, splitter: LineSplitter, count: Callable[[int], None]) -> "OutputReader":
+        """A reader that reads from a pipe or terminal, and closes it in the end; `count` is called with how many bytes come."""
         source = os.fdopen(descriptor, "rb", buffering=0)
-        _transport, drain = await asyncio.get_running_loop().connect_read_pipe(lambda: cls(splitter, count), source)
-        return drain
+        _transport, reader = await asyncio.get_running_loop().connect_read_pipe(lambda: cls(splitter, count), source)
+        return reader
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport

@@ -6,13 +6,18 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
+from ..agent.awake_time import within
 from ..agent.confinement import CannotConfine, Confinement
-from ..kernel.linux import bound_to_us
-from ..kernel.sweep import process_ended
+from ..kernel.linux import bound_to_us, own_children
+from ..kernel.sweep import process_ended, sweep
 
 _OUTPUT_KEPT = 64 * 1024
+_TOKEN = "SUPTREE_HOOK_ID"  # noqa: S105  (the name of a variable)
+"""In the environment of a hook or probe and of all that it starts; each run has its own."""
 
 
 def _output_of(argv: tuple[str, ...]) -> IO[bytes]:
@@ -33,7 +38,7 @@ class RunningHooks(set[int]):
 
 
 class Hooks:
-    """Runs hooks; `pids` are those that run now."""
+    """Runs hooks and probes, one process each with what it starts; `pids` are those that run now."""
 
     def __init__(
         self, join: Callable[[], None], confinement: Confinement, write: Callable[[bytes], None], pids: RunningHooks | None = None
@@ -43,8 +48,15 @@ class Hooks:
         self._write = write
         self.pids = RunningHooks() if pids is None else pids
 
-    async def run(self, argv: tuple[str, ...], *, cwd: str | None, environment: Mapping[str, str], limit: float) -> None:
-        """Run a program to its end, for at most `limit` seconds; its output goes to the agent's log. Raises HookFailed."""
+    async def run(
+        self, argv: tuple[str, ...], *, cwd: str | None, environment: Mapping[str, str], limit: float, leave_nothing: bool = False
+    ) -> None:
+        """Run a program to its end, for at most `limit` seconds; its output goes to the agent's log. Raises HookFailed.
+
+        What it leaves behind lives on below the agent, unless `leave_nothing` is set: then it is ended with the program.
+        """
+        token = uuid4().hex
+        environment = {**environment, _TOKEN: token}
         # A file, not a pipe: what the hook leaves behind could hold a pipe open.
         with _output_of(argv) as output:
             self._confinement.own([output.fileno()])
@@ -69,21 +81,21 @@ class Hooks:
                 self.pids.add(hook.pid)
             finally:
                 self.pids.starting -= 1
-            in_time = True
+            in_time = False
             try:
-                async with asyncio.timeout(limit):
-                    await process_ended(hook.pid)
-            except (TimeoutError, asyncio.CancelledError) as over:
-                in_time = False
-                # It leads its own session and is not reaped yet: its number is its own.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(hook.pid, signal.SIGKILL)
-                if isinstance(over, asyncio.CancelledError):
-                    await hook.wait()
-                    self.pids.discard(hook.pid)
-                    raise
-            code = await hook.wait()
-            self.pids.discard(hook.pid)
+                await within(limit, process_ended(hook.pid))
+                in_time = True
+            except TimeoutError:
+                pass
+            finally:
+                if not in_time:
+                    # It leads its own session and lives, or is not reaped yet: its number is its own.
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(hook.pid, signal.SIGKILL)
+                code = await hook.wait()
+                self.pids.discard(hook.pid)
+            if leave_nothing:
+                await sweep(lambda: [pid for pid in own_children() if pid in self.pids or not _is_of(pid, hook.pid, token)])
             output.seek(0)
             for line in output.read(_OUTPUT_KEPT).splitlines():
                 self._write(line)
@@ -91,3 +103,10 @@ class Hooks:
             raise HookFailed(f"{argv[0]!r} took longer than {limit:g} s")
         if code != 0:
             raise HookFailed(f"{argv[0]!r} ended with status {code}")
+
+
+def _is_of(pid: int, session: int, token: str) -> bool:
+    """Whether a hook has left this process behind: it is in its session, or has its token, which whoever leaves the session still has."""
+    with contextlib.suppress(OSError):
+        return os.getsid(pid) == session or f"{_TOKEN}={token}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return False

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from ..agent.awake_time import within
 from ..spec.agent_spec import ProbeSpec
 
 RunProgram = Callable[[tuple[str, ...], float], Awaitable[None]]
@@ -41,16 +42,16 @@ async def _probe(spec: ProbeSpec, run_program: RunProgram) -> None:
         return
     what = spec.http_get or spec.tcp_socket
     try:
-        async with asyncio.timeout(spec.timeout):
-            if spec.http_get:
-                await _http_get(spec.http_get)
-            else:
-                _, writer = await _connect(urlsplit(f"//{spec.tcp_socket}"))
-                await _close(writer)
+        await within(spec.timeout, _http_get(spec.http_get) if spec.http_get else _tcp_connect(spec.tcp_socket))
     except TimeoutError:
         raise ProbeFailed(f"{what} did not answer within {spec.timeout:g} s") from None
     except OSError as error:
         raise ProbeFailed(f"{what} cannot be reached: {error.strerror or error}") from None
+
+
+async def _tcp_connect(address: str | None) -> None:
+    _, writer = await _connect(urlsplit(f"//{address}"))
+    await _close(writer)
 
 
 async def _http_get(url: str) -> None:

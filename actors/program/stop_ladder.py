@@ -1,52 +1,99 @@
-"""The stop ladder: each rung only if the one before did not end the program in its time."""
+"""The stop ladder: how a program is ended, each rung only if the one before did not end it in its time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from ..base.deadlines import Deadlines
+from ..spec.agent_spec import AgentSpec
+
+
+class Target(Enum):
+    """What a rung acts on."""
+
+    PRE_STOP_HOOK = "the pre_stop hook, which runs to its end"
+    STDIN = "the stdin of the program, if we hold it: it is closed"
+    PROCESS_GROUP = "every process in the group of the program"
+    EVERYTHING = "that group, and whatever lives in the control groups"
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step down: what it does, and how many seconds the program gets then; None skips the rung, 0 goes on immediately."""
+    """One step down: which signals are sent and where, and how many seconds the program gets then.
+
+    `seconds` of None goes on as soon as the step itself is done; a rung whose time is 0 is left out.
+    """
 
     name: str
-    act: Callable[[], Awaitable[None] | None]
-    seconds: float | None
+    target: Target
+    signals: tuple[signal.Signals, ...]
+    seconds: Callable[[AgentSpec], float] | None
+    second_request: str
+    """What a second stop request does while the program is on this rung."""
+
+
+_NEXT = "goes on to the next rung immediately"
+
+LADDER: tuple[Rung, ...] = (
+    Rung("pre_stop", Target.PRE_STOP_HOOK, (), None, "ends the hook, and goes on to the next rung"),
+    Rung("stdin closed", Target.STDIN, (), lambda spec: spec.stop.cancel, _NEXT),
+    # Each with SIGCONT, as systemd does it: a program that is stopped hears nothing else.
+    Rung("SIGINT", Target.PROCESS_GROUP, (signal.SIGINT, signal.SIGCONT), lambda spec: spec.stop.sigint, _NEXT),
+    Rung("SIGTERM", Target.PROCESS_GROUP, (signal.SIGTERM, signal.SIGCONT), lambda spec: spec.stop.sigterm, _NEXT),
+    Rung("SIGKILL", Target.EVERYTHING, (signal.SIGKILL,), None, "nothing: this is the last"),
+)
+"""From the first rung to the last."""
+
+Act = Callable[[Rung], Awaitable[None] | None]
+"""Does what a rung says; what it returns is waited for."""
 
 
 class StopLadder:
     """Climbed down once; a further request takes the next rung immediately.
 
-    The present rung lasts longer where the program asks for more time: `deadlines` are those of its incarnation. After a further request
+    `targets` says how to act on each target; a rung whose target is missing is left out. `ended` is set when the program has ended;
+    the present rung lasts longer where the program asks for more time: `deadlines` are those of its incarnation. After a further request
     the program gets no more time than the rungs say: a person has waited long enough.
     """
 
-    def __init__(self, ended: asyncio.Event, deadlines: Deadlines) -> None:
+    def __init__(self, spec: AgentSpec, targets: Mapping[Target, Act], ended: asyncio.Event, deadlines: Deadlines) -> None:
+        self._spec = spec
+        self._targets = targets
         self._ended = ended
-        self._deadlines = deadlines
         self._next_rung = asyncio.Event()
+        self._deadlines = deadlines
         self._is_hurried = False
 
     def skip(self) -> None:
-        """Wait no longer on the present rung, and on no later one for longer than it says."""
+        """Stay no longer on the present rung, and on no later one for longer than it says."""
         self._is_hurried = True
         self._next_rung.set()
 
-    async def climb_down(self, rungs: list[Rung]) -> None:
+    async def climb_down(self) -> None:
         """Return when the program has ended, or after the last rung."""
-        for rung in rungs:
-            if rung.seconds is None:
+        for rung in LADDER:
+            seconds = None if rung.seconds is None else rung.seconds(self._spec)
+            if rung.target not in self._targets or seconds == 0:
                 continue
             if self._ended.is_set():
                 return
             self._next_rung.clear()
-            acted = rung.act()
-            if acted is not None:
-                await acted
-            if rung.seconds > 0:
-                await self._wait(rung.seconds)
+            acting = self._targets[rung.target](rung)
+            if acting is not None:
+                await self._unless_hurried(acting)
+            if seconds is not None:
+                await self._wait(seconds)
+
+    async def _unless_hurried(self, acting: Awaitable[None]) -> None:
+        tasks = [asyncio.ensure_future(acting), asyncio.ensure_future(self._next_rung.wait())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        if not tasks[0].cancelled():
+            tasks[0].result()
 
     async def _wait(self, seconds: float) -> None:
         """Until the program has ended, the time is over, or the next rung is asked for."""

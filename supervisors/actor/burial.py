@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from suptree.actors.deaths.evidence import Evidence, Swept, bounded_environment, evidence_in_log
+from suptree.actors.deaths.exit_classes import classify
 from suptree.actors.events.event_types import Kind
 from suptree.actors.exits import CauseId, Exit, ExitClass
 from suptree.actors.kernel.linux import signal_name
@@ -22,6 +23,9 @@ def how_it_ended(child: LivingChild, code: int | None) -> Exit:
         return replace(how, reason=f"{how.reason}, after STOPPING=1") if child.announced_stop and not child.stopping else how
     exit_class = ExitClass.SHUTDOWN if child.stopping else ExitClass.CRASH
     if code is not None and code < 0:
+        # As for a program: the tree sends none of HUP, INT and TERM to an actor.
+        sent_by_others = not child.stopping and classify(code).exit_class is ExitClass.EXTERNAL
+        exit_class = ExitClass.EXTERNAL if sent_by_others else exit_class
         return Exit(exit_class, f"its actor died by {signal_name(-code)}", cause=CauseId.ACTOR_DIED, signal=-code)
     return Exit(exit_class, f"its actor ended with status {code}", cause=CauseId.ACTOR_DIED)
 

@@ -9,7 +9,7 @@ from suptree.actors.base.messages import AgentAnswered, Answered, Ask, ClientReq
 from suptree.actors.events.event_types import Kind
 from suptree.actors.events.picture import Row
 from suptree.actors.exits import Exit, ExitClass
-from suptree.actors.native.checkpoints import Checkpoints
+from suptree.actors.native.checkpoint_file import CheckpointFile
 from suptree.actors.native.questions import failure
 from suptree.actors.spec.agent_spec import AgentSpec
 
@@ -273,7 +273,7 @@ class ClientRequests:
         if spec is None or request.arguments.get("keep_checkpoint") or request.target in self._children:
             return
         for agent_id in _agents_of(spec.start):
-            Checkpoints(self._state_dir, agent_id).forget()
+            CheckpointFile(self._state_dir, agent_id).forget()
 
 
 def _as_json(expected: Forecast) -> dict[str, Any]:

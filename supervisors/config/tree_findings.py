@@ -12,7 +12,7 @@ from pathlib import Path
 
 from suptree.actors.agent.confinement import CannotConfine, find_account
 from suptree.actors.agent.environment import base_environment
-from suptree.actors.program.program import CannotExecute, resolve
+from suptree.actors.program.execution import CannotExecute, resolve
 from suptree.actors.spec.agent_secrets import has_secrets
 from suptree.actors.spec.agent_spec import AgentSpec
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file

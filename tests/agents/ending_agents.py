@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import AsyncIterator
 
+from suptree.actors.errors import QuotaExceeded, Shutdown
+
 
 class Ending:
     @classmethod
@@ -173,3 +175,133 @@ class Waits(Ending):
 
     async def run(self) -> None:
         await asyncio.sleep(1000)
+
+
+class LimitedInGroup(Ending):
+    """Two tasks of a group fail together; the quota is what counts of them."""
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fail(ValueError("beside")))
+            group.create_task(self._fail(QuotaExceeded("enough", 30)))
+
+    async def _fail(self, error: Exception) -> None:
+        raise error
+
+
+class LimitedWhileClosing(Ending):
+    """The session of a client cannot be closed after a quota was hit."""
+
+    async def run(self) -> None:
+        try:
+            raise QuotaExceeded("enough", 30)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        raise ConnectionError("closed already")
+
+
+class LimitedBehind(Ending):
+    async def run(self) -> None:
+        raise RuntimeError("cannot go on") from QuotaExceeded("enough", 30)
+
+
+class LimitedBeside(Ending):
+    """In a task that nobody waits for."""
+
+    async def run(self) -> None:
+        asyncio.create_task(self._soon())  # noqa: RUF006
+        await asyncio.Event().wait()
+
+    async def _soon(self) -> None:
+        await asyncio.sleep(0.1)
+        raise QuotaExceeded("enough", 30)
+
+
+class LimitedInCallback(LimitedBeside):
+    async def run(self) -> None:
+        asyncio.get_running_loop().call_soon(self._raise)
+        await asyncio.Event().wait()
+
+    def _raise(self) -> None:
+        raise QuotaExceeded("enough", 30)
+
+
+class LimitedInThread(LimitedInCallback):
+    async def run(self) -> None:
+        threading.Thread(target=self._raise).start()
+        await asyncio.Event().wait()
+
+
+class LimitedInHealthCheck(LimitedInCallback):
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def health_check(self) -> bool:
+        try:
+            self._raise()
+        except QuotaExceeded as error:
+            raise ConnectionError("no model server") from error
+        return True
+
+
+class Forks(Ending):
+    """Forks, and says how the child ended."""
+
+    async def run(self) -> None:
+        # When nothing of its beginning is on its way any more.
+        await asyncio.sleep(0.5)
+        child = os.fork()
+        if child == 0:
+            await self.be_child()
+            return
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+        # Long enough for whatever the child may have said in our name.
+        await asyncio.sleep(0.3)
+        raise Shutdown(f"the child ended with status {os.waitstatus_to_exitcode(status)}")
+
+    async def be_child(self) -> None:
+        """And return."""
+
+
+class ForksToRaise(Forks):
+    async def be_child(self) -> None:
+        raise QuotaExceeded("the child has had enough")
+
+
+class ForksToExit(Forks):
+    async def be_child(self) -> None:
+        sys.exit(7)
+
+
+class ForksToWait(Forks):
+    """What the child waits for belongs to the loop of its parent."""
+
+    def __init__(self) -> None:
+        self.waits: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def be_child(self) -> None:
+        await self.waits
+
+
+class ForksInHealthCheck(Ending):
+    """The child of a health check says that it is not well."""
+
+    def __init__(self) -> None:
+        self.children = 0
+        self.enough = asyncio.Event()
+
+    async def run(self) -> None:
+        await self.enough.wait()
+        raise Shutdown("the child ended with status 0")
+
+    async def health_check(self) -> bool:
+        child = os.fork()
+        if child == 0:
+            return False
+        await asyncio.to_thread(os.waitpid, child, 0)
+        self.children += 1
+        if self.children == 2:
+            self.enough.set()
+        return True

@@ -2,8 +2,8 @@
 
 import pytest
 
-from suptree.actors.deaths.exit_classes import parse_word
-from suptree.actors.exits import LONGEST_RETRY_AFTER
+from suptree.actors.deaths.exit_classes import explain_exit, parse_word
+from suptree.actors.exits import LONGEST_RETRY_AFTER, ExitClass
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,24 @@ def test_its_reason_is_one_line(reason: str, said: str) -> None:
     word = parse_word(f'{{"suptree": "failed", "reason": {reason}}}'.encode())
     assert word is not None
     assert said == word.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_class"),
+    [
+        (-9, ExitClass.OOM),
+        # A shell whose command was killed.
+        (137, ExitClass.OOM),
+        (0, ExitClass.NORMAL),
+        (1, ExitClass.FAILED),
+        (78, ExitClass.PERMANENT),
+        (-11, ExitClass.CRASH),
+    ],
+)
+def test_only_a_program_that_was_killed_itself_ran_out_of_memory(code: int, exit_class: ExitClass) -> None:
+    assert exit_class is explain_exit(code, oom_kills=1).exit_class
+
+
+def test_what_a_program_says_of_its_end_counts_after_a_helper_was_killed_for_want_of_memory() -> None:
+    word = parse_word(b'{"suptree": "quota", "retry_after": 5}')
+    assert ExitClass.QUOTA is explain_exit(1, oom_kills=2, word=word).exit_class

@@ -41,10 +41,11 @@ DEATH: dict[str, Any] = {
         ],
         "out": ["hello"],
         "err": ["oh no"],
-        "usage": {"peak_memory": 50 * 2**20, "memory_floor": 30 * 2**20, "cpu_time": 1.5},
+        "usage": {"peak_memory": 50 * 2**20, "cpu_time": 1.5},
         "swept": [{"pid": 11, "command": "sleep 600"}],
         "environment": {"A_KEY": "[redacted]", "LANG": "C"},
         "from_log": False,
+        "notes": [],
     },
     "decision": {
         "decision": "restart",
@@ -114,9 +115,13 @@ def test_what_an_agent_printed_does_not_move_the_cursor() -> None:
     assert "\x1b" not in story
 
 
-def test_memory_that_cannot_be_told_from_that_of_the_actor_is_given_as_a_bound() -> None:
-    story = told(with_evidence(usage={"peak_memory": 20 * 2**20, "memory_floor": 30 * 2**20, "cpu_time": 0.0}), WHOLE)
-    assert "used       at most 20.0 MiB of memory at its peak, 0.00 s of CPU time" in story
+@pytest.mark.parametrize("usage", [{"peak_memory": None}, {"peak_memory": 20 * 2**20, "memory_floor": 30 * 2**20}])
+def test_a_peak_of_memory_that_is_not_known_is_left_out(usage: dict[str, Any]) -> None:
+    assert "used       0.25 s of CPU time" in told(with_evidence(usage={**usage, "cpu_time": 0.25}), WHOLE)
+
+
+def test_a_note_stands_in_the_story() -> None:
+    assert "note       The kernel killed a helper." in told(with_evidence(notes=["The kernel killed a helper."]), WHOLE)
 
 
 def test_an_actor_that_left_no_word_is_mentioned() -> None:

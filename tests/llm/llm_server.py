@@ -58,6 +58,17 @@ def llm_server() -> Iterator[LLMServer]:
         serving.join()
 
 
+_REFUSALS: dict[str, tuple[int, str, str, dict[str, str]]] = {
+    "poor": (402, "pay first", "insufficient_funds", {}),
+    "missing": (404, "no such model", "model_not_found", {}),
+    "picky": (400, "this is too long", "context_length_exceeded", {}),
+    # The first request alone.
+    "overloaded": (503, "too many of you", "overloaded", {"Retry-After": "2"}),
+    "crowded": (529, "too many of you", "overloaded_error", {"retry-after-ms": "1500"}),
+    "closed": (503, "too many of you", "overloaded", {"Retry-After": "soon"}),
+}
+
+
 class _Handler(BaseHTTPRequestHandler):
     server_state: LLMServer
 
@@ -74,18 +85,14 @@ class _Handler(BaseHTTPRequestHandler):
             state.ended.wait(60)
         elif model == "broken":
             self._error(500, f"cannot say: {seen.messages[-1][1]}", "server_error")
+        elif model in _REFUSALS and (first or model != "overloaded"):
+            self._error(*_REFUSALS[model])
         elif model == "limited" and first:
             self._error(429, "slow down", "rate_limit_exceeded", {"Retry-After": "2"})
         elif model == "limited-until" and first:
             self._error(429, "slow down", "rate_limit_exceeded", {"Retry-After": formatdate(time.time() + 3600, usegmt=True)})
-        elif model == "poor":
-            self._error(402, "pay first", "insufficient_funds")
         elif model == "locked":
             self._error(401, f"Incorrect API key provided: {self.headers['Authorization']}", "invalid_api_key")
-        elif model == "missing":
-            self._error(404, "no such model", "model_not_found")
-        elif model == "picky":
-            self._error(400, "this is too long", "context_length_exceeded")
         elif model == "mad":
             self._send(b"<html>", "text/html")
         elif self.path == "/v1/messages":

@@ -16,7 +16,6 @@ from suptree.testing import LiveTree
 
 from .llm_server import LLMServer, llm_server
 
-WITHOUT_LIBRARY = str(Path(__file__).parent / "without_any_llm")
 KEY = "k3y-that-nobody-may-see/+"
 FILED_KEY = "an0ther-key-from-a-file"
 # Its name does not say that it holds a secret; the agent's `api_key_env` does.
@@ -240,7 +239,7 @@ def test_a_reply_that_is_none_is_no_reply(server: LLMServer) -> None:
 
 
 def test_what_nobody_waited_for_is_charged_too(server: LLMServer) -> None:
-    budget = {"base_url": f"{server.url}/v1", "max_tokens": 6}
+    budget = {"base_url": f"{server.url}/v1", "max_tokens": 7}
 
     async def stop_reading(client: Client) -> None:
         async with contextlib.aclosing(client.ask_stream("stops-midway", "hello there", timeout=30)) as parts:
@@ -254,11 +253,11 @@ def test_what_nobody_waited_for_is_charged_too(server: LLMServer) -> None:
         live.ask(stop_reading)
         wait_for_status(live, "stops-midway", "stops-midway: 1 request, 4 tokens (3 prompt, 1 completion)")
         live.ask(stop_reading)
-        assert ("budget", "it used 8 tokens, and has max_tokens of 6") == last_exit(live, "stops-midway")
+        assert ("budget", "it used 8 tokens, and has max_tokens of 7") == last_exit(live, "stops-midway")
 
 
 def test_a_budget_that_is_used_up_is_the_recorded_cause_of_its_end_and_the_reply_is_given(server: LLMServer) -> None:
-    with tree(llm("spender", {"base_url": f"{server.url}/v1", "max_tokens": 40})) as live:
+    with tree(llm("spender", {"base_url": f"{server.url}/v1", "max_tokens": 40, "history": 0})) as live:
         live.wait_until_all_run(WITHIN)
         for _ in range(3):
             assert f"you said {PROMPT}" == ask(live, "spender", PROMPT)
@@ -269,8 +268,44 @@ def test_a_budget_that_is_used_up_is_the_recorded_cause_of_its_end_and_the_reply
         assert [40, 25, 10] == [seen.body["max_completion_tokens"] for seen in server.of("spender")]
         assert [40, 25, 10] == [seen.body["max_tokens"] for seen in server.of("spender")]
         wait_for_restart(live, "spender")
+        # It keeps no conversation: what was said is written down nowhere.
+        assert [] == files_with(live, PROMPT)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_budget_is_compared_with_the_prompt_before_that_is_sent(server: LLMServer, stream: bool) -> None:
+    model = f"careful-{stream}"
+    with tree(llm(model, {"base_url": f"{server.url}/v1", "max_tokens": 40})) as live:
+        live.wait_until_all_run(WITHIN)
+        put = ask_stream if stream else ask
+        with pytest.raises(AskFailed, match="the question has about 50 tokens, and max_tokens is 40") as refused:
+            put(live, model, "x" * 200)
+        assert None is refused.value.exit_class
+        for _ in range(2):
+            put(live, model, PROMPT)
+        # With all that was said before it is longer than what is left.
+        # The server sends the parts of a reply without the spaces between its words.
+        reason = f"the next prompt has about {35 if stream else 36} tokens; it used 30, and has max_tokens of 40"
+        with pytest.raises(AskFailed, match=reason) as over:
+            put(live, model, PROMPT)
+        assert "budget" == over.value.exit_class
+        assert 2 == len(server.of(model))
+        assert ("budget", reason) == last_exit(live, model)
+        wait_for_restart(live, model)
         # What was said is written down where it is kept, and nowhere else.
-        assert ["spender.json"] == [path.name for path in files_with(live, PROMPT)]
+        assert [f"{model}.json"] == [path.name for path in files_with(live, PROMPT)]
+
+
+def test_a_provider_that_is_overloaded_is_asked_again_when_it_said(server: LLMServer) -> None:
+    endpoint = {"base_url": f"{server.url}/v1"}
+    with tree(*(llm(model, endpoint, "park = true") for model in ("overloaded", "crowded", "closed"))) as live:
+        live.wait_until_all_run(WITHIN)
+        failures = {model: failure(live, model) for model in ("overloaded", "crowded", "closed")}
+        assert {"overloaded": ("quota", 2.0), "crowded": ("quota", 1.5), "closed": ("failed", None)} == {
+            model: (failed.exit_class, failed.retry_after) for model, failed in failures.items()
+        }
+        wait_for_restart(live, "overloaded")
+        assert "you said hello" == ask(live, "overloaded", "hello")
 
 
 def recorded(live: LiveTree, agent_id: str) -> list[str]:
@@ -359,8 +394,3 @@ def test_what_can_never_work_is_permanent_and_says_what_to_do(monkeypatch: pytes
     with tree(table + "hold = true\n") as live:
         assert ("permanent", reason) == last_exit(live, "a")
         assert [] == [path for path in files_with(live, KEY) if path.name != "tree.toml"]
-
-
-def test_without_its_library_it_names_the_extra() -> None:
-    with tree(llm("a", {"base_url": "http://127.0.0.1:1"}, "hold = true"), sys_path=[WITHOUT_LIBRARY]) as live:
-        assert ("permanent", 'LLMAgent needs the extra "llm": pip install "suptree[llm]"') == last_exit(live, "a")

@@ -116,7 +116,7 @@ def test_the_reply_is_what_the_agent_returned(oracle: LiveTree, prompt: str, rep
         ("oracle", "half", r"AskFailed: 'oracle' did not answer: ValueError: half \xed\xa0\x80"),
         ("oracle", "object", "AskFailed: 'oracle' did not answer: its reply, a object, is not what JSON can express"),
         ("oracle", f"long {REPLY_LIMIT - 1}", "AskFailed: 'oracle' did not answer: its reply is longer than 1048576 bytes"),
-        ("asked", "x", "InputRefused: 'asked' was not asked: it has no ask() that could be asked"),
+        ("asked", "x", "InputRefused: 'asked' was not asked: it has no ask() that answers questions"),
         ("cat", "x", "InputRefused: 'cat' was not asked: it is a program, and only a native agent can be asked: see tell"),
         ("root", "x", "InputRefused: 'root' was not asked: it is a supervisor, not an agent"),
         ("oracle", "x" * 2**20, "InputRefused: 'oracle' was not asked: what is asked must be shorter than 1048576 bytes, not 1048576"),

@@ -1,12 +1,13 @@
 """Native agents: however their code ends, it is recorded as what it was."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from suptree.actors.output.output_log import log_path
-from suptree.testing import LiveTree
+from suptree.testing import LiveTree, kill
 
 AGENTS = str(Path(__file__).parents[1] / "agents")
 
@@ -45,13 +46,32 @@ def ended(factory: str) -> dict[str, Any]:
         ("Segfaults", "crash", "its actor died by SIGSEGV"),
         ("Blocks", "hung", "no ping from its actor for"),
         ("LeavesThread", "normal", "run() returned"),
+        ("LimitedInGroup", "quota", "enough"),
+        ("LimitedWhileClosing", "quota", "enough"),
+        ("LimitedBehind", "quota", "enough"),
+        ("LimitedBeside", "quota", "enough"),
+        ("LimitedInCallback", "quota", "enough"),
+        ("LimitedInThread", "quota", "enough"),
+        ("LimitedInHealthCheck", "quota", "enough"),
+        ("Forks", "shutdown", "the child ended with status 0"),
+        ("ForksToRaise", "shutdown", "the child ended with status 1"),
+        ("ForksToExit", "shutdown", "the child ended with status 7"),
+        ("ForksToWait", "shutdown", "the child ended with status 1"),
+        ("ForksInHealthCheck", "shutdown", "the child ended with status 0"),
     ],
 )
 def test_the_end_of_a_native_agent_has_its_class_and_reason(factory: str, exit_class: str, reason: str) -> None:
     agent = ended(factory)
     assert exit_class == agent["last_exit"]["class"]
     assert agent["last_exit"]["reason"].startswith(reason)
-    assert ("stopped" if exit_class == "normal" else "crashed") == agent["status"]
+    assert ("stopped" if exit_class in ("normal", "shutdown") else "crashed") == agent["status"]
+
+
+def test_sigterm_from_outside_the_tree_is_external_as_for_a_program() -> None:
+    with LiveTree(TREE.replace("FACTORY", "Ending"), sys_path=[AGENTS]) as tree:
+        kill(tree.wait_until_all_run()["agents"][0]["actor_pid"], signal.SIGTERM)
+        last = tree.wait_until(lambda status: status["agents"][0]["last_exit"])["agents"][0]["last_exit"]
+    assert ("external", "its actor died by SIGTERM") == (last["class"], last["reason"])
 
 
 @pytest.mark.parametrize("factory", ["Stubborn", "BlocksInShutdown", "ExitsInShutdown"])

@@ -42,7 +42,7 @@ def talk(script: Callable[[Questions], Awaitable[None]], settled: Callable[[], A
         questions = Questions(
             Agent(),
             answer=lambda request, answer, value, _more, _ends: answers.append((request, answer, value)),
-            explain=str,
+            describe=str,
             fatal=lambda error: fatal.append(str(error)),
             settled=settled,
         )

@@ -2,34 +2,35 @@
 
 import asyncio
 import contextlib
-import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .checkpoints import CheckpointRefused, Checkpoints
+from ..agent.awake_time import wait_awake
+from .agent_code import call
+from .checkpoint_file import CheckpointFile, CheckpointRefused
 
 
-class Checkpointing:
+class CheckpointSchedule:
     """Takes a checkpoint every `interval` seconds, after each message, and at a stop; writes it when it has changed.
 
-    `say` is told what went wrong: the agent goes on, and the checkpoint before is kept. A checkpoint may take `limit` seconds.
+    `say` is called with what went wrong: the agent goes on, and the checkpoint before is kept. A checkpoint may take `limit` seconds.
     """
 
     def __init__(
         self,
         agent: Any,
-        store: Checkpoints,
+        store: CheckpointFile,
         *,
         interval: float,
         limit: float,
-        explain: Callable[[BaseException], str],
+        describe: Callable[[BaseException], str],
         say: Callable[[str], None],
     ) -> None:
         self._agent = agent
         self._store = store
         self._interval = interval
         self._limit = limit
-        self._explain = explain
+        self._describe = describe
         self._say = say
         self._wanted = asyncio.Event()
         self._next: asyncio.Future[None] | None = None
@@ -46,11 +47,9 @@ class Checkpointing:
         if not kept:
             return True
         try:
-            result = self._agent.restore(kept[0])
-            if inspect.isawaitable(result):
-                await result
+            await call(self._agent.restore, kept[0])
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
-            self._store.refuse(f"restore() raised {self._explain(error)}", self._say)
+            self._store.refuse(f"restore() raised {self._describe(error)}", self._say)
             return False
         self._store.restored()
         return True
@@ -85,8 +84,7 @@ class Checkpointing:
         # Not asyncio.timeout: a user's code may keep the cancellation to itself.
         taking = asyncio.get_running_loop().create_task(self._ask_agent())
         try:
-            done, _ = await asyncio.wait([taking], timeout=self._limit)
-            fault = taking.result() if done else f"checkpoint() took longer than {self._limit:g} s"
+            fault = taking.result() if await wait_awake([taking], self._limit) else f"checkpoint() took longer than {self._limit:g} s"
         finally:
             taking.cancel()
             if waiting is not None and not waiting.done():
@@ -98,9 +96,7 @@ class Checkpointing:
     async def _ask_agent(self) -> str | None:
         """What went wrong; nothing that `checkpoint()` may raise leaves the task."""
         try:
-            state = self._agent.checkpoint()
-            if inspect.isawaitable(state):
-                state = await state
+            state = await call(self._agent.checkpoint)
             text = self._store.text_of(state)
             if text is None:
                 return None
@@ -112,5 +108,5 @@ class Checkpointing:
         except CheckpointRefused as refusal:
             return f"a checkpoint was refused: {refusal}"
         except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)
-            return f"checkpoint() raised {self._explain(error)}"
+            return f"checkpoint() raised {self._describe(error)}"
         return None

@@ -15,11 +15,11 @@ class CheckpointRefused(Exception):
     """A checkpoint cannot be written or used; the text says why."""
 
 
-class Checkpoints:
+class CheckpointFile:
     """The checkpoints of one agent. The file is its owner's alone (0600), is replaced as a whole, and holds JSON.
 
     One that cannot be restored is set aside as `ID.refused.json`, so that it is not tried for ever. While it is being restored it is called
-    `ID.restoring.json`: whoever finds it so knows that the attempt ended the process.
+    `ID.restoring.json`: a process that finds such a file knows that the attempt ended the one before.
     """
 
     def __init__(self, state_dir: str, agent_id: str, incarnation: int = 0, factory: str | None = None) -> None:
@@ -58,7 +58,7 @@ class Checkpoints:
         self._written = text
 
     def take(self, say: Callable[[str], None]) -> list[Any]:
-        """The state to restore, if there is one that can be, alone in a list; `say` is told of one that cannot, and is set aside."""
+        """The state to restore, if there is one that can be, alone in a list; one that cannot is set aside, and `say` called with why."""
         if self._restoring.exists():
             self._set_aside(self._restoring, "restoring it ended the process", say)
             return []

@@ -1,0 +1,94 @@
+"""Memory: what counts as used, and whose death the kernel's OOM killer is."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from suptree.actors.agent.limits import Limits, memory_of, resident_memory_of
+from suptree.actors.kernel.linux import with_descendants
+from suptree.actors.spec.agent_spec import LimitSpec
+from suptree.testing import LiveTree, kill
+
+from .fleet import PROGRAMS, SETTLE
+from .test_exit_classes import kernel_limits_memory
+
+SHARED = 60_000_000
+
+
+@contextmanager
+def sharing() -> Iterator[int]:
+    """The pid of a program that has forked five times since it took its memory."""
+    with subprocess.Popen([sys.executable, "-SE", str(PROGRAMS / "shares_memory.py")], stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert b"forked\n" == program.stdout.readline()
+        pids = with_descendants(program.pid)
+        try:
+            yield program.pid
+        finally:
+            for pid in reversed(pids):
+                kill(pid)
+
+
+def test_memory_that_several_processes_share_counts_once() -> None:
+    with sharing() as pid:
+        assert 6 * SHARED < resident_memory_of(pid)
+        assert SHARED < memory_of(pid) < 2 * SHARED
+
+
+@pytest.mark.parametrize(("most", "exceeded"), [(2 * SHARED, False), (SHARED, True)])
+def test_a_program_that_forks_is_ended_for_what_it_uses_in_truth(most: int, exceeded: bool) -> None:
+    async def watch(pid: int) -> list[str]:
+        said: list[str] = []
+        limits = Limits(LimitSpec(memory_max=most), lambda _cause, why: said.append(why))
+        limits.begin(pid)
+        await asyncio.sleep(0)
+        limits.end()
+        return said
+
+    with sharing() as pid:
+        assert exceeded is bool(asyncio.run(watch(pid)))
+
+
+def test_a_process_that_is_gone_uses_nothing() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+        assert 0 == memory_of(ended.pid)
+
+
+HELPER = "import sys; eaten = [bytearray(b'x') * 2_000_000 for _ in range(256)]"
+
+
+def table(agent: str, script: str, *arguments: str) -> str:
+    return f"""
+[agents.{agent}]
+type = "process_wrapper"
+command = "sh"
+args = {json.dumps(["-c", script, "sh", *arguments])}
+restart = "temporary"
+limits = {{ memory_max = "64M" }}
+"""
+
+
+@pytest.mark.skipif(not kernel_limits_memory(), reason="the kernel limits no memory here")
+def test_a_helper_that_is_killed_because_memory_was_short_is_a_note_and_the_end_has_its_own_class(tmp_path: Path) -> None:
+    helper = [sys.executable, "-SEc", HELPER]
+    agents = (
+        table("finishes", '"$@"; echo helper ended with $?; exit 0', *helper),
+        table("fails", '"$@"; exit 3', *helper),
+        table("passes-on", '"$@"; exit $?', *helper),
+    )
+    with LiveTree('[tree]\nname = "helpers"\n' + "".join(agents)) as running:
+        status = running.wait_until(lambda status: all(row["last_exit"] for row in status["agents"]), 2 * SETTLE)
+        note = "the kernel killed a process of it because memory was short"
+        assert {"finishes": ("normal", "exit 0"), "fails": ("failed", "exit 3"), "passes-on": ("oom", f"{note}; exit 137 (SIGKILL)")} == {
+            row["id"]: (row["last_exit"]["class"], row["last_exit"]["reason"]) for row in status["agents"]
+        }
+        death = running.ask(lambda client: client.explanation("fails"))["deaths"][0]
+        assert [f"While it ran, {note}; it ended later, and otherwise."] == death["evidence"]["notes"]
+        assert 32 * 2**20 < death["evidence"]["usage"]["peak_memory"] <= 64 * 2**20

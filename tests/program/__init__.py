@@ -1,0 +1,1 @@
+"""How the programs of agents are stopped and probed."""
