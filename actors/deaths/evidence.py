@@ -19,7 +19,7 @@ _REASON_WIDTH = 1000
 _VALUE_WIDTH = 200
 _VARIABLES = 200
 _COMMAND_WIDTH = 300
-_TOLD = 50
+_SWEPT_SHOWN = 50
 _READ_AT_END = 256 * 1024
 _ENTRY = re.compile(r"(\S+Z) #(\d+) (out|err) (.*)", re.DOTALL)
 
@@ -73,7 +73,7 @@ def said_as_evidence(said: Sequence[Said]) -> dict[str, Any]:
 
 
 def shortened(text: str, width: int = _REASON_WIDTH) -> str:
-    """A reason that is not too long to be told: an exception may hold megabytes."""
+    """A reason that is not too long to be shown: an exception may hold megabytes."""
     return _cut(text, width)
 
 
@@ -85,7 +85,7 @@ def usage(*, of_children: bool) -> Usage:
 
 
 class SweptLog:
-    """Notes the command line of each process before it is swept; afterwards nobody can tell it."""
+    """Notes the command line of each process before it is swept; afterwards nobody knows it."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -99,8 +99,8 @@ class SweptLog:
     def note(self, pid: int) -> None:
         """Remember a process that is about to be ended."""
         if pid not in self._noted:
-            told = " ".join(self._redactor.command(_command(pid))) if len(self._noted) < _TOLD else ""
-            self._noted[pid] = Swept(pid, _cut(told, _COMMAND_WIDTH))
+            command = " ".join(self._redactor.command(_command(pid))) if len(self._noted) < _SWEPT_SHOWN else ""
+            self._noted[pid] = Swept(pid, _cut(command, _COMMAND_WIDTH))
 
     def note_all(self, keep: Collection[int]) -> None:
         """Remember every descendant, but those to keep and what is below them."""

@@ -17,7 +17,7 @@ from ..exits import Exit, ExitClass, retry_time
 from ..kernel.linux import signal_name
 
 PERMANENT_CODES = {64: "bad usage", 77: "no permission", 78: "bad configuration", 126: "cannot be executed", 127: "command not found"}
-"""Exit statuses that a restart cannot mend (sysexits.h and the shell's own)."""
+"""Exit statuses that a restart does not change (sysexits.h and the shell's own)."""
 QUOTA_CODE = 75
 """sysexits.h: EX_TEMPFAIL."""
 _EXTERNAL_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -99,7 +99,9 @@ def explain_exit(
         return replace(how, exit_class=ExitClass.SHUTDOWN)
     if oom_kills:
         processes = "a process" if oom_kills == 1 else f"{oom_kills} processes"
-        return replace(how, exit_class=ExitClass.OOM, reason=f"the kernel killed {processes} of it for want of memory; {how.reason}")
+        return replace(
+            how, exit_class=ExitClass.OOM, reason=f"the kernel killed {processes} of it, for it had no memory left; {how.reason}"
+        )
     if word is not None:
         return replace(how, exit_class=word.exit_class, reason=f"{word.reason}; {how.reason}", retry_after=word.retry_after)
     if exit_codes and code in exit_codes:

@@ -111,7 +111,7 @@ class NativeAgent(AgentActor):
             if how.exit_class in _RECORDED:
                 # As whatever else is found about it while it runs: the supervisor records it first.
                 self.condemned(how.exit_class, how.cause, self.redactor.text(how.reason))
-        self._questions.end(f"it ended meanwhile: {self.redactor.text(how.told)}")
+        self._questions.end(f"it ended meanwhile: {self.redactor.text(how.summary)}")
         # What it wrote without a newline at the end is kept too.
         sys.stdout.close()
         sys.stderr.close()

@@ -198,7 +198,7 @@ def test_too_much_memory_is_an_oom_where_the_kernel_limits_it_and_else_a_budget(
         status = running.wait_until(lambda status: all(row["last_exit"] for row in status["agents"]), SETTLE)
     exit_ = status["agents"][0]["last_exit"]
     if by_kernel:
-        assert ("oom", "the kernel killed a process of it for want of memory; SIGKILL") == (exit_["class"], exit_["reason"])
+        assert ("oom", "the kernel killed a process of it, for it had no memory left; SIGKILL") == (exit_["class"], exit_["reason"])
     else:
         assert "budget" == exit_["class"]
         assert exit_["reason"].endswith("of memory, more than its memory_max of 64 MiB")
