@@ -74,4 +74,4 @@ def test_a_story_in_wide_characters_is_no_wider_than_the_screen() -> None:
     shown = story(death, ONE_SCREEN)
     assert [] == [line for line in shown if len(line) + sum(unicodedata.east_asian_width(each) in "WF" for each in line) > 100]
     assert line in "".join(part[11:] for part in shown[1:8])
-    assert "last words 03:04:05.678  err  モデル" == shown[-1][:32]
+    assert "last words 03:04:05.678  err  モデル" == shown[-1][:33]
