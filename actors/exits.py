@@ -108,6 +108,6 @@ class Exit:
         return self.exit_class in (ExitClass.NORMAL, ExitClass.SHUTDOWN)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The class and the reason, for people."""
         return f"{self.exit_class} ({self.reason})"

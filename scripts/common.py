@@ -18,6 +18,9 @@ from .screen import say
 Result = TypeVar("Result")
 
 _SILENT_FOR = 1.0
+_ANSWERS_WITHIN = 3.0
+# A supervisor pings every two seconds.
+_OLD = 5.0
 
 tree_option = click.option("--tree", "-t", "tree_name", metavar="NAME", help="Which tree; without it the only one that runs.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -44,7 +47,12 @@ async def with_progress(work: Awaitable[Result], describe: Callable[[], Awaitabl
     try:
         while not (await asyncio.wait({working}, timeout=_SILENT_FOR))[0]:
             with contextlib.suppress(SuptreeError):
-                if (text := await describe()) not in ("", said):
+                try:
+                    async with asyncio.timeout(_ANSWERS_WITHIN):
+                        text = await describe()
+                except TimeoutError:
+                    text = f"the launcher of the tree has not answered for {_ANSWERS_WITHIN:g} s"
+                if text not in ("", said):
                     said = text
                     say(text, err=True)
         return await working
@@ -62,6 +70,23 @@ def alive_below(rows: list[dict[str, Any]], top: str | None = None) -> list[str]
         return row_id is not None and (row_id == top or is_below(parents.get(row_id)))
 
     return [row["id"] for row in rows if row["kind"] == "agent" and is_alive(row) and (top is None or is_below(row["id"]))]
+
+
+def silent_parts(found: dict[str, Any]) -> list[str]:
+    """Who does not answer, and for how long: what a status object says of that."""
+    silent = [(row["id"], row["last_ping_age"]) for row in found["supervisors"] if (row["last_ping_age"] or 0.0) > _OLD]
+    said = [
+        f"supervisor {name} has not answered for more than {age // 5 * 5:.0f} s: what is said of its agents is as old"
+        for name, age in silent
+    ]
+    if found["picture_age"] > _SILENT_FOR:
+        said.append(f"this is up to {5 + found['picture_age'] // 5 * 5:.0f} s old: the registry does not answer")
+    return said
+
+
+def warnings_of(found: dict[str, Any]) -> list[str]:
+    """What a client must know of a status object before it believes it: how old it is, and that the tree file says something else."""
+    return silent_parts(found) + ([found["file_differs"]] if found["file_differs"] else [])
 
 
 def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result]]) -> Result:

@@ -1,1 +1,1 @@
-"""One death, in the order in which it passes through: classed, proved, explained, written down."""
+"""One death, in this order: exit_classes, evidence, death_recorder, causes, what_follows, advice, post_mortem (its files), explanation."""

@@ -64,7 +64,7 @@ BY_CLASS: dict[ExitClass, Cause] = {
         "Wait for the quota, or raise it; with park = true such an exit waits and costs no restart.",
     ),
     ExitClass.EXTERNAL: Cause(
-        "Somebody outside the tree told it to end.",
+        "Somebody outside the tree ended it.",
         "it ended by HUP, INT or TERM, which nobody in the tree had sent",
         "Find out who sent the signal: a person, a script, or the end of a session.",
     ),

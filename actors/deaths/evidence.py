@@ -19,8 +19,8 @@ _REASON_WIDTH = 1000
 _VALUE_WIDTH = 200
 _VARIABLES = 200
 _COMMAND_WIDTH = 300
-_TOLD = 50
 _COPY_GROWS = 2 * 1024 * 1024
+_SWEPT_SHOWN = 50
 _READ_AT_END = 256 * 1024
 _ENTRY = re.compile(r"(\S+Z) #(\d+) (out|err) (.*)", re.DOTALL)
 
@@ -76,7 +76,7 @@ def said_as_evidence(said: Sequence[Said]) -> dict[str, Any]:
 
 
 def shortened(text: str, width: int = _REASON_WIDTH) -> str:
-    """A reason that is not too long to be told: an exception may hold megabytes."""
+    """A reason that is not too long to be shown: an exception may hold megabytes."""
     return _cut(text, width)
 
 
@@ -100,7 +100,7 @@ def _cpu_time(used: resource.struct_rusage) -> float:
 
 
 class SweptLog:
-    """Notes the command line of each process before it is swept; afterwards nobody can tell it."""
+    """Notes the command line of each process before it is swept; afterwards nobody knows it."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -114,8 +114,8 @@ class SweptLog:
     def note(self, pid: int) -> None:
         """Remember a process that is about to be ended."""
         if pid not in self._noted:
-            told = " ".join(self._redactor.command(_command(pid))) if len(self._noted) < _TOLD else ""
-            self._noted[pid] = Swept(pid, _cut(told, _COMMAND_WIDTH))
+            command = " ".join(self._redactor.command(_command(pid))) if len(self._noted) < _SWEPT_SHOWN else ""
+            self._noted[pid] = Swept(pid, _cut(command, _COMMAND_WIDTH))
 
     def note_all(self, keep: Collection[int]) -> None:
         """Remember every descendant, but those to keep and what is below them."""

@@ -17,7 +17,7 @@ from ..exits import Exit, ExitClass, retry_time
 from ..kernel.linux import signal_name
 
 PERMANENT_CODES = {64: "bad usage", 77: "no permission", 78: "bad configuration", 126: "cannot be executed", 127: "command not found"}
-"""Exit statuses that a restart cannot help (sysexits.h and the shell's own)."""
+"""Exit statuses that a restart does not change (sysexits.h and the shell's own)."""
 QUOTA_CODE = 75
 """sysexits.h: EX_TEMPFAIL."""
 _EXTERNAL_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)

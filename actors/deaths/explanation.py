@@ -8,7 +8,7 @@ from typing import Any
 from ..events.picture import Row
 from ..events.row_detail import described
 from ..events.row_detail import detail as describe_row
-from .post_mortem import ONE_SCREEN, Death, cut, labelled, life, summary, told
+from .post_mortem import ONE_SCREEN, Death, cut, labelled, life, story, summary
 from .post_mortem_files import places
 from .what_follows import TO_DO
 
@@ -62,7 +62,7 @@ def screen(explained: Explanation) -> list[str]:
     now = explained["now"]
     lines = [f"{life(deaths[0])} died; {_count(deaths)}" if deaths else f"{explained['id']} has not died."]
     for death in deaths[:1]:
-        lines += told(death, ONE_SCREEN)
+        lines += story(death, ONE_SCREEN)
         lines += labelled("more in", [death["file"]])
     earlier = [summary(death, deaths[0]) for death in deaths[1:]]
     more = [f"… and {len(earlier) - _EARLIER_SHOWN} before"] if len(earlier) > _EARLIER_SHOWN else []

@@ -1,8 +1,10 @@
 """A post-mortem: all that is known of one death, as text that a person can read, and can attach to a bug report."""
 
+import itertools
 import json
 import shlex
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +48,7 @@ def compose(death: Death) -> str:
         [
             f"Post-mortem of {death['kind']} {life(death)} in tree {death['tree']}, by {death['made_by']}",
             "",
-            *told(death, WHOLE),
+            *story(death, WHOLE),
             *labelled("log", [death["log"]] if death["log"] else []),
             *labelled("variables", environment),
             "",
@@ -72,7 +74,7 @@ def life(death: Death) -> str:
     return f"{death['id']} #{death['incarnation']}"
 
 
-def told(death: Death, amount: Amount) -> list[str]:
+def story(death: Death, amount: Amount) -> list[str]:
     """The story of a death, a line each: what happened and why we think so, what was decided, and the evidence."""
     how, decision, evidence = death["exit"], death["decision"], death["evidence"]
     cause = cause_of(how, death.get("type") if death["kind"] == "agent" else death["kind"])
@@ -82,11 +84,11 @@ def told(death: Death, amount: Amount) -> list[str]:
     left = f" Restarts left: {decision['restarts_left']}." if decision and decision["decision"] == "restart" else ""
 
     def prose(label: str, *sentences: str) -> list[str]:
-        wrapped = [line for sentence in sentences for line in textwrap.wrap(sentence, amount.width - _LABEL_WIDTH)]
+        wrapped = [line for sentence in sentences for line in wrap(sentence, amount.width - _LABEL_WIDTH)]
         return labelled(label, wrapped)
 
     run = f", in {run_of(death)}" if death.get("run_began") else ""
-    story = [
+    lines = [
         *labelled("died", [f"{death['at'][:19].replace('T', ' ')} UTC{_after(death['lifetime'])}{run}"]),
         *prose("exit", f"{how['class']}: {how['reason']}{error}"),
         *prose("what", cause.what),
@@ -100,7 +102,7 @@ def told(death: Death, amount: Amount) -> list[str]:
         *labelled("timeline", last((f"{moment['at'][11:23]}  {moment['text']}" for moment in death["timeline"]), amount.timeline)),
         *(_last_words(evidence, amount) if death["kind"] == "agent" else []),
     ]
-    return [cut(line, amount.width) for line in story]
+    return [cut(line, amount.width) for line in lines]
 
 
 def run_of(death: Death) -> str:
@@ -129,8 +131,37 @@ def last(lines: Iterable[str], count: int) -> list[str]:
 
 
 def cut(line: str, width: int) -> str:
-    """A line no wider than that."""
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    """A line no wider than that on a terminal."""
+    return line if _columns(line) <= width else f"{_fitting(line, width - 1)}…"
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes: the characters of East Asia take two."""
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+def _columns_of(character: str) -> int:
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _fitting(text: str, width: int) -> str:
+    """As much of the beginning of a text as fits."""
+    if text.isascii():
+        return text[:width]
+    ends = itertools.accumulate(map(_columns_of, text))
+    return text[: sum(1 for end in ends if end <= width)]
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """A sentence in lines that are no wider than that on a terminal; text without spaces is broken anywhere."""
+    lines: list[str] = []
+    for line in textwrap.wrap(text, width):
+        rest = line
+        while _columns(rest) > width:
+            lines.append(_fitting(rest, width))
+            rest = rest[len(lines[-1]) :]
+        lines.append(rest)
+    return lines
 
 
 def size(count: float) -> str:
@@ -143,6 +174,7 @@ def _last_words(evidence: Mapping[str, Any], amount: Amount) -> list[str]:
     if said is None:  # An earlier version kept each stream by itself.
         streams = (("stderr", last(evidence["err"], amount.err)), ("stdout", last(evidence["out"], amount.out)))
         return [line for label, lines in streams for line in labelled(label, lines or ["(nothing)"])]
+    said = [each for each in said if each["text"].strip()]
     out = [each for each in said if each["source"] == "out"]
     other = [each for each in said if each["source"] != "out"]
     shown = sorted([*out[-amount.out :], *other[-amount.err :]], key=lambda each: each["at"])

@@ -150,7 +150,7 @@ class NativeLife:
             how = Exit(ExitClass.SHUTDOWN, "stop requested")
         else:
             how = await conclude(how, created.checkpoints, incarnation.condemn)
-        serving.end_questions(f"it ended meanwhile: {incarnation.redactor.text(how.told)}")
+        serving.end_questions(f"it ended meanwhile: {incarnation.redactor.text(how.summary)}")
         return how
 
     def _shut_down(self) -> None:

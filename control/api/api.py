@@ -102,6 +102,7 @@ class Api:
             pids=tree.pids,
             picture=picture,
             picture_age=age,
+            file_differs=tree.file_differs,
             ping_ages=ages or {},
             listen=tree.listen,
             refused=tree.refusals.counts,

@@ -62,5 +62,8 @@ class RunningTree(Protocol):
     def pids(self) -> Mapping[str, int]:
         """The processes of the tree's foundation, by name."""
 
+    def file_differs(self) -> str | None:
+        """In what the tree file differs from what runs; it may have to be read, so call it outside an event loop."""
+
     def ask_to_stop(self) -> None:
         """Begin to stop the tree in order; a second call ends the grace of what still stops."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,6 +97,7 @@ def tree_status(
     pids: Mapping[str, int],
     picture: Picture,
     picture_age: float,
+    file_differs: Callable[[], str | None],
     ping_ages: Mapping[str, float],
     listen: str | None,
     refused: Mapping[str, Mapping[str, int]],
@@ -113,6 +114,7 @@ def tree_status(
         "tree": tree,
         "uptime": round(uptime, 3),
         "ready": ready,
+        "file_differs": file_differs(),
         "picture_age": round(picture_age, 3),
         "ping_ages": {name: round(max(0.0, now - STAMPS.seen(name)), 3) for name in ("top", "registry", "heartbeat")},
         "pids": {**pids, **services},

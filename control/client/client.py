@@ -203,7 +203,7 @@ class Client:
         *,
         timeout: float = ASK_LIMIT,  # noqa: ASYNC109  (the agent's, not ours)
     ) -> AsyncGenerator[Any, None]:
-        """The reply in parts, as they come; it ends, or raises as `ask` does. Whoever stops reading takes the question back."""
+        """The reply in parts, as they come; it ends, or raises as `ask` does. A client that stops reading takes the question back."""
         body = _text(agent_id, "asked", prompt=prompt, timeout=timeout, stream=True)
         stream = self._stream(_path(agent_id, "ask"), "POST", body)
         async with contextlib.aclosing(stream):

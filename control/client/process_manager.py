@@ -41,7 +41,7 @@ class ProcessManager:
     """Starts, stops and watches agents; the tree lives in a process of its own, and ends when this program does.
 
     Nothing has to be started before the first `start_agent`; `async with` shuts everything down at its end. What is asked with `get_…` is
-    answered at once, from the events received so far; whatever a method of this manager did is among them when it returns.
+    answered immediately, from the events received so far; whatever a method of this manager did is among them when it returns.
     `state_dir` keeps logs and journal; without it they are temporary.
     """
 
@@ -75,7 +75,7 @@ class ProcessManager:
         try:
             kept = _copied(agent_id, config or {})
             async with self._alone():
-                await asyncio.sleep(0)  # Of many starts at once each begins in a turn of the loop of its own.
+                await asyncio.sleep(0)  # Of many starts together each begins in a turn of the loop of its own.
                 spec = agent_child_from_config(agent_id, agent_type, kept, Path.cwd())
                 supervisor = kept.get("supervisor") or ROOT
                 mirror = await self._connected(launch=True)
@@ -164,7 +164,7 @@ class ProcessManager:
         prompt: str,
         timeout: float = ASK_LIMIT,  # noqa: ASYNC109  (the agent's, not ours)
     ) -> AsyncGenerator[Any, None]:
-        """The same reply in parts, as they come; whoever stops reading takes the question back."""
+        """The same reply in parts, as they come; a program that stops reading takes the question back."""
         async with self._alone():
             mirror = await self._connected()
         async with contextlib.aclosing(mirror.client.ask_stream(agent_id, prompt, timeout=timeout)) as parts:
@@ -217,7 +217,7 @@ class ProcessManager:
         return health
 
     async def start_monitor(self, interval: float = 30) -> None:
-        """Log the agents that are not healthy every `interval` seconds. Crashes and hangs are mended with or without it."""
+        """Log the agents that are not healthy every `interval` seconds. Agents are restarted after crashes and hangs with or without it."""
         if not isinstance(interval, int | float) or isinstance(interval, bool) or not 0 < interval < math.inf:
             raise ValueError(f"interval must be a number of seconds above 0, not {interval!r}")
         await self.stop_monitor()

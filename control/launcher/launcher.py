@@ -50,6 +50,7 @@ from .handed_over import HandedOver
 from .launcher_orders import Orders
 from .link import Link
 from .own_heartbeat import own_heartbeat
+from .tree_file import TreeFile
 
 log = structlog.get_logger()
 
@@ -106,6 +107,7 @@ class Launcher:
         """Begins some work of the launcher, while the tree runs."""
         self._stopping: list[asyncio.Task[None]] = []
         self._failed = False
+        self._file: TreeFile | None = None
         self._heartbeat = own_heartbeat()
         self._top_silent = ""
         """Why the top supervisor was killed, if it was."""
@@ -165,10 +167,12 @@ class Launcher:
         environment = self._handed_over.take()
         if self.orders.file is None:
             return TreeSpec(name=self.orders.name, root=SupervisorSpec(id=ROOT))
-        # Imported here: what the launcher holds before the first fork, every actor holds.
-        from suptree.supervisors.config.tree_file import load_tree  # noqa: PLC0415
+        self._file = TreeFile(Path(self.orders.file), environment)
+        return self._file.tree
 
-        return load_tree(Path(self.orders.file), environment)
+    def file_differs(self) -> str | None:
+        """In what the tree file differs from what runs; it may have to be read, so call it outside an event loop."""
+        return None if self._file is None else self._file.differs()
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

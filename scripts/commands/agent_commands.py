@@ -16,7 +16,7 @@ from suptree.control.client.reach import remote_url
 from suptree.control.time_limits import ASK_LIMIT, LONGEST, TELL_LIMIT
 from suptree.supervisors.config.agent_config import fault_of_id
 
-from ..common import Seconds, json_option, tree_option, with_client, with_progress
+from ..common import Seconds, json_option, silent_parts, tree_option, warnings_of, with_client, with_progress
 from ..screen import print_json, say, say_output, write
 from .after_the_run import kept_by_one
 
@@ -25,9 +25,13 @@ def _act(tree_name: str | None, agent_id: str, act: Callable[[Client], Awaitable
     async def talk(client: Client) -> dict[str, object]:
         async def describe() -> str:
             agent = await client.agent(agent_id)
-            return f"{agent_id} is {agent['status']}" + (f": {agent['detail']}" if agent["detail"] else "")
+            waits = f"{agent_id} is {agent['status']}" + (f": {agent['detail']}" if agent["detail"] else "")
+            silent = silent_parts(await client.status())
+            return "; ".join([waits, *silent])
 
         await with_progress(act(client), describe)
+        for warning in warnings_of(await client.status()):
+            say(warning, err=True)
         return await client.agent(agent_id)
 
     agent = with_client(tree_name, talk)

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import psutil
 
-from suptree.actors.errors import ConfigError, MissingOnMachine, NotRunning, SuptreeError
+from suptree.actors.errors import AlreadyRunning, ConfigError, MissingOnMachine, NotRunning, SuptreeError
 from suptree.actors.events.wording import line
 from suptree.control.client.client import Client
 from suptree.control.client.reach import URL_VARIABLE, remote_url
@@ -28,7 +28,7 @@ from suptree.supervisors.config.tree_template import TREE_TEMPLATE
 from suptree.supervisors.spec.longest_stop import longest_stop
 from suptree.supervisors.spec.tree_spec import TreeSpec
 
-from ..common import Seconds, alive_below, json_option, tree_option, with_progress
+from ..common import Seconds, alive_below, json_option, tree_option, with_client, with_progress
 from ..screen import print_json, say
 from .foreground import run_in_foreground
 
@@ -88,7 +88,14 @@ def up(file: Path, listen: str | None, *, detach: bool, beyond_loopback: bool) -
         listen = _address(listen, beyond_loopback=beyond_loopback)
     spec = load_tree(file)
     _warnings(spec, file)
-    raise SystemExit(asyncio.run(_up(spec, file.absolute(), _path(file), listen, detach=detach)))
+    try:
+        status = asyncio.run(_up(spec, file.absolute(), _path(file), listen, detach=detach))
+    except AlreadyRunning as error:
+        differs = None
+        with contextlib.suppress(SuptreeError):
+            differs = with_client(spec.name, lambda client: client.status())["file_differs"]
+        raise AlreadyRunning("\n".join(filter(None, [str(error), differs]))) from None
+    raise SystemExit(status)
 
 
 @click.command()

@@ -16,7 +16,7 @@ from suptree.control.client.client import Client
 from suptree.control.trees.ending import how_it_ended
 from suptree.control.trees.paths import known_trees
 
-from ..common import json_option, tree_option, with_client
+from ..common import json_option, tree_option, warnings_of, with_client
 from ..screen import print_json, say, show, terminal, write
 from .status_table import STYLES, details, status_table
 
@@ -44,6 +44,8 @@ def status(agent_id: str | None, tree_name: str | None, *, as_json: bool) -> Non
         print_json(found)
     else:
         show(status_table(found, terminal().width if sys.stdout.isatty() else None))
+        for warning in warnings_of(found):
+            say(warning)
         if trouble := journal_trouble(found["journal"]):
             say(trouble)
 

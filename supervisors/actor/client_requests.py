@@ -133,7 +133,7 @@ class ClientRequests:
         for answered in self._at_its_end.pop(child.id, []):
             self._pass_on(answered)
         how = child.cause or (child.last_word and child.last_word.exit)
-        why = f"it ended meanwhile: {child.redactor.text(how.told)}" if how else "it ended meanwhile"
+        why = f"it ended meanwhile: {child.redactor.text(how.summary)}" if how else "it ended meanwhile"
         for request in [asked for asked in self._asked.values() if asked.target == child.id]:
             if request.operation == "tell":
                 self._finish(request, "refused", "it ended meanwhile")

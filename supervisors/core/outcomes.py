@@ -22,7 +22,7 @@ def decide(state: CoreState, child_id: str) -> None:
     if child is not None and child.unhandled:
         child.unhandled = False
         child.move(Step.ENDED)
-        child.detail = child.last_exit.told
+        child.detail = child.last_exit.summary
         carry_out(state, child, state.judge.after_exit(child, state.children.values(), state.now))
 
 

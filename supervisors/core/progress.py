@@ -49,7 +49,7 @@ def _stop(state: CoreState, plan: Plan, child: Child | None) -> None:
             go_on_without(state, child, plan)
     elif child.unhandled:
         comes_back = plan.aim is Aim.RESTART and child.spec.restart is not RestartType.TEMPORARY
-        why = f"{child.last_exit.told}, when it was about to be stopped"
+        why = f"{child.last_exit.summary}, when it was about to be stopped"
         state.report(child, Outcome(Decision.RESTART if comes_back else Decision.LEAVE, why), takes_along=False)
         child.unhandled = False
         child.move(Step.ENDED)
@@ -118,7 +118,7 @@ def child_ended(state: CoreState, child: Child, exit_: Exit) -> None:
         state.put((Turn.DECIDE, child.spec.id))
         if plan is not None and plan.current is not None and not plan.stopping:
             # It may take as long as the sibling's start does.
-            child.detail = f"{child.last_exit.told}: what comes next is decided when {plan.current} has started"
+            child.detail = f"{child.last_exit.summary}: what comes next is decided when {plan.current} has started"
             state.report(child, Outcome(Decision.WAIT, child.detail))
         return
     child.move(Step.ENDED)
@@ -160,9 +160,9 @@ def start_done(state: CoreState, child: Child, exit_: Exit | None = None) -> Non
         if plan.aim is Aim.START_ONE:
             state.commander.reply(plan.request, Answer.OK)
         return
-    child.detail = exit_.told
+    child.detail = exit_.summary
     if plan.aim is Aim.START_ONE:
-        state.commander.reply(plan.request, Answer.REFUSED, "it was terminated" if terminated else exit_.told)
+        state.commander.reply(plan.request, Answer.REFUSED, "it was terminated" if terminated else exit_.summary)
         if plan.new:
             state.forget(child)
     elif not terminated:
@@ -174,12 +174,12 @@ def start_done(state: CoreState, child: Child, exit_: Exit | None = None) -> Non
 def _start_failed(state: CoreState, child: Child, plan: Plan) -> None:
     """A start that was not requested failed: the supervisor's first start of the child, or a restart."""
     if plan.aim is Aim.START_ALL and not has_rules_of_its_own(child.spec):
-        why = f"failed to start child {child.spec.id}: {child.last_exit.told}"
+        why = f"failed to start child {child.spec.id}: {child.last_exit.summary}"
         state.report(child, Outcome(Decision.ESCALATE, why))
         shut_down(state, Exit(ExitClass.FAILED, why, last_error=child.last_exit.last_error, signal=child.last_exit.signal))
         return
     if child.spec.restart is RestartType.TEMPORARY:
-        carry_out(state, child, Outcome(Decision.LEAVE, f"{child.last_exit.told}: a temporary child is not restarted"))
+        carry_out(state, child, Outcome(Decision.LEAVE, f"{child.last_exit.summary}: a temporary child is not restarted"))
         return
     outcome = state.judge.by_own_rules(child)
     if outcome is not None and outcome.decision is not Decision.PARK:

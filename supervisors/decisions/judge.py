@@ -34,7 +34,7 @@ class Judge:
         """A child ended by itself. A restart, if that is the outcome, is counted."""
         exit_ = child.last_exit
         if not RESTARTS[child.spec.restart, exit_.is_normal]:
-            why = f"{exit_.told}: a {child.spec.restart.value} child is not restarted"
+            why = f"{exit_.summary}: a {child.spec.restart.value} child is not restarted"
             if self._shuts_down(child, siblings):
                 return Outcome(Decision.AUTO_SHUTDOWN, f"{why}; it was significant")
             return Outcome(Decision.LEAVE, why)
@@ -59,10 +59,10 @@ class Judge:
             if not self.window.left(now):
                 limit = f"more than {self._flags.max_restarts} restarts within {self._flags.within:g} s"
                 gives_up = self._flags.on_limit is OnLimit.ESCALATE
-                return Outcome(Decision.ESCALATE if gives_up else Decision.QUARANTINE, f"{child.last_exit.told}: {limit}")
+                return Outcome(Decision.ESCALATE if gives_up else Decision.QUARANTINE, f"{child.last_exit.summary}: {limit}")
             self.window.add(now)
         child.in_a_row += 1
-        return Outcome(Decision.RESTART, child.last_exit.told, delay_before(child.in_a_row, child.spec.backoff, self._uniform))
+        return Outcome(Decision.RESTART, child.last_exit.summary, delay_before(child.in_a_row, child.spec.backoff, self._uniform))
 
     def park_delay(self, retry_after: float | None) -> float:
         """How many seconds one parked child waits."""

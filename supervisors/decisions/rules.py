@@ -27,7 +27,7 @@ def _hit_a_quota(child: Child, exit_: Exit) -> str | None:
     return None
 
 
-def _cannot_be_mended(child: Child, exit_: Exit) -> str | None:
+def _is_permanent(child: Child, exit_: Exit) -> str | None:
     """`hold`, and the exit class is `permanent`"""
     if child.spec.hold and exit_.exit_class is ExitClass.PERMANENT:
         return f"a restart cannot help: {exit_.reason}"
@@ -45,7 +45,7 @@ def _exceeds_its_own_limit(child: Child, exit_: Exit) -> str | None:
     """`max_restarts`, and so many restarts of it were made in a row"""
     limit = child.spec.max_restarts
     if limit is not None and child.in_a_row >= limit:
-        return f"{exit_.told}: it exceeded its own limit of {limit} restarts"
+        return f"{exit_.summary}: it exceeded its own limit of {limit} restarts"
     return None
 
 
@@ -55,7 +55,7 @@ Rule = Callable[[Child, Exit], str | None]
 # The first that applies decides; where none does, OTP's rules do.
 OWN_RULES: tuple[tuple[Rule, Decision], ...] = (
     (_hit_a_quota, Decision.PARK),
-    (_cannot_be_mended, Decision.HOLD),
+    (_is_permanent, Decision.HOLD),
     (_fails_alike, Decision.HOLD),
     (_exceeds_its_own_limit, Decision.QUARANTINE),
 )

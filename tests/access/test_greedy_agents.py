@@ -20,7 +20,7 @@ notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 notify.connect(os.environ["NOTIFY_SOCKET"])
 assert os.getuid() != 0
 """
-# It asks again in every second, and when it is told to end.
+# It asks again in every second, and when it is asked to end.
 FOR_EVER = """
 def more(*_):
     notify.send(b"EXTEND_TIMEOUT_USEC=18446744073709551615")

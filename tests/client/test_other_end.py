@@ -26,7 +26,7 @@ def http(body: object, status: str = "200 OK") -> bytes:
 
 
 class Impostor:
-    """Listens on loopback, answers every read as it is told, and keeps all that it hears."""
+    """Listens on loopback, answers every read as it was set, and keeps all that it hears."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

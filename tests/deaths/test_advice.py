@@ -1,11 +1,12 @@
 """What a person is advised to do about a death, and of which run it is."""
 
 import signal
+import unicodedata
 
 import pytest
 
 from suptree.actors.deaths.exit_classes import classify
-from suptree.actors.deaths.post_mortem import WHOLE, Death, summary, told
+from suptree.actors.deaths.post_mortem import ONE_SCREEN, WHOLE, Death, story, summary
 from suptree.actors.events.entry import exit_as_json
 from suptree.actors.exits import CauseId, Exit, ExitClass
 
@@ -19,7 +20,7 @@ def ended(code: int, lifetime: float, said: str = "", **config: str) -> Death:
 
 
 def advised(death: Death) -> str:
-    return "\n".join(told(death, WHOLE))
+    return "\n".join(story(death, WHOLE))
 
 
 @pytest.mark.parametrize(
@@ -63,4 +64,14 @@ def test_deaths_of_several_runs_say_of_which_they_are() -> None:
     assert line == summary(second, second)
     assert f"{line}  (the run of 2026-01-01 03:00:00 UTC)" == summary(first, second)
     assert f"{line}  (an earlier run)" == summary(DEATH, second)
-    assert told(second, WHOLE)[0].endswith(", in the run of 2026-01-02 03:00:00 UTC")
+    assert story(second, WHOLE)[0].endswith(", in the run of 2026-01-02 03:00:00 UTC")
+
+
+def test_a_story_in_wide_characters_is_no_wider_than_the_screen() -> None:
+    line = "モデルがありません" * 20
+    said = [{"at": DEATH["at"], "source": "err", "text": line}, {"at": DEATH["at"], "source": "err", "text": "  "}]
+    death = {**DEATH, "exit": {**DEATH["exit"], "reason": line}, "evidence": {**DEATH["evidence"], "said": said}}
+    shown = story(death, ONE_SCREEN)
+    assert [] == [line for line in shown if len(line) + sum(unicodedata.east_asian_width(each) in "WF" for each in line) > 100]
+    assert line in "".join(part[11:] for part in shown[1:8])
+    assert "last words 03:04:05.678  err  モデル" == shown[-1][:33]

@@ -144,7 +144,7 @@ def test_a_segmentation_fault_is_explained(tree: LiveTree) -> None:
     found = decided(tree, "segfault", "leave")
     evidence = found["deaths"][0]["evidence"]
     assert (["a word"], ["an error"], "leave") == (evidence["out"], evidence["err"], found["deaths"][0]["decision"]["decision"])
-    # What a shell needs cannot be told from what it was before it was executed: a copy of its actor.
+    # What a shell needs is less than what it was before it was executed: a copy of its actor.
     assert evidence["usage"]["peak_memory"] is None
     assert str(Path.home()) == evidence["environment"]["HOME"]
     said(

@@ -13,7 +13,7 @@ from suptree.actors.deaths.causes import BY_CAUSE, BY_CLASS, BY_CODE, BY_SIGNAL,
 from suptree.actors.deaths.death_recorder import Deaths
 from suptree.actors.deaths.evidence import evidence_in_log, shortened
 from suptree.actors.deaths.exit_classes import classify
-from suptree.actors.deaths.post_mortem import ONE_SCREEN, WHOLE, Death, compose, parse, told
+from suptree.actors.deaths.post_mortem import ONE_SCREEN, WHOLE, Death, compose, parse, story
 from suptree.actors.deaths.what_follows import NEXT
 from suptree.actors.events.entry import Entry, exit_as_json, exit_from_json
 from suptree.actors.events.event_types import Decided, Event, Exited, Kind, Started, Starting, StatusText
@@ -83,7 +83,7 @@ def with_evidence(**evidence: Any) -> dict[str, Any]:
 
 
 def test_the_story_of_a_death() -> None:
-    assert STORY.splitlines() == told(DEATH, ONE_SCREEN)
+    assert STORY.splitlines() == story(DEATH, ONE_SCREEN)
 
 
 def test_a_post_mortem_is_the_story_the_environment_and_itself_for_programs() -> None:
@@ -102,35 +102,35 @@ def test_a_death_with_very_much_evidence_fits_one_screen() -> None:
     swept = [{"pid": 1000 + n, "command": "x" * 300} for n in range(40)]
     much = [{"at": DEATH["at"], "source": source, "text": "x" * 500} for source in ("out", "err") for _ in range(20)]
     death = {**with_evidence(said=much, swept=swept, from_log=True), "timeline": DEATH["timeline"] * 15}
-    story = told(death, ONE_SCREEN)
-    assert len(story) <= 34
-    assert max(map(len, story)) <= 100
-    assert "last words … 32 more before or between" in story
-    assert "           … and 38 more" in story
+    shown = story(death, ONE_SCREEN)
+    assert len(shown) <= 34
+    assert max(map(len, shown)) <= 100
+    assert "last words … 32 more before or between" in shown
+    assert "           … and 38 more" in shown
 
 
 def test_what_an_agent_printed_does_not_move_the_cursor() -> None:
-    story = "\n".join(told(with_evidence(said=[{"at": DEATH["at"], "source": "err", "text": "\x1b[2Jgone\r\x07 ü"}]), WHOLE))
-    assert r"\x1b[2Jgone\r\x07 ü" in story
-    assert "\x1b" not in story
+    shown = "\n".join(story(with_evidence(said=[{"at": DEATH["at"], "source": "err", "text": "\x1b[2Jgone\r\x07 ü"}]), WHOLE))
+    assert r"\x1b[2Jgone\r\x07 ü" in shown
+    assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize("usage", [{"peak_memory": None}, {"peak_memory": 20 * 2**20, "memory_floor": 30 * 2**20}])
 def test_a_peak_of_memory_that_is_not_known_is_left_out(usage: dict[str, Any]) -> None:
-    assert "used       0.25 s of CPU time" in told(with_evidence(usage={**usage, "cpu_time": 0.25}), WHOLE)
+    assert "used       0.25 s of CPU time" in story(with_evidence(usage={**usage, "cpu_time": 0.25}), WHOLE)
 
 
 def test_a_note_stands_in_the_story() -> None:
-    assert "note       The kernel killed a helper." in told(with_evidence(notes=["The kernel killed a helper."]), WHOLE)
+    assert "note       The kernel killed a helper." in story(with_evidence(notes=["The kernel killed a helper."]), WHOLE)
 
 
 def test_an_actor_that_left_no_word_is_mentioned() -> None:
-    story = told(with_evidence(usage=None, from_log=True), WHOLE)
-    assert ["note"] == [line.split()[0] for line in story if "without a last word" in line]
+    shown = story(with_evidence(usage=None, from_log=True), WHOLE)
+    assert ["note"] == [line.split()[0] for line in shown if "without a last word" in line]
 
 
 def test_a_death_about_which_nothing_was_decided_says_so() -> None:
-    assert any("Nothing was decided" in line for line in told({**DEATH, "decision": None}, WHOLE))
+    assert any("Nothing was decided" in line for line in story({**DEATH, "decision": None}, WHOLE))
 
 
 def test_there_are_words_for_every_class_and_every_decision() -> None:
@@ -201,7 +201,7 @@ def test_an_endless_reason_is_cut() -> None:
 
 def test_a_record_of_an_earlier_version_shows_each_stream() -> None:
     old = {key: value for key, value in DEATH["evidence"].items() if key != "said"}
-    assert ["stderr     oh no", "stdout     hello"] == told({**DEATH, "evidence": old}, WHOLE)[-2:]
+    assert ["stderr     oh no", "stdout     hello"] == story({**DEATH, "evidence": old}, WHOLE)[-2:]
 
 
 @pytest.mark.parametrize(("decision", "expected"), [("restart", True), ("escalate", True), ("leave", False), ("auto_shutdown", False)])

@@ -1,4 +1,4 @@
-"""The files of a tree's state folder, edited at random while it is down: whoever reads them says what is wrong, or goes on without."""
+"""The files of a tree's state folder, edited at random while it is down: their readers say what is wrong, or go on without."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ class StateDriver:
         ]
 
     def feed(self, data: bytes) -> None:
-        """Write one file, and have it read by whoever reads it."""
+        """Write one file, and have it read by its reader."""
         if not data:
             return
         path, read = self._readers[data[0] % len(self._readers)]

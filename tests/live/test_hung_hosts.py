@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +33,7 @@ type = "process_wrapper"
 command = "sh"
 args = ["-c", "trap 'echo end >> hooked; exit 0' TERM INT; while :; do sleep 0.1; done"]
 """
-DEAD_AFTER = 6.0
+DEAD_AFTER = 8.0
 
 
 @pytest.fixture
@@ -94,6 +96,24 @@ def test_a_supervisor_that_is_frozen_is_seen_in_the_status_and_its_stop_does_not
     assert ["crashed"] == [row["status"] for row in tree.status()["supervisors"] if row["id"] == "group"]
     assert [("hung", "no ping from its actor")] == exits(tree, "group")
     assert "running" == tree.agent("a")["status"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("group", "supervisor group has not answered for more than 5 s"), ("registry", "s old: the registry does not answer")],
+)
+def test_a_command_that_waits_for_one_that_is_frozen_says_so(tree: LiveTree, name: str, says: str) -> None:
+    os.kill(process(tree, name), signal.SIGSTOP)
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "suptree"), "stop", "b"],
+        env={**os.environ, "SUPTREE_HOME": str(tree.home)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert says in done.stderr
 
 
 def test_a_tree_whose_registry_is_frozen_ends_in_order(tree: LiveTree) -> None:
