@@ -33,9 +33,10 @@ from ..output.output_reader import Drain
 from ..spec.agent_spec import Stdin
 from .hooks import HookFailed, Hooks
 from .probes import ProbeFailed, probe_until_unhealthy
-from .program import CannotExecute, execute
+from .program import CannotExecute, execute, refused
 from .program_input import ProgramInput
-from .program_streams import open_streams
+from .program_streams import ProgramStreams, open_streams
+from .start_again import TRY_FOR, start_again
 from .stop_ladder import Rung, StopLadder
 
 # After the sweep nobody holds the pipes; what is in them is read well within this.
@@ -59,6 +60,7 @@ class ProcessAgent(AgentActor):
 
     def __init__(self) -> None:
         super().__init__()
+        self._stop_asked = asyncio.Event()
         self.handlers |= dict([on(Hears, self.on_hears)])
 
     def begin_pings(self, interval: float, ping: Callable[[], None]) -> None:
@@ -80,10 +82,16 @@ class ProcessAgent(AgentActor):
         try:
             await self._may_run()
             self._make_bounds()
-            streams = open_streams(self.spec.stdin)
-            program = self._program = await execute(self.spec, self.environment, streams, self._join, self.confinement)
+            streams, program = await start_again(
+                self._start_program,
+                ran_before=self.begin.ran_before,
+                try_for=min(TRY_FOR, self.spec.heartbeat.startup_timeout / 2),
+                stop_asked=self._stop_asked,
+                say=lambda reason: self.output.write("err", f"[suptree] {reason}".encode()),
+            )
+            self._program = program
         except CannotExecute as refusal:
-            await self.finish(Exit(ExitClass.PERMANENT, str(refusal), during_start=True, cause=refusal.cause))
+            await self.finish(self._not_started(refusal))
             return
         started_at = time.monotonic()
         # Not the loop's own handler: with one, the loop is woken by every signal, our pings' timer too.
@@ -134,6 +142,23 @@ class ProcessAgent(AgentActor):
         self._cgroup.join()
         self._bound()
 
+    async def _start_program(self) -> tuple[ProgramStreams, asyncio.subprocess.Process]:
+        try:
+            streams = open_streams(self.spec.stdin)
+        except OSError as error:
+            raise refused(self.spec, error) from None
+        try:
+            return streams, await execute(self.spec, self.environment, streams, self._join, self.confinement)
+        except CannotExecute:
+            streams.close_our_ends()
+            raise
+
+    def _not_started(self, refusal: CannotExecute) -> Exit:
+        if self._stop_requested:
+            return Exit(ExitClass.SHUTDOWN, "stop requested", during_start=True)
+        passes = refusal.cause is CauseId.SHORTAGE
+        return Exit(ExitClass.FAILED if passes else ExitClass.PERMANENT, str(refusal), during_start=True, cause=refusal.cause)
+
     def stop(self) -> None:
         """Climb down the ladder; when that has begun, skip a rung."""
         if self._stop_requested:
@@ -141,6 +166,7 @@ class ProcessAgent(AgentActor):
                 self._ladder.skip()
             return
         self._stop_requested = True
+        self._stop_asked.set()
         if self._program is not None:
             self._descend()
 
