@@ -71,6 +71,8 @@ class CauseId(StrEnum):
     OUTPUT = "output"
     RUNTIME = "runtime"
     TOKENS = "tokens"
+    SHORTAGE = "shortage"
+    """Something that is needed to start was short for the moment: processes, memory, descriptors; or the program is being written."""
     COMMAND_NOT_FOUND = "command_not_found"
     NOT_EXECUTABLE = "not_executable"
     IS_A_FOLDER = "is_a_folder"

@@ -1,6 +1,7 @@
 """The base of all our actors: one asyncio loop inside, a lifeline to the parent, one place where errors end."""
 
 import asyncio
+import errno
 import gc
 import multiprocessing
 import multiprocessing.process
@@ -106,10 +107,15 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         return task
 
     def fork(self, actor_class: type[Actor]) -> tuple[ActorAddress, int, multiprocessing.process.BaseProcess]:
-        """Create a child actor; return its address, its pid and its process, which the caller watches from this moment on."""
+        """Create a child actor; return its address, its pid and its process, which the caller watches from this moment on.
+
+        Raises OSError when no process can be forked: Thespian keeps that to itself, and the last child would be an earlier one.
+        """
+        before = last_forked(self)
         address = self.createActor(actor_class)
         process = last_forked(self)
-        assert process.pid is not None  # noqa: S101  (it has been started)
+        if process is None or process is before or process.pid is None:
+            raise BlockingIOError(errno.EAGAIN, "no process can be forked now: a limit of processes, memory or descriptors is reached")
         return address, process.pid, process
 
     def open(self, address: ActorAddress) -> Outbox:

@@ -60,6 +60,8 @@ class Begin:
     context: Context
     services: Services
     supervisor: str | None = None
+    ran_before: bool = False
+    """Whether an earlier incarnation of it was up, under the same supervisor."""
 
 
 @dataclass(frozen=True, slots=True)

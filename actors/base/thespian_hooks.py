@@ -53,10 +53,11 @@ def has_messages(actor: Actor) -> bool:
     return bool(actor._myRef._receiveQueue)
 
 
-def last_forked(actor: Actor) -> multiprocessing.process.BaseProcess:
+def last_forked(actor: Actor) -> multiprocessing.process.BaseProcess | None:
     """The process of the child that an actor has created last. Thespian keeps those processes; there is no public way to them."""
-    process: multiprocessing.process.BaseProcess = actor._myRef._child_procs[-1].childProc
-    return process
+    # There is no list before the first child.
+    processes = vars(actor._myRef).get("_child_procs") or [None]
+    return None if processes[-1] is None else processes[-1].childProc
 
 
 def check_actor_hooks() -> None:

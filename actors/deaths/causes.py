@@ -178,6 +178,11 @@ BY_CAUSE: dict[CauseId, Cause] = {
         "those that its provider counted were compared with max_tokens of its config",
         "See what it used them for, or raise config.max_tokens; each incarnation has so many.",
     ),
+    CauseId.SHORTAGE: Cause(
+        "It could not start, because something was short: processes, memory, descriptors; or its program was being written.",
+        "the kernel said so (EAGAIN, ENOMEM, EMFILE, ENFILE, ETXTBSY), for as long as the start was tried again",
+        "See what uses it up (a limit on processes is pids.max or `ulimit -u`), and raise the limit.",
+    ),
     CauseId.COMMAND_NOT_FOUND: _NOT_FOUND,
     CauseId.NOT_EXECUTABLE: _NOT_EXECUTABLE,
     CauseId.IS_A_FOLDER: Cause("Its command is a folder.", "the kernel executes files only", "Name the program itself, with its folder."),

@@ -38,7 +38,8 @@ class ChildEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starting(ChildEvent):
-    """The supervisor has begun to start an incarnation: its actor has been forked.
+    """The supervisor has begun to start an incarnation: its actor has been forked. `actor_pid` is null where that is not possible yet,
+    because the limit of processes, memory or descriptors is reached; the event comes again when it has been.
 
     `restarts` counts the restarts of the child that nobody asked for. `type` and `config` (name, role, model, restart, command, args, cwd,
     factory: those that it has) describe an agent, `type` a service; `strategy`, `max_restarts` and `within` (seconds) a supervisor.
@@ -47,7 +48,7 @@ class Starting(ChildEvent):
     name: ClassVar[str] = "starting"
 
     restarts: int
-    actor_pid: int
+    actor_pid: int | None = None
     type: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     strategy: str | None = None

@@ -32,8 +32,8 @@ def _life(event: ChildEvent) -> str:
     return f"{event.id} #{event.incarnation}"
 
 
-def _starting(_event: Starting) -> str:
-    return "starting"
+def _starting(event: Starting) -> str:
+    return "starting" if event.actor_pid is not None else "is to start, and waits: no process can be forked for it now"
 
 
 def _started(event: Started) -> str:

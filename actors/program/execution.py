@@ -21,7 +21,14 @@ _EXEC_ERRORS = {
 }
 """What the kernel says of a file that is there and executable."""
 
-_EXEC_CAUSES = {errno.ENOEXEC: CauseId.NOT_EXECUTABLE, errno.ENOENT: CauseId.NOT_EXECUTABLE, errno.EACCES: CauseId.NOT_EXECUTABLE}
+SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY)
+"""What may pass by itself: the limit of processes, memory, descriptors; a program that is being written."""
+
+_EXEC_CAUSES = dict.fromkeys(SHORTAGES, CauseId.SHORTAGE) | {
+    errno.ENOEXEC: CauseId.NOT_EXECUTABLE,
+    errno.ENOENT: CauseId.NOT_EXECUTABLE,
+    errno.EACCES: CauseId.NOT_EXECUTABLE,
+}
 
 
 class CannotExecute(Exception):
@@ -63,10 +70,10 @@ async def execute(
     `join` is called in the new process before its first instruction, and before it is confined.
     """
     assert spec.command is not None  # noqa: S101  (the spec refuses to be built without)
-    if spec.cwd is not None and not Path(spec.cwd).is_dir():
-        raise CannotExecute(f"cwd is not a folder: {spec.cwd!r}")
-    program = resolve(spec.command, spec.cwd, environment.get("PATH"))
     try:
+        if spec.cwd is not None and not Path(spec.cwd).is_dir():
+            raise CannotExecute(f"cwd is not a folder: {spec.cwd!r}")
+        program = resolve(spec.command, spec.cwd, environment.get("PATH"))
         confinement.own(streams.made)
         with confinement.starting() as confine:
             return await asyncio.create_subprocess_exec(
@@ -84,8 +91,13 @@ async def execute(
     except CannotConfine as refusal:
         raise CannotExecute(str(refusal)) from None
     except OSError as error:
-        as_user = f" as user {spec.user}" if spec.user is not None else ""
-        what = _EXEC_ERRORS.get(error.errno or 0, f"cannot be started{as_user}: {error.strerror}")
-        raise CannotExecute(f"command {spec.command!r} {what}", _EXEC_CAUSES.get(error.errno or 0)) from None
+        raise refused(spec, error) from None
     finally:
         streams.close_program_ends()
+
+
+def refused(spec: AgentSpec, error: OSError) -> CannotExecute:
+    """What the kernel's refusal to start a program means."""
+    as_user = f" as user {spec.user}" if spec.user is not None else ""
+    what = _EXEC_ERRORS.get(error.errno or 0, f"cannot be started{as_user}: {error.strerror}")
+    return CannotExecute(f"command {spec.command!r} {what}", _EXEC_CAUSES.get(error.errno or 0))

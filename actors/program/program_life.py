@@ -28,11 +28,12 @@ from ..output.last_words import last_error
 from ..output.line_splitter import LineSplitter
 from ..output.output_reader import OutputReader
 from ..spec.agent_spec import Stdin
-from .execution import CannotExecute, execute
+from .execution import CannotExecute, execute, refused
 from .hooks import HookFailed, Hooks
 from .probes import ProbeFailed, probe_until_unhealthy
 from .program_input import ProgramInput
-from .program_streams import open_streams
+from .program_streams import ProgramStreams, open_streams
+from .start_again import TRY_FOR, start_again
 from .stop_ladder import Act, Rung, StopLadder, Target
 
 # After the sweep nobody holds the pipes; what is in them is read well within this.
@@ -66,6 +67,7 @@ class ProgramLife:
         self._has_ended = asyncio.Event()
         self._is_heard = asyncio.Event()
         self._stop_requested = False
+        self._stop_asked = asyncio.Event()
         self._descent: asyncio.Task[None] | None = None
         self._bound: Callable[[], None] = lambda: None
         self._running: _Running | None = None
@@ -90,7 +92,7 @@ class ProgramLife:
         try:
             running = self._running = await self._start()
         except CannotExecute as refusal:
-            return Conclusion(Exit(ExitClass.PERMANENT, str(refusal), during_start=True, cause=refusal.cause), usage_of_children)
+            return Conclusion(self._not_started(refusal), usage_of_children)
         await self._watch(running)
         ran_for, ended_at = time.monotonic() - running.started_at, datetime.now(UTC)
         code = await self._end_the_rest(running)
@@ -104,6 +106,7 @@ class ProgramLife:
             self._ladder.skip()
             return
         self._stop_requested = True
+        self._stop_asked.set()
         if self._running is not None:
             self._descend()
 
@@ -148,14 +151,38 @@ class ProgramLife:
         incarnation, spec = self._incarnation, self._spec
         await self._may_run()
         self._make_bounds()
-        streams = open_streams(spec.stdin)
-        process = await execute(spec, incarnation.environment, streams, self._join, incarnation.confinement)
+        streams, process = await start_again(
+            self._execute,
+            ran_before=incarnation.begin.ran_before,
+            try_for=min(TRY_FOR, spec.heartbeat.startup_timeout / 2),
+            stop_asked=self._stop_asked,
+            say=incarnation.note,
+        )
         started_at = time.monotonic()
         loop = asyncio.get_running_loop()
         # Not the loop's own handler: with one, the loop is woken by every signal, our pings' timer too.
         signal.signal(signal.SIGCHLD, lambda _number, _frame: loop.call_soon_threadsafe(self._reap, process.pid))
         readers = [await self._read(*output) for output in streams.outputs]
         return _Running(process, await ProgramInput.of(streams), readers, started_at)
+
+    async def _execute(self) -> tuple[ProgramStreams, asyncio.subprocess.Process]:
+        """Raises CannotExecute."""
+        incarnation, spec = self._incarnation, self._spec
+        try:
+            streams = open_streams(spec.stdin)
+        except OSError as error:
+            raise refused(spec, error) from None
+        try:
+            return streams, await execute(spec, incarnation.environment, streams, self._join, incarnation.confinement)
+        except CannotExecute:
+            streams.close_our_ends()
+            raise
+
+    def _not_started(self, refusal: CannotExecute) -> Exit:
+        if self._stop_requested:
+            return Exit(ExitClass.SHUTDOWN, "stop requested", during_start=True)
+        passes = refusal.cause is CauseId.SHORTAGE
+        return Exit(ExitClass.FAILED if passes else ExitClass.PERMANENT, str(refusal), during_start=True, cause=refusal.cause)
 
     def _make_bounds(self) -> None:
         """What the kernel is to hold of its limits: by its groups, else as it can."""

@@ -36,6 +36,11 @@ class ProgramStreams:
         for descriptor in {self.stdin, self.stdout, self.stderr}:
             os.close(descriptor)
 
+    def close_our_ends(self) -> None:
+        """There is no program."""
+        for descriptor in (*(output for output, _ in self.outputs), *(() if self.input is None else (self.input,))):
+            os.close(descriptor)
+
 
 def open_streams(stdin: Stdin) -> ProgramStreams:
     """New descriptors for one program."""

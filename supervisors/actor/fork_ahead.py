@@ -81,8 +81,17 @@ class ForkAhead:
 
     def _fork(self, actor_class: type[Actor]) -> Forked:
         address, pid, process = self._supervisor.fork(actor_class)
-        return Forked(address, pid, process, os.pidfd_open(pid))
+        try:
+            return Forked(address, pid, process, os.pidfd_open(pid))
+        except OSError:
+            # What cannot be watched is of no use; nobody has heard of it yet.
+            process.kill()
+            raise
 
     def _fork_ahead(self, actor_class: type[Actor]) -> None:
         self._timer = None
-        self._ready = self._fork(actor_class)
+        try:
+            self._ready = self._fork(actor_class)
+        except OSError:
+            # The start that needs it tries again, and says so.
+            self._expected = None

@@ -35,7 +35,7 @@ from suptree.actors.base.messages import (
     Unkillable,
     Unwatched,
 )
-from suptree.actors.events.event_types import Decided, Kind, Starting, Stopping, WaitCancelled
+from suptree.actors.events.event_types import Decided, Exited, Kind, Starting, Stopping, WaitCancelled
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
 from suptree.actors.heartbeat.stamp_watch import StampWatch
@@ -54,11 +54,12 @@ from ..decisions import core_events as e
 from ..decisions.timers import TimerUse
 from ..spec.tree_spec import SupervisorSpec
 from .child_processes import ChildProcesses
-from .children import Children, LivingChild, ServiceSpec, description
+from .children import Children, LivingChild, ServiceSpec, description, kind, redactor_of
 from .client_requests import ClientRequests
 from .core_timers import CoreTimers
 from .flushing import Flushing
 from .fork_ahead import ForkAhead
+from .forks_again import ForksAgain
 from .neighbours import Above, Neighbours
 from .place import BelowSupervisor, Place
 from .reporter import Reporter
@@ -96,6 +97,8 @@ class SupervisorActor(LoopActor):
         state_dir = begin.context.state_dir
         lives = lives_before(Path(state_dir) / JOURNAL_FILE, begin.context.run_id, [child.id for child in spec.children])
         self.announced = False
+        self.have_run: set[str] = set()
+        """The children that were up once."""
         self.children = Children()
         self.neighbours = Neighbours(
             self.children,
@@ -128,6 +131,7 @@ class SupervisorActor(LoopActor):
             buried=self._child_ended,
             unkillable=self._child_is_unkillable,
         )
+        self.forks_again = ForksAgain(self.loop, self._start_child, self._could_not_fork)
         self.timers = CoreTimers(self.loop, self.children, self.tell_core)
         core = SupervisorCore(spec.flags, spec.children, lives=lives, uniform=random.uniform)
         self.requests = ClientRequests(
@@ -215,13 +219,29 @@ class SupervisorActor(LoopActor):
 
     def _start_child(self, command: c.StartChild) -> None:
         spec, incarnation = command.spec, command.incarnation
-        child = self.processes.fork(spec, incarnation, actor_class(spec.start))
+        if self.core is None:
+            return
+        try:
+            child = self.processes.fork(spec, incarnation, actor_class(spec.start))
+        except OSError as error:
+            if self.forks_again.could_not(command, error):
+                described = description(spec, redactor_of(spec))
+                life = kind(spec.start), spec.id, incarnation
+                self.reporter.report(Starting(*life, restarts=command.restarts, actor_pid=None, **described))
+            return
+        self.forks_again.could(spec.id)
         self.reporter.report(Starting(*child.life, restarts=command.restarts, actor_pid=child.pid, **description(spec, child.redactor)))
         self.signs.await_start(child)
         services = self.neighbours.services
-        child.channel.tell(Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, services, self.begin.id))
+        ran = spec.id in self.have_run
+        child.channel.tell(Begin(spec.id, incarnation, command.restarts, spec.start, self.begin.context, services, self.begin.id, ran))
+
+    def _could_not_fork(self, command: c.StartChild, how: Exit) -> None:
+        self.reporter.report(Exited(kind(command.spec.start), command.spec.id, command.incarnation, exit=how))
+        self.tell_core(e.ChildStartFailed(command.spec.id, command.incarnation, how))
 
     def _stop_child(self, command: c.StopChild) -> None:
+        self.forks_again.take_back(command)
         if child := self.children.named_by(command):
             if child.cause is None:
                 self.reporter.report(Stopping(*child.life))
@@ -230,6 +250,7 @@ class SupervisorActor(LoopActor):
             child.channel.tell(Stop(child.id, child.incarnation))
 
     def _kill_child(self, command: c.KillChild) -> None:
+        self.forks_again.take_back(command)
         if child := self.children.named_by(command):
             if child.cause is None:
                 child.cause = Exit(ExitClass.SHUTDOWN, KILLED)
@@ -269,6 +290,7 @@ class SupervisorActor(LoopActor):
     def _child_is_up(self, child: LivingChild) -> None:
         if child.kind is Kind.SERVICE:
             self.neighbours.service_is_up(child.id, child.real_address)
+        self.have_run.add(child.id)
         self.tell_core(e.ChildStarted(child.id, child.incarnation))
 
     def _service_judged(self, verdict: Silent | Suspect) -> None:

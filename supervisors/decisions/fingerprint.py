@@ -3,7 +3,7 @@
 import re
 import signal
 
-from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.exits import CauseId, Exit, ExitClass
 
 ALIKE_LIMIT = 3
 """So many exits alike, one after the other, are held."""
@@ -29,8 +29,8 @@ def normalise(text: str) -> str:
 def fingerprint(exit_: Exit) -> str | None:
     """What exits that look alike have in common; None where an exit says nothing against the child.
 
-    A normal exit says nothing, and neither does one by another's hand: class `external`, or a SIGKILL.
+    A normal exit says nothing, and neither does one by another's hand (class `external`, or a SIGKILL) or for a shortage, which passes.
     """
-    if exit_.is_normal or exit_.exit_class is ExitClass.EXTERNAL or exit_.signal == signal.SIGKILL:
+    if exit_.is_normal or exit_.cause is CauseId.SHORTAGE or exit_.exit_class is ExitClass.EXTERNAL or exit_.signal == signal.SIGKILL:
         return None
     return f"{exit_.exit_class}: {normalise(exit_.last_error or exit_.reason)}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.exits import CauseId, Exit, ExitClass
 from suptree.supervisors.decisions.child import TRANSITIONS, Child, ChildState, Step
 from suptree.supervisors.decisions.core_commands import Decision
 from suptree.supervisors.decisions.fingerprint import ALIKE_LIMIT, fingerprint, normalise
@@ -285,6 +285,11 @@ def test_the_first_rule_that_applies_decides() -> None:
     driver = Driver(specs("a", hold=True, max_restarts=0))
     assert "report a hold" == driver.exits("a", PERMANENT_FAILURE)[0]
     assert "report a quarantine" == Driver(specs("a", hold=True, max_restarts=0)).exits("a", FAILED)[0]
+
+
+@pytest.mark.parametrize("exit_class", list(ExitClass))
+def test_a_shortage_says_nothing_against_a_child(exit_class: ExitClass) -> None:
+    assert fingerprint(Exit(exit_class, "x", cause=CauseId.SHORTAGE)) is None
 
 
 @pytest.mark.parametrize("exit_class", list(ExitClass))
