@@ -87,6 +87,10 @@ class NotRunning(SuptreeError):
     """No such tree runs."""
 
 
+class RunsElsewhere(SuptreeError):
+    """The tree runs, but on another host or in another pid namespace (a container); the text says where, and what to do."""
+
+
 class AccessRefused(SuptreeError):
     """The tree does not let this client in; the text says what it must show."""
 

@@ -250,6 +250,8 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         for number in (signal.SIGINT, signal.SIGHUP):
             # Handled, not ignored: what is ignored stays so in the programs that we execute.
             signal.signal(number, lambda _number, _frame: None)
+        # The launcher had them kept back until somebody hears them.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         become_subreaper()
         loop = SteppedLoop()
         loop.set_exception_handler(self._loop_complains)

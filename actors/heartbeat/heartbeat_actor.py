@@ -22,6 +22,7 @@ from ..kernel.linux import set_name
 from ..notify.notification import Notification
 from ..notify.notify_socket import NotifySocket
 from ..notify.notify_sockets import NotifySockets
+from ..notify.socket_keeper import SocketKeeper
 from .allowance import Allowance
 from .liveness import Key, Liveness
 
@@ -76,9 +77,10 @@ class HeartbeatActor(LoopActor):
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = 0.0
         self._queue_length = int(_QUEUE_LENGTH.read_text())
-        for opened in self.notify_sockets.opened.values():
+        for opened in self.notify_sockets.all:
             self._listen_at(opened)
         self.every_idle(begin.context.heartbeat.interval, partial(STAMPS.stamp, "heartbeat"))
+        self.keeper = SocketKeeper(self.loop, self.notify_sockets, begin.context.shared_dir, self._listen_at)
         self.supervisor.tell(Started(begin.id, begin.incarnation))
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
@@ -103,7 +105,7 @@ class HeartbeatActor(LoopActor):
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
         # What it said before it ended counts.
-        for opened in list(self.notify_sockets.opened.values()):
+        for opened in self.notify_sockets.all:
             self._listen(opened)
         key = (unwatch.id, unwatch.incarnation)
         self.liveness.unwatch(key)
@@ -131,6 +133,7 @@ class HeartbeatActor(LoopActor):
         try:
             if user_id not in self.notify_sockets.opened:
                 self._listen_at(self.notify_sockets.open(shared, user_id))
+                self.keeper.look_at_folders()
         except OSError as error:
             return f"its notify socket cannot be made in {shared}: {error.strerror}"
         return None
@@ -240,19 +243,26 @@ class HeartbeatActor(LoopActor):
     def _judge(self) -> None:
         # What was sent while we could not look counts.
         for _ in range(_ROUNDS_BEFORE_A_VERDICT):
-            waits = [opened for opened in list(self.notify_sockets.opened.values()) if not self._listen(opened)]
+            waits = [opened for opened in self.notify_sockets.all if not self._listen(opened)]
             if not waits:
                 break
         self._timer = None
+        if not self.keeper.all_in_place():
+            # Nobody can be heard who looks for the socket: that says nothing of them.
+            self._judge_later()
+            return
         for verdict in self.liveness.judge(time.monotonic(), self._scheduled):
             if watcher := self.watchers.get((verdict.id, verdict.incarnation)):
                 watcher.tell(verdict)
         if self.liveness.frozen:
             log.warning("heartbeat_frozen", watched=len(self.liveness), pid=os.getpid())
-            self._scheduled = time.monotonic() + 1.0
-            self._timer = self.loop.call_later(1.0, self._judge)
+            self._judge_later()
             return
         self._set_timer()
+
+    def _judge_later(self) -> None:
+        self._scheduled = time.monotonic() + 1.0
+        self._timer = self.loop.call_later(1.0, self._judge)
 
 
 def _lineage(pid: int) -> Iterator[int]:

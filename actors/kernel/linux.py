@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -94,6 +95,16 @@ def set_timer(descriptor: int, seconds: float | None) -> None:
     nanoseconds = 0 if seconds is None else max(1, int(seconds * 1e9))
     value = _Itimerspec(value=_Timespec(*divmod(nanoseconds, 1_000_000_000)))
     _checked(_libc.timerfd_settime(descriptor, 0, ctypes.byref(value), None))
+
+
+def create_inotify() -> int:
+    """A descriptor that tells of changes in folders (inotify_init1(2)). Raises OSError: a user has but so many."""
+    return _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+
+
+def add_inotify_watch(descriptor: int, path: Path, changes: int) -> None:
+    """Watch a file or folder for changes, a sum of inotify(7)'s `IN_…`. Raises OSError."""
+    _checked(_libc.inotify_add_watch(descriptor, os.fsencode(path), ctypes.c_uint32(changes)))
 
 
 def children_of(pid: int) -> list[int]:

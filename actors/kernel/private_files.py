@@ -74,6 +74,16 @@ def _check_owner(found: os.stat_result, path: Path) -> None:
         raise PermissionError(errno.EPERM, "it belongs to another user", str(path))
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Put a whole file of mode 0600 in the place of another: a reader sees the old content or the new. Raises OSError."""
+    draft = path.with_name(f".{path.name}.new")
+    descriptor = open_in_folder(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(content)
+    draft.replace(path)
+
+
 def make_private(folder: Path) -> None:
     """Make a folder, and those above it that are missing, with mode 0700; one that was there gets it."""
     missing = [folder, *(above for above in folder.parents if not above.exists())]

@@ -24,6 +24,8 @@ class NotifySocket:
 
     def __init__(self, opened: socket.socket) -> None:
         self._socket = opened
+        self._path = Path(opened.getsockname())
+        self._found = self._look()
         self._socket.setblocking(False)
         self._closer = DescriptorCloser()
         self.took_at = time.monotonic()
@@ -47,6 +49,16 @@ class NotifySocket:
         if owner is not None:
             os.chown(path, owner, -1)
         return cls(new)
+
+    def is_in_place(self) -> bool:
+        """Whether its name leads to it still: a cleaner of temporary folders may have removed that."""
+        found = self._look()
+        return found is not None and self._found is not None and os.path.samestat(found, self._found)
+
+    def _look(self) -> os.stat_result | None:
+        with contextlib.suppress(OSError):
+            return self._path.lstat()
+        return None
 
     def fileno(self) -> int:
         """The descriptor that is readable when a datagram waits."""

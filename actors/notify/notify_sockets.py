@@ -1,14 +1,18 @@
 """The notify sockets of a node: the tree's own, and one of each other user whose agents run here."""
 
+import contextlib
 import os
 import socket
+from collections import deque
 from pathlib import Path
 
-from ..kernel.private_files import make_shared
+from ..kernel.private_files import make_private, make_shared
 from .notification import NOTIFY_SOCKET, shared_socket
 from .notify_socket import NotifySocket
 
 _LONGEST_NAME = 32
+_OURS = b"ours"
+_NAMELESS_KEPT = 8
 
 
 class NotifySockets:
@@ -19,24 +23,39 @@ class NotifySockets:
     """
 
     def __init__(self, runtime_dir: str) -> None:
-        self.opened: dict[int | None, NotifySocket] = {None: NotifySocket.at(Path(runtime_dir) / NOTIFY_SOCKET)}
+        self._runtime = Path(runtime_dir)
+        self.opened: dict[int | None, NotifySocket] = {None: NotifySocket.at(self._runtime / NOTIFY_SOCKET)}
         """By the user who may send there; None is ourselves."""
+        self.nameless: deque[tuple[int | None, NotifySocket]] = deque(maxlen=_NAMELESS_KEPT)
+        """Whose names were removed: whoever connected to them before still sends there."""
         self._store, self._upwards = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self._store, self._upwards):
             end.setblocking(False)
 
+    @property
+    def all(self) -> list[NotifySocket]:
+        """Everything that may be sent to."""
+        return [*self.opened.values(), *(opened for _, opened in self.nameless)]
+
     def descriptors(self) -> set[int]:
         """What the heartbeat actor has to inherit."""
-        return {self._upwards.fileno(), *(opened.fileno() for opened in self.opened.values())}
+        return {self._upwards.fileno(), *(opened.fileno() for opened in self.all)}
 
-    def open(self, shared_dir: str, user_id: int) -> NotifySocket:
-        """For the heartbeat actor: a socket where agents of that user can send, who cannot reach ours. Raises OSError."""
-        shared = Path(shared_dir)
-        for folder in (shared.parent, shared):
-            make_shared(folder)
-        new = NotifySocket.at(shared_socket(shared_dir, user_id), user_id)
-        socket.send_fds(self._upwards, [str(user_id).encode()], [new.fileno()])
-        self.opened[user_id] = new
+    def open(self, shared_dir: str, user_id: int | None = None) -> NotifySocket:
+        """For the heartbeat actor: a socket where agents of that user can send, who cannot reach ours; or our own anew. Raises OSError."""
+        if user_id is None:
+            make_private(self._runtime.parent)
+            make_private(self._runtime)
+            new = NotifySocket.at(self._runtime / NOTIFY_SOCKET)
+        else:
+            shared = Path(shared_dir)
+            for folder in (shared.parent, shared):
+                make_shared(folder)
+            new = NotifySocket.at(shared_socket(shared_dir, user_id), user_id)
+        # Where there is no room for it, the next actor makes that socket anew.
+        with contextlib.suppress(BlockingIOError):
+            socket.send_fds(self._upwards, [_OURS if user_id is None else str(user_id).encode()], [new.fileno()])
+        self._put(user_id, new)
         return new
 
     def give_up(self, opened: NotifySocket) -> int | None:
@@ -44,11 +63,23 @@ class NotifySockets:
 
         None, and nothing is done, where the socket is our own: agents that run as ourselves can harm us anyway.
         """
-        user_id = next((user_id for user_id, known in self.opened.items() if known is opened), None)
+        known = [*self.opened.items(), *self.nameless]
+        user_id = next((user_id for user_id, other in known if other is opened), None)
         if user_id is not None:
-            del self.opened[user_id]
+            if self.opened.get(user_id) is opened:
+                del self.opened[user_id]
+            else:
+                self.nameless.remove((user_id, opened))
             opened.give_up()
         return user_id
+
+    def out_of_place(self) -> list[int | None]:
+        """The users whose sockets cannot be found under their names any more."""
+        return [user_id for user_id, opened in self.opened.items() if not opened.is_in_place()]
+
+    def folders(self, shared_dir: str) -> list[Path]:
+        """Where the names of the sockets are."""
+        return [self._runtime, Path(shared_dir)]
 
     def keep(self) -> None:
         """For the supervisor, when that actor is dead: take the sockets that it has opened, for the next one."""
@@ -60,4 +91,9 @@ class NotifySockets:
             # None where we have no room for it: then the next actor makes that socket anew.
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
-                self.opened[int(name)] = NotifySocket(socket.socket(fileno=descriptor))
+                self._put(None if name == _OURS else int(name), NotifySocket(socket.socket(fileno=descriptor)))
+
+    def _put(self, user_id: int | None, new: NotifySocket) -> None:
+        if user_id in self.opened:
+            self.nameless.append((user_id, self.opened[user_id]))
+        self.opened[user_id] = new

@@ -1,6 +1,6 @@
 """The registry actor: hears every event, writes it down, keeps the whole picture, and finds supervisors by name.
 
-It connects to the launcher's Unix socket; what the launcher knows and asks goes through that link, one JSON object a line.
+It connects to the launcher; what the launcher knows and asks goes through that link, one JSON object a line.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import contextlib
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from thespian.actors import ActorAddress
@@ -41,11 +41,11 @@ from ..exits import Exit, ExitClass
 from ..kernel.linux import set_name
 from ..native.questions import failure
 from .journal import Journal
+from .link_offers import LinkOffers
 
 log = structlog.get_logger()
 
 TOP_SUPERVISOR = "top"
-LINK_SOCKET = "link.sock"
 JOURNAL_FILE = "journal.sqlite"
 RECORD = "record"
 """The operation by which the launcher has an event of its own written down."""
@@ -61,6 +61,8 @@ _JOURNAL_AGAIN = 1.0
 class RegistryActor(LoopActor):
     """Knows the whole picture; is the only writer of the journal."""
 
+    link_offers: ClassVar[LinkOffers]
+
     def __init__(self) -> None:
         super().__init__()
         self.handlers = dict(
@@ -75,6 +77,10 @@ class RegistryActor(LoopActor):
                 on(PingAges, self.on_ping_ages),
             ]
         )
+
+    def inherited(self) -> set[int]:
+        """The way to the launcher."""
+        return {self.link_offers.registry_end}
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.begin, self.supervisor = begin, self.open(sender)
@@ -211,8 +217,7 @@ class RegistryActor(LoopActor):
             self.on_answered(Answered(request, "ok"), self.myAddress)
 
     async def _serve_link(self) -> None:
-        path = Path(self.begin.context.runtime_dir) / LINK_SOCKET
-        reader, self.link = await asyncio.open_unix_connection(path, limit=_LINE_LIMIT)
+        reader, self.link = await asyncio.open_unix_connection(sock=self.link_offers.connect(), limit=_LINE_LIMIT)
         # What an earlier registry could not write down has its number nevertheless.
         self.seq = max(self.seq, json.loads(await reader.readline())["seq"])
         recent = list(self.journal.events(after=self.journal.before_run, last=_EVENTS_SENT_FIRST))

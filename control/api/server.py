@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,19 @@ _KEEP_ALIVE = 5
 
 
 class _Server(uvicorn.Server):
+    async def listen_instead(self, listener: Listener) -> None:
+        """Accept connections there from now on; those that are open stay open."""
+        config = self.config
+
+        def protocol() -> asyncio.Protocol:
+            made = cast(Any, config.http_protocol_class)(config=config, server_state=self.server_state, app_state=self.lifespan.state)
+            return cast(asyncio.Protocol, made)
+
+        new = await asyncio.get_running_loop().create_server(protocol, sock=listener, backlog=config.backlog)
+        for old in self.servers:
+            old.close()
+        self.servers = [new]
+
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
         """Signals are the launcher's own."""
@@ -32,11 +46,28 @@ class _Server(uvicorn.Server):
 class ApiServer:
     """Everything that serves the API."""
 
-    def __init__(self, socket_path: Path) -> None:
-        self._path = socket_path
+    def __init__(self, on_stranger: Callable[[], None]) -> None:
+        self._on_stranger = on_stranger
+        self._on_path: _Server | None = None
+        self._paths: set[Path] = set()
         self._running: list[tuple[_Server, asyncio.Task[None]]] = []
 
-    def serve(self, app: ASGIApp, listener: Listener, crowd: Crowd) -> None:
+    def serve_on_path(self, app: ASGIApp, path: Path, crowd: Crowd) -> None:
+        """Begin to serve on a Unix socket."""
+        self._on_path = self.serve(app, self._listener(path), crowd)
+
+    async def listen_on_path(self, path: Path) -> None:
+        """Have that Unix socket, instead of the one before, which may have been removed; open connections stay open. Raises OSError."""
+        if self._on_path is not None:
+            await self._on_path.listen_instead(self._listener(path))
+
+    def _listener(self, path: Path) -> Listener:
+        listener = listen_on_path(path)
+        listener.on_stranger = self._on_stranger
+        self._paths.add(path)
+        return listener
+
+    def serve(self, app: ASGIApp, listener: Listener, crowd: Crowd) -> _Server:
         """Begin to serve on a socket that listens; the server closes it."""
         config = uvicorn.Config(
             app,
@@ -56,6 +87,7 @@ class ApiServer:
         )
         server = _Server(config)
         self._running.append((server, asyncio.create_task(server.serve(sockets=[listener]))))
+        return server
 
     async def stop(self) -> None:
         """Close every connection and remove the socket."""
@@ -65,24 +97,19 @@ class ApiServer:
             server.should_exit = True
             server.force_exit = True
         await asyncio.gather(*(serving for _, serving in self._running))
-        self._path.unlink(missing_ok=True)
+        for path in self._paths:
+            path.unlink(missing_ok=True)
 
 
 async def serve_api(tree: RunningTree) -> ApiServer:
     """Begin to serve on the control socket, and on TCP where the tree is to listen there."""
     api = make_app(tree)
-    server = ApiServer(tree.paths.control_socket)
-    _serve_on_path(server, api, tree)
+    count = tree.refusals.counter("control")
+    server = ApiServer(lambda: count(Why.STRANGER))
+    server.serve_on_path(Door(Bounds(api, count), count, UNIX_HOSTS), tree.paths.control_socket, Crowd(count))
     if tree.listen is not None:
         _serve_on_tcp(server, api, tree, parse_address(tree.listen))
     return server
-
-
-def _serve_on_path(server: ApiServer, api: ASGIApp, tree: RunningTree) -> None:
-    count = tree.refusals.counter("control")
-    listener = listen_on_path(tree.paths.control_socket)
-    listener.on_stranger = lambda: count(Why.STRANGER)
-    server.serve(Door(Bounds(api, count), count, UNIX_HOSTS), listener, Crowd(count))
 
 
 def _serve_on_tcp(server: ApiServer, api: ASGIApp, tree: RunningTree, address: Address) -> None:

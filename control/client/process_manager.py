@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from suptree.actors import AgentProcess, AgentStatus, AgentType
-from suptree.actors.errors import AlreadyPresent, ConfigError, NoSuchAgent, NotRunning, SuptreeError
+from suptree.actors.errors import AlreadyPresent, NoSuchAgent, NotRunning, SuptreeError
 from suptree.actors.events.picture import Row, is_alive
 from suptree.actors.events.row_detail import described
 from suptree.actors.exits import ExitClass
@@ -30,6 +30,7 @@ from suptree.supervisors.spec.tree_spec import ROOT
 from ..launcher.spawn import LauncherProcess, spawn_launcher
 from ..time_limits import ASK_LIMIT, TELL_LIMIT
 from .client import Client
+from .kept_config import copied
 from .mirror import Mirror
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class ProcessManager:
     Nothing has to be started before the first `start_agent`; `async with` shuts everything down at its end. What is asked with `get_…` is
     answered immediately, from the events received so far; whatever a method of this manager did is among them when it returns.
     `state_dir` keeps logs and journal; without it they are temporary.
+    In a child of `os.fork()` a manager begins anew, without any agents: the tree is its parent's.
     """
 
     def __init__(self, state_dir: str | os.PathLike[str] | None = None) -> None:
@@ -55,6 +57,8 @@ class ProcessManager:
         self._lock = asyncio.Lock()
         self._monitor: asyncio.Task[None] | None = None
         self._scratch: str | None = None
+        self._pid = os.getpid()
+        self._of_parent: tuple[object, ...] = ()
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,7 +77,7 @@ class ProcessManager:
         One agent starts after the other, as in OTP: one that takes its time holds up those that come after it.
         """
         try:
-            kept = _copied(agent_id, config or {})
+            kept = copied(agent_id, config or {})
             async with self._alone():
                 await asyncio.sleep(0)  # Of many starts together each begins in a turn of the loop of its own.
                 spec = agent_child_from_config(agent_id, agent_type, kept, Path.cwd())
@@ -225,6 +229,7 @@ class ProcessManager:
 
     async def stop_monitor(self) -> None:
         """Stop that logging."""
+        self._leave_parents_tree()
         monitor, self._monitor = self._monitor, None
         # One of an event loop that has ended has ended with it.
         if monitor is not None and monitor.get_loop() is asyncio.get_running_loop():
@@ -233,6 +238,7 @@ class ProcessManager:
 
     def abandon(self) -> None:
         """End the tree without waiting for it; for when there is no event loop any more."""
+        self._leave_parents_tree()
         if self._launcher is not None:
             if self._launcher.process.poll() is not None:
                 self._remove_scratch(self._launcher)  # A living launcher does it itself, at its end.
@@ -243,8 +249,17 @@ class ProcessManager:
 
     # The tree behind it
 
+    def _leave_parents_tree(self) -> None:
+        """After `os.fork()` the child begins with no tree: the one that it remembers is its parent's, with all files and connections."""
+        if self._pid != os.getpid():
+            # Kept, so that nothing is closed: an event loop, closed here, would stop watching for the parent too.
+            self._of_parent = (self._of_parent, self._launcher, self._mirror, self._monitor, self._loop, self._lock)
+            self._pid, self._past, self._configs = os.getpid(), {}, {}
+            self._launcher = self._mirror = self._monitor = self._loop = self._scratch = None
+
     def _alone(self) -> asyncio.Lock:
         """The lock around whatever starts, ends or joins the tree; a lock serves one event loop only, so each gets a new one."""
+        self._leave_parents_tree()
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._lock = loop, asyncio.Lock()
@@ -303,6 +318,7 @@ class ProcessManager:
         self._launcher = self._mirror = None
 
     def _rows(self) -> dict[str, Row]:
+        self._leave_parents_tree()
         present = [] if self._mirror is None else self._mirror.picture.of_kind("agent")
         return self._past | {row["id"]: row for row in present}
 
@@ -334,21 +350,6 @@ class ProcessManager:
             if launcher is not None:
                 shutil.rmtree(launcher.paths.runtime, ignore_errors=True)
             self._scratch = None
-
-
-def _copied(agent_id: str, config: Any) -> Any:
-    """A configuration as it is now; one that is no mapping is for others to refuse. Raises ConfigError."""
-    if not isinstance(config, Mapping):
-        return config
-    kept, problems = {}, []
-    for key, value in config.items():
-        try:
-            kept[key] = copy.deepcopy(value)
-        except Exception as error:  # noqa: BLE001  (it runs the code of whatever it copies)
-            problems.append((str(key), f"cannot be copied: {error}"))
-    if problems:
-        raise ConfigError(f"agent {agent_id}", problems)
-    return kept
 
 
 def _warm_up() -> None:

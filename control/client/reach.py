@@ -23,7 +23,7 @@ def reach(name: str | None) -> Client:
     """
     url = remote_url(name)
     if url is None:
-        return Client(find_tree(name).control_socket)
+        return Client(find_tree(name).paths.control_socket)
     token = os.environ.get(TOKEN_VARIABLE)
     if not token:
         raise SuptreeError(f"{URL_VARIABLE} is set, but no {TOKEN_VARIABLE}: `suptree token` prints it where the tree runs")

@@ -5,7 +5,6 @@ It is exec'ed with one argument, a JSON object (`Orders`), and says one JSON lin
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import json
 import os
@@ -15,7 +14,8 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,27 +27,32 @@ from thespian.actors import ActorSystem
 from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.base.log_sink import begin_logging
 from suptree.actors.base.messages import Begin, ClientRequest, Context, Services, Silent, Suspect
-from suptree.actors.errors import AlreadyRunning, RequestTimeout, SuptreeError
+from suptree.actors.errors import RequestTimeout, SuptreeError
 from suptree.actors.events.entry import Entry, encode, time_of_day
 from suptree.actors.heartbeat.stamp_watch import StampWatch
 from suptree.actors.kernel.cgroup import Groups, make_run_groups
 from suptree.actors.kernel.linux import become_subreaper, children_of, own_children
-from suptree.actors.kernel.peers import Peer
-from suptree.actors.kernel.private_files import open_private, tighten
+from suptree.actors.kernel.private_files import tighten
 from suptree.actors.kernel.sweep import process_ended, reap_zombies, sweep
-from suptree.actors.record.registry import LINK_SOCKET, RECORD
+from suptree.actors.record.link_offers import LinkOffers
+from suptree.actors.record.registry import RECORD, RegistryActor
 from suptree.supervisors.actor.top import TOP, TopSupervisor
 from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec, TreeSpec
 
-from ..door.listeners import Listener, listen_on_address, listen_on_path, parse_address
-from ..refusals import Refusals, Why
+from ..door.listeners import listen_on_address, parse_address
+from ..refusals import Refusals
 from ..seal.actor_system import TreeSystem, start_actor_system
 from ..seal.refused_frame_counter import reports
 from ..seal.tree_key import key_path
 from ..trees import leftovers
 from ..trees.paths import TreePaths, start_failed
+from ..trees.run_file import Run, begun
+from ..trees.standing import refuse_if_running
+from ..trees.tree_lock import TreeLock
 from .handed_over import HandedOver
+from .keeper import Keeper
 from .launcher_orders import Orders
+from .launcher_signals import begin_signals, deaf
 from .link import Link
 from .own_heartbeat import own_heartbeat
 from .tree_file import TreeFile
@@ -68,6 +73,7 @@ _STORY_EVENTS = 20
 def main() -> int:
     """Run the tree that the first argument orders; return the exit status."""
     begin_logging()
+    begin_signals()
     orders = Orders(**json.loads(sys.argv[1]))
     try:
         return Launcher(orders).run()
@@ -97,10 +103,10 @@ class Launcher:
         self.paths = TreePaths.of(orders.name)
         self.started_at = time.monotonic()
         self.stop_asked = False
-        self._pid = os.getpid()
         self.link = Link()
         self.refusals = Refusals(orders.run_id, self._record)
         self.system: TreeSystem
+        self.keeper: Keeper | None = None
         self.groups = Groups()
         self.pids: dict[str, int] = {}
         self._begin: Callable[[Work], asyncio.Task[None]] | None = None
@@ -120,8 +126,6 @@ class Launcher:
     def run(self) -> int:
         """Start everything, serve until the tree has ended, and leave nothing behind."""
         become_subreaper()
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._asked_early)
         # Blocked by who started us, so that it is not lost before there is a handler.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -129,7 +133,9 @@ class Launcher:
         # From here on, for all that it and the actors make; agents get back what was.
         self._umask = os.umask(0o077)
         self.paths.make()
-        with self._lock():
+        # Before the lock: to look at the lock file would give our own lock up.
+        refuse_if_running(self.paths)
+        with TreeLock(self.paths) as self._tree_lock:
             # A key that others may have read is none any more, and is refused.
             tighten(self.paths.state, but=key_path(self.paths.state))
             try:
@@ -139,26 +145,29 @@ class Launcher:
                 leftovers.remove(self.paths)
                 # The last run's top supervisor, if it was dying, has removed the sockets' folder.
                 self.paths.make()
-                leftovers.write_run(self.paths, self.orders.run_id)
-                listener = listen_on_path(self.paths.runtime / LINK_SOCKET)
-                system = self._start_system()
-                status = asyncio.run(self._serve(system, listener))
+                self._run = Run.of_this_process(self.paths, self.orders.run_id)
+                try:
+                    self._run.write(self.paths)
+                except OSError as error:
+                    raise SuptreeError(f"{self.paths.run_file} cannot be written: {error.strerror}") from None
+                RegistryActor.link_offers = LinkOffers()
+                with deaf():
+                    system = self._start_system()
+                status = asyncio.run(self._serve(system))
                 log.info("tree_ended", tree=self.orders.name, asked=self.stop_asked, status=status)
+                if status == EXIT_ASKED and not self.link.ready.is_set():
+                    _say_ready(self.orders, {"stopped": True})
             finally:
                 self._clean_up()
             return status
 
     def _asked_early(self, _number: int, _frame: object) -> None:
-        if os.getpid() == self._pid:
-            self.stop_asked = True
-        else:
-            # The admin is forked with this handler, and never sets its own.
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
+        self.stop_asked = True
 
     def _clean_up(self) -> None:
         self.groups.remove()
-        for folder in (self.paths.runtime, self.paths.shared):
+        kept = self.paths if self.keeper is None else self.keeper.paths
+        for folder in {self.paths.runtime, kept.runtime, self.paths.shared}:
             shutil.rmtree(folder, ignore_errors=True)
         if self.orders.ephemeral:
             self.paths.remove()
@@ -173,18 +182,6 @@ class Launcher:
     def file_differs(self) -> str | None:
         """In what the tree file differs from what runs; it may have to be read, so call it outside an event loop."""
         return None if self._file is None else self._file.differs()
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        # A POSIX lock: not inherited by the actors, and gone with this process however it ends.
-        with os.fdopen(open_private(self.paths.lock_file), "r+b") as lock:
-            try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise AlreadyRunning(
-                    f"tree {self.orders.name!r} runs already: see `suptree status`, or end it with `suptree down`"
-                ) from None
-            yield
 
     def _start_system(self) -> ActorSystem:
         paths = self.paths
@@ -221,17 +218,16 @@ class Launcher:
         self.system.stop_listening()
         return system
 
-    async def _serve(self, system: ActorSystem, listener: Listener) -> int:
+    async def _serve(self, system: ActorSystem) -> int:
         from ..api.server import serve_api  # noqa: PLC0415
 
-        count = self.refusals.counter("link")
-        listener.admits, listener.on_stranger = self._is_registry, lambda: count(Why.STRANGER)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.ask_to_stop)
         loop.add_reader(self.system.refused_frames, self._hear_of_refused_frames)
-        server = await self.link.serve(listener)
+        link = asyncio.create_task(self.link.serve(RegistryActor.link_offers))
         api = await serve_api(self)
-        dead = await self._until_the_tree_ends()
+        self.keeper = Keeper(self.paths, self._run, self._tree_lock, api.listen_on_path)
+        dead = await self._until_the_tree_ends(self.keeper)
         admin_died = dead == "admin"
         if admin_died:
             log.error("admin_died", pid=self.pids["admin"])
@@ -241,13 +237,14 @@ class Launcher:
         gave_up = admin_died or self._failed or not self.stop_asked
         if left:
             log.error("processes_left", pids=left, why="they got SIGKILL and do not die, or are another user's by now")
-            leftovers.write_run(self.paths, self.orders.run_id, left)
+            with contextlib.suppress(OSError):
+                replace(self._run, left=begun(left)).write(self.paths)
         if gave_up:
             log.error("tree_gave_up", story=self._story(dead))
         if (strays := [pid for pid in swept if pid not in self.pids.values()]) and not admin_died:
             log.warning("processes_swept", pids=strays)
         await api.stop()
-        server.close()
+        link.cancel()
         return EXIT_GAVE_UP if gave_up or left else EXIT_ASKED
 
     async def _sweep(self) -> tuple[list[int], list[int]]:
@@ -261,12 +258,12 @@ class Launcher:
         sweeping.cancel()
         return [], [pid for pid in stuck.result() if psutil.pid_exists(pid)]
 
-    async def _until_the_tree_ends(self) -> str:
+    async def _until_the_tree_ends(self, keeper: Keeper) -> str:
         """Wait for the end of the admin or of the top supervisor, and say which it was; until then, do all that the launcher has to do."""
         async with asyncio.TaskGroup() as group:
             ends = [group.create_task(process_ended(self.pids[name]), name=name) for name in ("admin", "top")]
             self._begin = lambda work: group.create_task(self._heard(work))
-            others = [self._begin(self._owner_gone), self._begin(self._announce)]
+            others = [self._begin(self._owner_gone), self._begin(self._announce), self._begin(keeper.run)]
             watch = StampWatch(asyncio.get_running_loop(), STAMPS, self._heartbeat, self._top_judged)
             watch.watch(TOP, 1, self.pids["top"])
             if self.stop_asked:
@@ -305,10 +302,6 @@ class Launcher:
         """The id of the child that has that process as its actor, else what Thespian uses it for."""
         known = {row["actor_pid"]: str(row["id"]) for row in self.link.picture.rows.values()}
         return known.get(pid) or next((name for name, other in self.pids.items() if other == pid), "unknown")
-
-    def _is_registry(self, peer: Peer) -> bool:
-        """Whether a peer is a child of the top supervisor: anybody else on the link would take the tree out of our hands."""
-        return peer.uid == os.getuid() and peer.pid in children_of(self.pids["top"])
 
     async def _record(self, entry: Entry) -> None:
         with contextlib.suppress(RequestTimeout):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import time
 import uuid
 from collections import deque
@@ -15,8 +16,7 @@ from suptree.actors.errors import RequestTimeout, UnknownEvent
 from suptree.actors.events.entry import decode
 from suptree.actors.events.event_types import Kind, TreeReady, event_name
 from suptree.actors.events.picture import Picture
-
-from ..door.listeners import Listener
+from suptree.actors.record.link_offers import LinkOffers
 
 _LINE_LIMIT = 64 * 1024 * 1024
 _EVENTS_KEPT = 10_000
@@ -58,9 +58,20 @@ class Link:
         works = STAMPS.seen("registry") if self._writer is not None else 0.0
         return time.monotonic() - max(self._heard_at, works)
 
-    async def serve(self, listener: Listener) -> asyncio.Server:
-        """Begin to accept registries; the listener admits nobody else."""
-        return await asyncio.start_unix_server(self._talk, sock=listener, limit=_LINE_LIMIT)
+    async def serve(self, offers: LinkOffers) -> None:
+        """Talk to each registry that connects, until this is cancelled."""
+        loop = asyncio.get_running_loop()
+        offered = asyncio.Event()
+        loop.add_reader(offers.fileno(), offered.set)
+        try:
+            async with asyncio.TaskGroup() as talks:
+                while True:
+                    await offered.wait()
+                    offered.clear()
+                    while (connection := offers.take()) is not None:
+                        talks.create_task(self._talk(connection))
+        finally:
+            loop.remove_reader(offers.fileno())
 
     async def ask(
         self,
@@ -114,14 +125,16 @@ class Link:
                 while self._seq <= after:
                     await self._changed.wait()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _talk(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=_LINE_LIMIT)
         self._writer = writer
         writer.write(json.dumps({"seq": self._seq}).encode() + b"\n")
         # What the last registry took with it is asked again; the supervisors know what they have done already.
         for asked in self._asked.values():
             writer.write(asked.line)
         try:
-            while line := await reader.readline():
+            # What a registry was about to say when it was killed ends without its newline.
+            while (line := await reader.readline()).endswith(b"\n"):
                 self._heard_at = time.monotonic()
                 await self._take(json.loads(line))
         except ConnectionError:

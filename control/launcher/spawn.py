@@ -2,27 +2,32 @@
 
 import asyncio
 import concurrent.futures.thread  # noqa: F401  (asyncio would import it in the middle of the first start)
+import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from suptree.actors.agent.environment import launcher_environment
 from suptree.actors.errors import AlreadyRunning, StartFailed, SuptreeError
 from suptree.actors.kernel.private_files import open_private
+from suptree.actors.kernel.sweep import process_ended
 
-from ..trees.leftovers import RUN_VARIABLE
 from ..trees.paths import TreePaths, start_failed
+from ..trees.standing import RUN_VARIABLE
 from .handed_over import hand_over
 from .launcher_orders import Orders
 
 _LAST_WORDS = 20
-# -P: nothing is imported from the folder that we happen to be in. utf8: so are tree files, whatever the locale is.
-_LAUNCHER = (sys.executable, "-P", "-X", "utf8", "-m", "suptree.control.launcher.launcher")
+_LAST_STANDARD = 2
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,7 +47,7 @@ class LauncherProcess:
             try:
                 said = await _first_line(self.ready_end)
             except BaseException:
-                await self.end()
+                await to_the_end(self.end())
                 raise
             if said.get("ready"):
                 return
@@ -51,7 +56,15 @@ class LauncherProcess:
                 raise AlreadyRunning(said["error"])
             if "error" in said:
                 raise SuptreeError(said["error"])
+            if said.get("stopped"):
+                raise StartFailed(f"tree {self.paths.name!r} was stopped on request before it was ready")
             raise StartFailed(f"tree {self.paths.name!r} {_story(self.output, self.position, status)}")
+
+    async def discard(self) -> None:
+        """Stop its tree before anybody has waited for it to be ready, and keep nothing of it open."""
+        with self.output:
+            os.close(self.ready_end)
+            await self.end()
 
     async def end(self) -> int:
         """Stop its tree in order, and wait for its end; return its exit status."""
@@ -61,15 +74,8 @@ class LauncherProcess:
     async def wait(self) -> int:
         """Wait for its end, without blocking the event loop; return its exit status."""
         if self.process.returncode is None:
-            loop = asyncio.get_running_loop()
-            pidfd = os.pidfd_open(self.process.pid)
-            ended = asyncio.Event()
-            loop.add_reader(pidfd, ended.set)
-            try:
-                await ended.wait()
-            finally:
-                loop.remove_reader(pidfd)
-                os.close(pidfd)
+            # Gone already where this program ignores SIGCHLD: then the kernel keeps no exit status, and `wait` says 0.
+            await process_ended(self.process.pid)
         return self.process.wait()
 
 
@@ -95,14 +101,25 @@ async def spawn_launcher(
     try:
         launcher = await asyncio.shield(beginning)
     except asyncio.CancelledError:
-        await (await beginning).end()
+        begun = await to_the_end(beginning)
+        await to_the_end(begun.discard())
         raise
     await launcher.ready()
     return launcher
 
 
+async def to_the_end(work: Coroutine[Any, Any, Result] | asyncio.Future[Result]) -> Result:
+    """What comes of some work, for which a cancellation waits, and each further one too."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+    return task.result()
+
+
 def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     """Start a launcher, whose tree is not ready yet; `base` is the home of its tree if not the present one."""
+    python = _python()
     paths = TreePaths.of(orders.name, base)
     paths.make()
     environment = {**launcher_environment(os.environ), RUN_VARIABLE: orders.run_id}
@@ -110,19 +127,19 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
         environment["SUPTREE_HOME"] = str(base)
     try:
         # A file, not a pipe: the admin would keep a pipe open, and its reader waiting.
-        output = os.fdopen(open_private(paths.launcher_log), "a+b")
+        output = os.fdopen(_above_standard(open_private(paths.launcher_log)), "a+b")
     except OSError as error:
         raise SuptreeError(start_failed(paths, error)) from None
     position = output.tell()
-    ready_end, launcher_end = os.pipe()
+    ready_end, launcher_end = map(_above_standard, os.pipe())
     # It inherits this: a SIGTERM that comes before it has a handler is kept for it.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     # A program that embeds a tree says itself, at each start_agent, what is inherited.
-    ours = hand_over(os.environ if orders.file is not None else {})
+    ours = _above_standard(hand_over(os.environ if orders.file is not None else {}))
     try:
         process = subprocess.Popen(
             [
-                sys.executable,
+                python,
                 "-P",
                 "-X",
                 "utf8",
@@ -148,6 +165,26 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     return LauncherProcess(process=process, paths=paths, run_id=orders.run_id, ready_end=ready_end, output=output, position=position)
 
 
+def _python() -> str:
+    """The Python that runs this program. Raises SuptreeError where the program does not say which that is."""
+    python = sys.executable
+    if not python or not os.access(python, os.X_OK):
+        raise SuptreeError(
+            f"sys.executable is {python!r}, and a tree needs a Python that has suptree: set sys.executable to its path"
+            " before the first agent is started"
+        )
+    return python
+
+
+def _above_standard(descriptor: int) -> int:
+    """The same file under a number that no standard stream has: a program that closed its own gets 0, 1 and 2 for whatever it opens."""
+    if descriptor > _LAST_STANDARD:
+        return descriptor
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _LAST_STANDARD + 1)
+    os.close(descriptor)
+    return moved
+
+
 async def _first_line(descriptor: int) -> dict[str, Any]:
     """The JSON object that comes through a pipe; empty when the pipe closes without one."""
     reader = asyncio.StreamReader()
@@ -161,9 +198,7 @@ async def _first_line(descriptor: int) -> dict[str, Any]:
 
 
 def _story(output: BinaryIO, position: int, status: int) -> str:
-    """How the launcher ended before its tree was ready: on request, or with its story, else with the end of its log."""
-    if status == 0:
-        return "was stopped on request before it was ready"
+    """How the launcher ended before its tree was ready: with its story, else with the end of its log."""
     output.seek(position)
     lines = output.read().decode("utf-8", "replace").splitlines()
     entries = [_entry(line) for line in lines]
@@ -172,6 +207,8 @@ def _story(output: BinaryIO, position: int, status: int) -> str:
         return "\n".join(["ended before it was ready:", *(f"  {sentence}" for sentence in story)])
     how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     words = [word for line, entry in zip(lines, entries, strict=True) for word in (_in_words(entry) if entry else line).splitlines()]
+    if not words:
+        how += f" and without a word: is sys.executable ({sys.executable!r}) a Python that has suptree?"
     return "\n".join([f"ended before it was ready: its launcher ended with {how}", *(f"  {word}" for word in words[-_LAST_WORDS:])])
 
 

@@ -16,8 +16,8 @@ from suptree.actors.kernel.cgroup import OFF_VARIABLE, Cgroup, Groups, make_run_
 from suptree.actors.kernel.linux import go_first_when_memory_runs_out
 
 from .find import running_trees
-from .leftovers import read_run
 from .paths import TreePaths, home
+from .standing import Running
 
 _DESCRIPTORS_FOR_A_TREE = 4096
 _SOMEBODY = 65534
@@ -48,7 +48,7 @@ def examine() -> list[Finding]:
     """Look at everything that a tree depends on; each is tried, not guessed. And at what the trees that run have of it."""
     findings = [look() for look in _LOOKS]
     if all(finding.state is not State.MISSING for finding in findings):
-        findings += [_in_force(paths) for paths in running_trees()]
+        findings += [_in_force(tree) for tree in running_trees()]
     return findings
 
 
@@ -170,10 +170,9 @@ def _users() -> Finding:
     return Finding("other users", State.OK, "root, and may change to another user", 'agents may have user = "…"')
 
 
-def _in_force(paths: TreePaths) -> Finding:
-    run = read_run(paths)
-    in_groups = run is not None and run_groups(str(run["run_id"])).exist
-    if in_groups:
+def _in_force(tree: Running) -> Finding:
+    paths = tree.paths
+    if run_groups(tree.run_id).exist:
         return Finding(f"tree {paths.name}", State.OK, "runs, with control groups", "its programs are ended by group, then swept")
     return Finding(f"tree {paths.name}", State.LIMITED, "runs, without control groups", _SWEEP)
 

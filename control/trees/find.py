@@ -1,48 +1,57 @@
 """Which trees run, and which one a command means."""
 
-import contextlib
 import os
-import socket
 
-from suptree.actors.errors import NotRunning, SuptreeError
-from suptree.actors.kernel.peers import is_owner, peer_of
+from suptree.actors.errors import NotRunning, RunsElsewhere, SuptreeError
 
 from .paths import TreePaths, known_trees
+from .standing import Running, standing
 
 TREE_VARIABLE = "SUPTREE_TREE"
 
 
-def answers(paths: TreePaths) -> bool:
-    """Whether a launcher of this user (or of root) listens on a tree's control socket."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
-        probe.connect(str(paths.control_socket))
-        return is_owner(peer_of(probe))
-    return False
-
-
-def running_trees() -> list[TreePaths]:
-    """Every tree that runs under the present home."""
-    return [paths for paths in known_trees() if answers(paths)]
+def running_trees() -> list[Running]:
+    """Every tree that runs under the present home, where this process can reach it."""
+    found, _ = _look(known_trees())
+    return found
 
 
 def known_tree(name: str | None) -> TreePaths:
     """The tree of that name, which may be down; without a name the only one that runs. Raises what `find_tree` raises."""
     known = {paths.name: paths for paths in known_trees()}
-    return known[name] if name in known else find_tree(name)
+    return known[name] if name in known else find_tree(name).paths
 
 
-def find_tree(name: str | None) -> TreePaths:
-    """The tree of that name (or of `$SUPTREE_TREE`); without a name the only one that runs. Raises NotRunning, SuptreeError."""
+def find_tree(name: str | None) -> Running:
+    """The tree of that name (or of `$SUPTREE_TREE`); without a name the only one that runs.
+
+    Raises NotRunning, RunsElsewhere, and SuptreeError when several run.
+    """
     name = name or os.environ.get(TREE_VARIABLE)
-    running = running_trees()
+    running, elsewhere = _look(known_trees())
     if name is not None:
-        for paths in running:
-            if paths.name == name:
-                return paths
-        others = f" (running: {', '.join(paths.name for paths in running)})" if running else ""
+        for tree in running:
+            if tree.paths.name == name:
+                return tree
+        if name in elsewhere:
+            raise elsewhere[name]
+        others = f" (running: {', '.join(tree.paths.name for tree in running)})" if running else ""
         raise NotRunning(f"tree {name!r} does not run{others}: start it with `suptree up FILE`")
-    if not running:
-        raise NotRunning("no tree runs: start one with `suptree up FILE`")
     if len(running) > 1:
-        raise SuptreeError(f"several trees run: {', '.join(paths.name for paths in running)}; say which with --tree NAME")
-    return running[0]
+        raise SuptreeError(f"several trees run: {', '.join(tree.paths.name for tree in running)}; say which with --tree NAME")
+    if running:
+        return running[0]
+    for refusal in elsewhere.values():
+        raise refusal
+    raise NotRunning("no tree runs: start one with `suptree up FILE`")
+
+
+def _look(trees: list[TreePaths]) -> tuple[list[Running], dict[str, RunsElsewhere]]:
+    running, elsewhere = [], {}
+    for paths in trees:
+        try:
+            if (found := standing(paths)) is not None:
+                running.append(found)
+        except RunsElsewhere as refusal:
+            elsewhere[paths.name] = refusal
+    return running, elsewhere

@@ -12,23 +12,42 @@ from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own, trusted_folder
 
 _RUN_FILE = "run.json"
+CONTROL_SOCKET = "control.sock"
 _SOCKET_PATH_BYTES = 107
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def home() -> Path:
-    """`$SUPTREE_HOME`, or the platform's state directory (XDG Base Directory Specification)."""
+    """`$SUPTREE_HOME`, or the platform's state directory (XDG Base Directory Specification). Raises SuptreeError when there is none."""
     if given := os.environ.get("SUPTREE_HOME"):
-        return Path(given).absolute()
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "suptree"
+        try:
+            return Path(given).absolute()
+        except FileNotFoundError:
+            raise SuptreeError(f"SUPTREE_HOME is {given!r}, and that folder is gone: set SUPTREE_HOME to an absolute path") from None
+    if state := _xdg_folder("XDG_STATE_HOME"):
+        return state / "suptree"
+    try:
+        return Path.home() / ".local" / "state" / "suptree"
+    except RuntimeError:
+        raise SuptreeError(
+            f"user {os.getuid()} has no home folder (no HOME, no passwd entry): set SUPTREE_HOME to a folder for the files of trees"
+        ) from None
+
+
+def _xdg_folder(variable: str) -> Path | None:
+    """What an XDG variable names; a relative path is to be ignored, says the XDG Base Directory Specification."""
+    folder = Path(os.environ.get(variable) or ".")
+    return folder if folder.is_absolute() else None
 
 
 def _runtime_root() -> Path:
     """The runtime directory; where the platform has none, a folder of this user's under /tmp."""
-    if given := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(given).absolute() / "suptree"
-    return Path(f"/tmp/suptree-{os.getuid()}")  # noqa: S108  (who made it is checked where it is made and used)
+    return given / "suptree" if (given := _xdg_folder("XDG_RUNTIME_DIR")) else fallback_root()
+
+
+def fallback_root() -> Path:
+    """A folder of this user's under /tmp; who made it is checked where it is made and used."""
+    return Path(f"/tmp/suptree-{os.getuid()}")  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +108,7 @@ class TreePaths:
     @property
     def control_socket(self) -> Path:
         """The socket of the control API."""
-        return self.runtime / "control.sock"
+        return self.runtime / CONTROL_SOCKET
 
     @property
     def run_file(self) -> Path:

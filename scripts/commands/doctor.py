@@ -21,7 +21,7 @@ def doctor(*, as_json: bool) -> None:
     """Say what this machine offers a tree, and what that means; exits 1 when no tree can run here."""
     findings = examine()
     if all(finding.state is not State.MISSING for finding in findings):
-        findings += [_journal(paths.name) for paths in running_trees()]
+        findings += [_journal(tree.paths.name) for tree in running_trees()]
     if as_json:
         print_json([{**asdict(finding), "state": finding.state.value} for finding in findings])
     else:

@@ -15,6 +15,10 @@ from suptree.control.launcher.spawn import LauncherProcess
 from suptree.control.trees import leftovers
 
 from ..screen import say
+from ..stdout_room import has_room, room_on_stdout
+
+_LAST_EVENTS_WAIT = 2.0
+_RECONNECT_AFTER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,9 @@ class Ended:
             say(f"the tree has ended with its launcher, which somebody ended with {signal_name(-self.status)}", err=True)
         elif self.status > 0:
             say(f"the tree ended by itself: see {self.log}", err=True)
-        say(f"{self.tree}: {self.left} processes left")
+        # Where nobody reads, there is nobody to say it to.
+        if has_room():
+            say(f"{self.tree}: {self.left} processes left")
         return 1 if self.left or self.status < 0 else self.status
 
 
@@ -70,15 +76,38 @@ async def run_in_foreground(
 
 
 async def _show_events(launcher: LauncherProcess, show: Callable[[dict[str, Any]], None]) -> None:
+    """Show events until the launcher ends: a reader of stdout that does not read holds nothing up but what it would see."""
+    ended = asyncio.ensure_future(launcher.wait())
+    showing = asyncio.ensure_future(_show_each(launcher, ended, show))
     try:
-        async with Client(launcher.paths.control_socket) as client, contextlib.aclosing(client.events()) as events:
-            async for event in events:
-                show(event)
-    except NotRunning:
-        pass
+        await asyncio.wait({showing, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            # The last events may be on their way.
+            await asyncio.wait({showing}, timeout=_LAST_EVENTS_WAIT)
+        if showing.done():
+            showing.result()
     except BaseException:
         await launcher.end()
         raise
+    finally:
+        for task in (showing, ended):
+            task.cancel()
+        await asyncio.wait({showing, ended})
+
+
+async def _show_each(launcher: LauncherProcess, ended: asyncio.Future[int], show: Callable[[dict[str, Any]], None]) -> None:
+    """Show each event; after a time in which this program was stopped, the launcher may have let it go: say how many events it missed."""
+    last = 0
+    while not ended.done():
+        with contextlib.suppress(NotRunning):
+            async with Client(launcher.paths.control_socket) as client, contextlib.aclosing(client.events(last)) as events:
+                async for event in events:
+                    await room_on_stdout()
+                    if last and (missed := event["seq"] - last - 1) > 0:
+                        say(f"({missed} events are not shown: see `suptree events --tree {launcher.paths.name}`)")
+                    last = event["seq"]
+                    show(event)
+        await asyncio.wait({ended}, timeout=_RECONNECT_AFTER)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
 import click
 
 from suptree.control.seal.tree_key import fingerprint, key_path, rotate_key, tree_key
-from suptree.control.trees.find import answers, known_tree
+from suptree.control.trees.find import known_tree
+from suptree.control.trees.standing import standing
 
 from ..common import tree_option
 from ..screen import say
@@ -18,5 +19,5 @@ def key(tree_name: str | None, *, rotate: bool) -> None:
     if rotate:
         rotate_key(paths.state)
     say(f"{key_path(paths.state)} {fingerprint(tree_key(paths.state))}")
-    if rotate and answers(paths):
+    if rotate and standing(paths) is not None:
         say(f"{paths.name} runs, and keeps its old key until `suptree down`", err=True)

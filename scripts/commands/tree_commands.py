@@ -5,6 +5,7 @@ import contextlib
 import math
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +15,16 @@ import psutil
 
 from suptree.actors.errors import AlreadyRunning, ConfigError, MissingOnMachine, NotRunning, SuptreeError
 from suptree.actors.events.wording import line
+from suptree.actors.kernel.sweep import pidfd_readable
 from suptree.control.client.client import Client
 from suptree.control.client.reach import URL_VARIABLE, remote_url
 from suptree.control.door.listeners import parse_address
 from suptree.control.launcher.launcher_orders import Orders
 from suptree.control.launcher.spawn import LauncherProcess, begin_launcher
+from suptree.control.trees import leftovers
 from suptree.control.trees.find import find_tree
-from suptree.control.trees.leftovers import left_of, processes_of, read_run
-from suptree.control.trees.paths import TreePaths
+from suptree.control.trees.leftovers import left_of, processes_of
+from suptree.control.trees.standing import Running
 from suptree.supervisors.config.tree_file import load_tree
 from suptree.supervisors.config.tree_findings import find_in_tree
 from suptree.supervisors.config.tree_template import TREE_TEMPLATE
@@ -34,6 +37,8 @@ from .foreground import run_in_foreground
 
 _STORY_LINES = 8
 _FORCE_WAIT = 15.0
+_HEARD_WAIT = 2.0
+_LIFELINE_WAIT = 2.0
 
 
 @click.command()
@@ -105,9 +110,9 @@ def down(tree_name: str | None, timeout: float) -> None:
     """Stop everything, in order, and say what is left."""
     if remote_url(tree_name) is not None:
         raise SuptreeError(f"`down` ends trees of this machine, and {URL_VARIABLE} is set: name one with --tree, or unset it")
-    paths = find_tree(tree_name)
-    left = asyncio.run(_down(paths, timeout))
-    say(f"{paths.name}: {len(left)} processes left")
+    tree = find_tree(tree_name)
+    left = asyncio.run(_down(tree, timeout))
+    say(f"{tree.paths.name}: {len(left)} processes left")
     for process in left:
         say(f"pid {process.pid}: got SIGKILL and does not die, or may not be signalled by this user; whoever may can end it", err=True)
     raise SystemExit(1 if left else 0)
@@ -194,46 +199,61 @@ async def _up_in_background(orders: Orders, say_up: Callable[[LauncherProcess], 
     return 0
 
 
-async def _down(paths: TreePaths, limit: float) -> list[psutil.Process]:
-    run = read_run(paths)
-    if run is None:
-        raise NotRunning(f"tree {paths.name!r} does not run")
-    run_id, pid = str(run["run_id"]), int(str(run["pid"]))
+async def _down(tree: Running, limit: float) -> list[psutil.Process]:
+    """Stop a tree in order; after `limit` seconds what still stops loses its grace, and a launcher that does not answer is killed."""
+    with tree.held() as pidfd:
+        async with Client(tree.paths.control_socket) as client:
+
+            async def describe() -> str:
+                try:
+                    async with asyncio.timeout(_HEARD_WAIT):
+                        alive = alive_below((await client.picture())["rows"])
+                except TimeoutError:
+                    return "the launcher does not answer"
+                return f"still stopping: {', '.join(alive)}" if alive else ""
+
+            ended = await with_progress(_stopped(tree, pidfd, limit), describe)
+        if not ended:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            await _ended(pidfd, _FORCE_WAIT)
+            # The lifelines of the actors end what is below them; what is stopped, too, has to be ended by its token.
+            await asyncio.to_thread(psutil.wait_procs, processes_of(tree.run_id), timeout=_LIFELINE_WAIT)
+            await asyncio.to_thread(leftovers.end, tree.run_id)
+    return await asyncio.to_thread(left_of, tree.paths, tree.run_id)
+
+
+async def _stopped(tree: Running, pidfd: int, limit: float) -> bool:
+    """Whether the launcher stops its tree, in order or after `limit` seconds without grace; False when it hears no request."""
+    begun = time.monotonic()
+    if not await _heard(tree, pidfd, max(limit, _HEARD_WAIT)):
+        return False
+    if await _ended(pidfd, max(0.0, limit - (time.monotonic() - begun))):
+        return True
+    # The second request ends the grace of what still stops.
+    return await _heard(tree, pidfd, _HEARD_WAIT) and await _ended(pidfd, _FORCE_WAIT)
+
+
+async def _heard(tree: Running, pidfd: int, limit: float) -> bool:
+    """Ask the launcher to stop its tree; whether it heard that within so many seconds."""
     try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        raise NotRunning(f"tree {paths.name!r} does not run any more") from None
-    async with Client(paths.control_socket) as client:
-        with contextlib.suppress(NotRunning):
+        async with asyncio.timeout(limit), Client(tree.paths.control_socket) as client:
             await client.shut_down()
-
-        async def describe() -> str:
-            alive = alive_below((await client.picture())["rows"])
-            return f"still stopping: {', '.join(alive)}" if alive else ""
-
-        if not await with_progress(_ended(pidfd, limit), describe):
-            with contextlib.suppress(NotRunning):
-                await client.shut_down()
-            if not await _ended(pidfd, _FORCE_WAIT):
-                # The lifelines of the actors end what is below it.
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                await _ended(pidfd, _FORCE_WAIT)
-                await asyncio.to_thread(psutil.wait_procs, processes_of(run_id), timeout=_FORCE_WAIT)
-    os.close(pidfd)
-    return await asyncio.to_thread(left_of, paths, run_id)
+    except TimeoutError:
+        return False
+    except NotRunning:
+        # Nobody listens where it did: a signal says the same.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+    return True
 
 
 async def _ended(pidfd: int, limit: float) -> bool:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(pidfd, ended.set)
+    """Whether the process behind the descriptor ends within so many seconds."""
     try:
         async with asyncio.timeout(limit):
-            await ended.wait()
+            await pidfd_readable(pidfd)
     except TimeoutError:
         return False
-    finally:
-        loop.remove_reader(pidfd)
     return True
 
 

@@ -9,7 +9,7 @@ from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.base.messages import Begin
 from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
 from suptree.actors.notify.notify_sockets import NotifySockets
-from suptree.actors.record.registry import TOP_SUPERVISOR
+from suptree.actors.record.registry import TOP_SUPERVISOR, RegistryActor
 
 from ..spec.child_spec import INFINITY, AutoShutdown, ChildSpec, RestartType, SupervisorFlags
 from ..spec.tree_spec import SupervisorSpec, TreeSpec
@@ -31,6 +31,10 @@ def top_spec(tree: TreeSpec) -> SupervisorSpec:
 
 class TopSupervisor(SupervisorActor):
     """A supervisor whose place is the top."""
+
+    def inherited(self) -> set[int]:
+        """What every registry is forked with."""
+        return {RegistryActor.link_offers.registry_end}
 
     def on_begin(self, begin: Begin, _sender: ActorAddress) -> None:
         # Every heartbeat actor is forked from here.

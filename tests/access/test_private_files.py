@@ -112,7 +112,7 @@ def test_all_files_of_a_run_and_of_the_next_are_private(
             expected = {
                 "journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "launcher.log", "run.json", "lock", "logs", "post-mortems",
                 "seal.key", "fails.log", "floods.log", "floods.log.1", "talks.log", "native.log",
-                "control.sock", "notify.sock", "link.sock",
+                "control.sock", "notify.sock",
             }  # fmt: skip
             assert set() == expected - kinds
             assert any(name.startswith("fails-1-") for name in kinds)

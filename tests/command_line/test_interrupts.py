@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from suptree.control.trees.leftovers import RUN_VARIABLE
+from suptree.control.trees.standing import RUN_VARIABLE
 
 SUPTREE = str(Path(sys.executable).parent / "suptree")
 LIMIT = 60

@@ -55,7 +55,7 @@ class Served:
             Route("/body", self._body, methods=["POST"]),
         ]
         app = application(routes)
-        server = ApiServer(self.path)
+        server = ApiServer(lambda: None)
         server.serve(
             Door(Bounds(app, self.refused.append), self.refused.append, UNIX_HOSTS), listen_on_path(self.path), Crowd(self.refused.append)
         )

@@ -14,8 +14,8 @@ from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
 from suptree.control.door.tokens import TokenFile
 from suptree.control.seal.tree_key import key_path, tree_key
 from suptree.control.trees.ending import how_it_ended
-from suptree.control.trees.leftovers import read_run
 from suptree.control.trees.paths import TreePaths
+from suptree.control.trees.run_file import recorded
 
 _LOGGED = b"2026-11-27T00:10:42.000Z #7 out said\n2026-11-27T00:10:43.000Z #8 err failed\n"
 _ENDED = b'{"event": "tree_gave_up", "timestamp": "now", "story": ["root exited"]}\n{"event": "tree_ended", "status": 0}\n'
@@ -34,7 +34,7 @@ class StateDriver:
             folder.mkdir(parents=True, mode=0o700)
         env = state / "env"
         self._readers: list[tuple[Path, Callable[[], object]]] = [
-            (self._paths.run_file, lambda: read_run(self._paths)),
+            (self._paths.run_file, lambda: recorded(self._paths)),
             (self._paths.token_file, TokenFile(self._paths.token_file).current),
             (key_path(state), lambda: tree_key(state)),
             (self._paths.launcher_log, lambda: how_it_ended(self._paths)),

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from suptree.actors.errors import AccessRefused, NotRunning
-from suptree.actors.record.registry import JOURNAL_FILE, LINK_SOCKET
+from suptree.actors.record.registry import JOURNAL_FILE
 from suptree.control.client.client import Client
 from suptree.control.door.tokens import TokenFile
 from suptree.testing import LiveTree
@@ -73,7 +73,7 @@ def tree(port: int) -> Iterator[LiveTree]:
 @pytest.fixture
 def doors(tree: LiveTree, port: int) -> dict[str, Address]:
     paths = tree.launcher.paths
-    return {"control": paths.control_socket, "link": paths.runtime / LINK_SOCKET, "tcp": ("127.0.0.1", port)}
+    return {"control": paths.control_socket, "tcp": ("127.0.0.1", port)}
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def suptree(*arguments: str, **environment: str) -> "subprocess.CompletedProcess
     return subprocess.run([SUPTREE, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("door", ["control", "link", "tcp"])
+@pytest.mark.parametrize("door", ["control", "tcp"])
 def test_an_attack_reaches_nothing_and_is_written_down(tree: LiveTree, doors: dict[str, Address], door: str, tmp_path: Path) -> None:
     before, took, refused = pids(tree), memory(tree), tree.status()["refused"].get(door, {})
     target = tmp_path / "unpickled"
@@ -122,9 +122,9 @@ def test_an_attack_reaches_nothing_and_is_written_down(tree: LiveTree, doors: di
     assert memory(tree) - took < MEMORY
     after = tree.status()["refused"][door]
     more = {why: count - refused.get(why, 0) for why, count in after.items()}
-    reasons = {"link": {"stranger"}, "control": {"malformed", "too_large", "content_type"}, "tcp": {"malformed", "host", "too_slow"}}
+    reasons = {"control": {"malformed", "too_large", "content_type"}, "tcp": {"malformed", "host", "too_slow"}}
     assert reasons[door] <= {why for why, count in more.items() if count}
-    assert more.get("stranger", 0) == (len(attacks(target)) if door == "link" else 0)
+    assert 0 == more.get("stranger", 0)
     tree.wait_until(lambda s: counted(tree) == s["refused"], 20)
     expect_repair(tree)
 
@@ -143,7 +143,7 @@ def expect_repair(tree: LiveTree) -> None:
     tree.wait_until(lambda s: any(row["incarnation"] > agent["incarnation"] and row["status"] == "running" for row in s["agents"]), 2)
 
 
-@pytest.mark.parametrize("door", ["control", "link", "tcp"])
+@pytest.mark.parametrize("door", ["control", "tcp"])
 def test_idle_and_slow_connections_keep_nobody_out(tree: LiveTree, doors: dict[str, Address], door: str) -> None:
     before, took = pids(tree), memory(tree)
     stop = threading.Event()
@@ -170,7 +170,7 @@ def test_idle_and_slow_connections_keep_nobody_out(tree: LiveTree, doors: dict[s
         stop.set()
     assert before["sleeper"] != pids(tree)["sleeper"]
     assert memory(tree) - took < MEMORY
-    assert {"link": {"stranger"}}.get(door, {"crowded"}) <= set(tree.status()["refused"][door])
+    assert {"crowded"} <= set(tree.status()["refused"][door])
 
 
 def test_followers_are_not_cut_off_by_a_crowd(tree: LiveTree, doors: dict[str, Address]) -> None:

@@ -14,7 +14,8 @@ import pytest
 from suptree.actors.agent.environment import launcher_environment
 from suptree.control.launcher.handed_over import hand_over
 from suptree.control.launcher.launcher_orders import Orders
-from suptree.control.trees.leftovers import RUN_VARIABLE, processes_of
+from suptree.control.trees.leftovers import processes_of
+from suptree.control.trees.standing import RUN_VARIABLE
 from suptree.testing import LiveTree
 
 from ..full_disk import fill, needs_root, small_disk

@@ -15,7 +15,7 @@ import pytest
 from thespian.system.transport.streamBuffer import toSendBuffer
 
 from suptree.actors.notify.notification import NOTIFY_SOCKET
-from suptree.actors.record.registry import JOURNAL_FILE, LINK_SOCKET
+from suptree.actors.record.registry import JOURNAL_FILE
 from suptree.control.door.tokens import TokenFile
 from suptree.control.seal.tree_key import key_path
 from suptree.testing import LiveTree
@@ -110,7 +110,7 @@ def test_the_other_user_is_another_one() -> None:
     assert NOBODY == as_nobody(os.getuid)
 
 
-@pytest.mark.parametrize("name", ["control.sock", LINK_SOCKET, NOTIFY_SOCKET])
+@pytest.mark.parametrize("name", ["control.sock", NOTIFY_SOCKET])
 def test_the_folder_of_the_sockets_is_closed_to_him(tree: LiveTree, name: str) -> None:
     assert "PermissionError" == as_nobody(talk(tree.launcher.paths.runtime / name, STATUS))
 
@@ -126,7 +126,7 @@ def test_he_reads_neither_token_nor_key_where_the_folders_are_open(opened: LiveT
     assert ["PermissionError"] * 2 == [as_nobody(path.read_bytes) for path in (paths.token_file, key_path(paths.state))]
 
 
-@pytest.mark.parametrize(("door", "name"), [("control", "control.sock"), ("link", LINK_SOCKET)])
+@pytest.mark.parametrize(("door", "name"), [("control", "control.sock")])
 @pytest.mark.parametrize("request_bytes", [STATUS, SHUTDOWN % b"suptree", b'{"hello": {"seq": 9, "rows": [], "events": []}}\n'])
 def test_where_the_sockets_are_open_to_him_the_kernel_says_who_he_is(opened: LiveTree, door: str, name: str, request_bytes: bytes) -> None:
     before = opened.status()

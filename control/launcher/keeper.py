@@ -1,0 +1,139 @@
+"""Keeping in place what others reach a running tree by: its sockets, its run file, its lock. A cleaner of /tmp takes them away."""
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from suptree.actors.errors import SuptreeError
+from suptree.actors.kernel.folder_watch import FolderWatch
+from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own
+
+from ..trees.paths import TreePaths, fallback_root
+from ..trees.run_file import Run
+from ..trees.tree_lock import TreeLock
+
+log = structlog.get_logger()
+
+# An `rm -r` is given time to come to its end.
+_PAUSE = 0.05
+_TRY_AGAIN = 1.0
+_WITHOUT_INOTIFY = 5.0
+
+
+class Keeper:
+    """Notices when something of a running tree is removed, and makes it again."""
+
+    def __init__(self, paths: TreePaths, run: Run, lock: TreeLock, listen: Callable[[Path], Awaitable[None]]) -> None:
+        self.paths = paths
+        """`runtime` is another folder when the first one was removed and cannot be made again (the last logout)."""
+        self._run = run
+        self._lock = lock
+        self._listen = listen
+        self._listens_at = _identity(paths.control_socket)
+        self._written = run.to_json()
+        self._complained = False
+
+    async def run(self) -> None:
+        """Keep everything in place until this is cancelled."""
+        try:
+            watch: FolderWatch | None = FolderWatch()
+        except OSError as error:
+            log.warning("folders_not_watched", why=error.strerror, looked_at_every=_WITHOUT_INOTIFY)
+            watch = None
+        changed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        if watch is not None:
+            loop.add_reader(watch.fileno(), _drain, watch, changed)
+        try:
+            while True:
+                if watch is not None:
+                    watch.look_at((self.paths.runtime, self.paths.state))
+                # What is looked for was removed before it was watched, or will be heard of.
+                await _first_of(changed, await self._pause(watched=watch is not None))
+                changed.clear()
+        finally:
+            if watch is not None:
+                loop.remove_reader(watch.fileno())
+                watch.close()
+
+    async def _pause(self, *, watched: bool) -> float | None:
+        """Look, and make again what is missing; for how many seconds to wait then, None for as long as nothing changes."""
+        try:
+            made = await self._make_again()
+        except (OSError, SuptreeError) as error:
+            if not self._complained:
+                log.warning("not_made_again", why=str(error))
+            self._complained = True
+            return _TRY_AGAIN
+        self._complained = False
+        if made:
+            log.warning("made_again", what=made)
+        # What was made may be removed again by what removed it the first time, before it was watched.
+        return _PAUSE if made else None if watched else _WITHOUT_INOTIFY
+
+    async def _make_again(self) -> list[str]:
+        """Make what is not in place; return the paths. Raises OSError, SuptreeError."""
+        made = []
+        _have_folder(self.paths.state)
+        if not self._socket_is_in_place():
+            try:
+                _have_folder(self.paths.runtime)
+            except OSError:
+                self.paths = replace(self.paths, runtime=fallback_root() / self.paths.runtime.name)
+                _have_folder(self.paths.runtime)
+            await self._listen(self.paths.control_socket)
+            self._listens_at = _identity(self.paths.control_socket)
+            made.append(str(self.paths.control_socket))
+        if not self._lock.is_in_place():
+            self._lock.take()
+            made.append(str(self.paths.lock_file))
+        if not self._run_file_is_in_place() or self._run.runtime != self.paths.runtime:
+            self._run = Run.of_this_process(self.paths, self._run.run_id)
+            self._run.write(self.paths)
+            self._written = self._run.to_json()
+            made.append(str(self.paths.run_file))
+        return made
+
+    def _socket_is_in_place(self) -> bool:
+        return self._listens_at is not None and _identity(self.paths.control_socket) == self._listens_at
+
+    def _run_file_is_in_place(self) -> bool:
+        try:
+            return self.paths.run_file.read_bytes() == self._written
+        except OSError:
+            return False
+
+
+def _drain(watch: FolderWatch, changed: asyncio.Event) -> None:
+    watch.drain()
+    changed.set()
+
+
+async def _first_of(event: asyncio.Event, limit: float | None) -> None:
+    try:
+        async with asyncio.timeout(limit):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _have_folder(folder: Path) -> None:
+    """Raises OSError."""
+    if not folder.is_dir():
+        try:
+            make_own(folder.parent)
+            make_own(folder)
+        except FolderNotTrusted as refused:
+            raise PermissionError(errno.EPERM, str(refused), str(folder)) from None

@@ -1,0 +1,153 @@
+"""Which tree this is, whether it runs, and whether it may be touched: one answer for every command, and the kernel gives it.
+
+A tree runs when a process holds the lock of its state folder, or listens on its control socket, or is the launcher of the run file by pid,
+start time and run token. Any one of the three is enough: the lock file may have been removed, and so may the others.
+"""
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from suptree.actors.errors import AlreadyRunning, NotRunning, RunsElsewhere
+from suptree.actors.kernel.peers import is_owner, peer_of
+
+from .paths import TreePaths
+from .run_file import Place, Run, pid_namespace, recorded, start_time
+
+RUN_VARIABLE = "SUPTREE_RUN_ID"
+_FLOCK = struct.Struct("hhqqi4x")
+_CONNECT_LIMIT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A tree that runs here: `paths.runtime` is where its launcher listens, if the launcher `answers` at all."""
+
+    paths: TreePaths
+    pid: int
+    started: int
+    run_id: str
+    answers: bool
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[int]:
+        """A pidfd of the launcher. Raises NotRunning when the launcher has ended meanwhile."""
+        try:
+            pidfd = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            raise NotRunning(f"tree {self.paths.name!r} does not run any more") from None
+        try:
+            # The pid may be another process's by now; what the descriptor refers to does not change any more.
+            if start_time(self.pid) != self.started:
+                raise NotRunning(f"tree {self.paths.name!r} does not run any more")
+            yield pidfd
+        finally:
+            os.close(pidfd)
+
+
+def standing(paths: TreePaths) -> Running | None:
+    """The tree as it runs, None when it does not. Raises RunsElsewhere when it runs, but not where this process could reach it.
+
+    Not for the launcher that holds the lock itself: to look at a lock file and close it gives a process's own lock up (fcntl(2)).
+    """
+    run = recorded(paths)
+    holder = lock_holder(paths)
+    listeners: dict[int, TreePaths] = {}
+    for folder in (paths.runtime,) if run is None else (paths.runtime, run.runtime):
+        there = replace(paths, runtime=folder)
+        if (pid := _listener(there)) is not None:
+            listeners[pid] = there
+    candidates = {
+        pid for pid in (holder, *listeners, run.pid if run is not None and run.place == Place.here() else None) if pid is not None
+    }
+    if any(_is_out_of_reach(pid) for pid in candidates):
+        raise RunsElsewhere(_where(paths, run))
+    # The holder of the lock first: a stranger's tree could listen where ours would.
+    for pid in sorted(candidates, key=lambda pid: (pid != holder, pid not in listeners)):
+        started, token = start_time(pid), run_token(pid)
+        is_recorded = run is not None and (run.pid, run.started) == (pid, started)
+        by_kernel = pid == holder or pid in listeners
+        if run is not None and is_recorded and by_kernel and token is None:
+            token = run.run_id  # Another user's environment may not be read.
+        if started is None or token is None:
+            continue
+        if by_kernel or (run is not None and is_recorded and token == run.run_id):
+            return Running(listeners.get(pid, paths), pid, started, token, answers=pid in listeners)
+    return None
+
+
+def refuse_if_running(paths: TreePaths) -> None:
+    """Raises AlreadyRunning, or RunsElsewhere."""
+    if (there := standing(paths)) is not None:
+        raise already_running(paths.name, there.pid)
+
+
+def lock_holder(paths: TreePaths) -> int | None:
+    """The process that holds the lock, None when the lock is free; 0 or less when that process is out of our sight."""
+    try:
+        descriptor = os.open(paths.lock_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None if kind == fcntl.F_UNLCK else int(pid)
+
+
+def run_token(pid: int) -> str | None:
+    """The run token in the environment that a process was started with; None when there is none, or it may not be read."""
+    with contextlib.suppress(OSError):
+        for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            name, _, value = entry.partition(b"=")
+            if name == RUN_VARIABLE.encode():
+                return os.fsdecode(value)
+    return None
+
+
+def _listener(paths: TreePaths) -> int | None:
+    """The process that listens on the control socket (unix(7), SO_PEERCRED), 0 when it is out of our sight; None when there is none."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+        probe.settimeout(_CONNECT_LIMIT)
+        probe.connect(str(paths.control_socket))
+        peer = peer_of(probe)
+        if is_owner(peer) and (peer.pid == 0 or start_time(peer.pid) is not None):
+            return peer.pid
+    return None
+
+
+def _is_out_of_reach(pid: int) -> bool:
+    if pid <= 0:
+        return True
+    with contextlib.suppress(OSError):
+        return pid_namespace(pid) != pid_namespace()
+    return False
+
+
+def _where(paths: TreePaths, run: Run | None) -> str:
+    here = Place.here()
+    if run is None or run.place == here:
+        there = f"in another pid namespace than this one ({here.pid_namespace} on host {here.host!r})"
+    else:
+        there = (
+            f"on host {run.place.host!r} in pid namespace {run.place.pid_namespace}, and this is host {here.host!r},"
+            f" namespace {here.pid_namespace}"
+        )
+    return (
+        f"tree {paths.name!r} of {paths.state} runs {there}: give the command there (in that container or on that host),"
+        " or set SUPTREE_HOME to another folder here"
+    )
+
+
+def already_running(name: str, pid: int | None) -> AlreadyRunning:
+    """What to raise when a tree is to be started that runs."""
+    who = f" (launcher pid {pid})" if pid else ""
+    return AlreadyRunning(f"tree {name!r} runs already{who}: see `suptree status`, or end it with `suptree down`")

@@ -1,0 +1,1 @@
+"""Which tree a command means, whether that tree runs, and whether the command may touch it."""
