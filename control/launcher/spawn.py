@@ -119,7 +119,8 @@ async def to_the_end(work: Coroutine[Any, Any, Result] | asyncio.Future[Result])
 
 def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     """Start a launcher, whose tree is not ready yet; `base` is the home of its tree if not the present one."""
-    python = _python()
+    if not sys.executable:
+        raise _no_python()
     paths = TreePaths.of(orders.name, base)
     paths.make()
     environment = {**launcher_environment(os.environ), RUN_VARIABLE: orders.run_id}
@@ -139,7 +140,7 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     try:
         process = subprocess.Popen(
             [
-                python,
+                sys.executable,
                 "-P",
                 "-X",
                 "utf8",
@@ -154,9 +155,12 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
             pass_fds=[launcher_end],
             start_new_session=True,
         )
-    except BaseException:
+    except BaseException as error:
         output.close()
         os.close(ready_end)
+        # Not asked for before: what a process may execute, its capabilities decide too.
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise _no_python() from None
         raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
@@ -165,15 +169,12 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     return LauncherProcess(process=process, paths=paths, run_id=orders.run_id, ready_end=ready_end, output=output, position=position)
 
 
-def _python() -> str:
-    """The Python that runs this program. Raises SuptreeError where the program does not say which that is."""
-    python = sys.executable
-    if not python or not os.access(python, os.X_OK):
-        raise SuptreeError(
-            f"sys.executable is {python!r}, and a tree needs a Python that has suptree: set sys.executable to its path"
-            " before the first agent is started"
-        )
-    return python
+def _no_python() -> SuptreeError:
+    """What to raise where the program does not say which Python runs it."""
+    return SuptreeError(
+        f"sys.executable is {sys.executable!r}, and a tree needs a Python that has suptree: set sys.executable to its path"
+        " before the first agent is started"
+    )
 
 
 def _above_standard(descriptor: int) -> int:
