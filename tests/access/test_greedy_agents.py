@@ -121,4 +121,5 @@ def test_no_agent_has_us_write_more_than_a_few_hundred_characters_a_second() -> 
         assert all(sum(event["skipped"] for event in events) > 100 for events in of_each)
         assert max(len(event["status"]) for event in said) <= 500
         state = Path(tree.launcher.paths.state)
-        assert sum(path.stat().st_size for path in state.glob("journal*")) < 2_000_000
+        # SQLite's write-ahead log alone grows to 4 MiB before its pages are used again.
+        assert sum(path.stat().st_size for path in state.glob("journal*")) < 6_000_000
