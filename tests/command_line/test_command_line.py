@@ -349,7 +349,12 @@ def test_what_explain_crash_says_of_the_running_demo_is_what_the_crash_does() ->
         assert lines[1].startswith("tools decides: restart (crash")
         actions = [action.partition(". ")[2] for action in lines[2:]]
         assert ["stop reviewer", "stop coder", "start searcher", "start coder", "start reviewer"] == actions
-        os.kill(agent("searcher")["actor_pid"], signal.SIGKILL)
+        searcher = agent("searcher")["actor_pid"]
+        # Its coder ends by itself, six seconds after each of its starts; the reviewer starts after it.
+        for line in demo.stdout:
+            if re.search(r"reviewer #\d+ started", line):
+                break
+        os.kill(searcher, signal.SIGKILL)
         done = []
         for line in demo.stdout:
             words = line.split()

@@ -303,7 +303,7 @@ def says(agent_id: str, status: str, shown: dict[str, Any]) -> bool:
 
 def test_what_an_agent_calls_update_heartbeat_with_is_its_status(live: LiveTree) -> None:
     for agent_id in ("speaker", "slotted", "bare"):
-        for said, shown in (("reading\npage 3", "reading page 3"), ("x" * 5000, "x" * 1000), ("", ""), ("thinking", "thinking")):
+        for said, shown in (("reading\npage 3", "reading page 3"), ("x" * 5000, "x" * 499 + "…"), ("", ""), ("thinking", "thinking")):
             assert said == ask(live, agent_id, said)[-1]
             live.wait_until(partial(says, agent_id, shown))
 
