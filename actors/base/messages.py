@@ -202,7 +202,7 @@ class Watch:
     """Expect pings of this incarnation: of its actor always, of its program within `watchdog` seconds where that is given.
 
     While it is `starting` no ping is expected yet, but what its processes say is received. `user_id` is the user that they run as, where
-    that is another one: the answer is Hears.
+    that is another one: the answer is Hears. What the processes below a supervisor say is not said by the supervisor, which pings `alone`.
     """
 
     id: str
@@ -213,6 +213,7 @@ class Watch:
     watchdog: float | None = None
     starting: bool = False
     user_id: int | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,10 +93,14 @@ class Liveness:
                     del self._by_pid[pid]
 
     def owner(self, lineage: Iterable[int]) -> Key | None:
-        """Which incarnation a process belongs to, by the pids of itself and its ancestors, nearest first."""
-        for pid in lineage:
-            if pid in self._by_pid:
-                return self._by_pid[pid]
+        """Which incarnation a process belongs to, by the pids of itself and its ancestors, nearest first.
+
+        Below a supervisor are agents whose Watch may still be on its way: they are not the supervisor.
+        """
+        for generation, pid in enumerate(lineage):
+            key = self._by_pid.get(pid)
+            if key is not None and not (generation and self._watched[key].watch.alone):
+                return key
         return None
 
     def pinged(self, pid: int, key: Key, now: float) -> Suspect | None:

@@ -95,7 +95,7 @@ class SignsOfLife:
             )
         elif child.kind is ev.Kind.SUPERVISOR:
             # It pings from its first moment on, however long its children take to start.
-            self._tell_heartbeat(Watch(child.id, child.incarnation, self._own, child.pid))
+            self._tell_heartbeat(Watch(child.id, child.incarnation, self._own, child.pid, alone=True))
         elif not child.begun:
             self._services.watch(child.id, child.incarnation, child.pid)
 

@@ -102,3 +102,13 @@ def test_what_starts_is_known_and_owes_no_ping() -> None:
     assert [] == liveness.judge(20.0, 20.0)
     liveness.watch(Watch("a", 1, SPEC, actor_pid=1), 20.0)
     assert 23.0 == liveness.next_deadline()
+
+
+def test_what_is_said_below_a_supervisor_is_not_said_by_the_supervisor() -> None:
+    liveness = Liveness()
+    liveness.watch(Watch("group", 1, SPEC, actor_pid=7, alone=True), 0.0)
+    assert ("group", 1) == liveness.owner([7, 1])
+    # An agent whose Watch is still on its way.
+    assert liveness.owner([9, 8, 7, 1]) is None
+    liveness.watch(Watch("young", 1, SPEC, actor_pid=8), 0.0)
+    assert ("young", 1) == liveness.owner([9, 8, 7, 1])
