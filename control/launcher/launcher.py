@@ -149,7 +149,7 @@ class Launcher:
                 try:
                     self._run.write(self.paths)
                 except OSError as error:
-                    raise SuptreeError(f"{self.paths.run_file} cannot be written: {error.strerror}") from None
+                    raise SuptreeError(start_failed(self.paths, error)) from None
                 RegistryActor.link_offers = LinkOffers()
                 with deaf():
                     system = self._start_system()

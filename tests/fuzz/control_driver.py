@@ -193,9 +193,11 @@ def _launcher(home: Path) -> SimpleNamespace:
     return SimpleNamespace(
         link=link,
         paths=paths,
-        orders=SimpleNamespace(name="fuzz", listen=None),
+        orders=SimpleNamespace(name="fuzz"),
         started_at=0.0,
         pids={"launcher": 1},
+        listen=None,
+        file_differs=lambda: None,
         refusals=SimpleNamespace(counts={}),
         ask_to_stop=lambda: None,
     )
