@@ -60,7 +60,7 @@ class _AnswersAtOnce(Link):
         """An answer as a supervisor gives it."""
         sent = json.loads(json.dumps({"operation": operation, "target": target, "arguments": arguments or {}}).encode())
         value: Any = None
-        if operation == "explain":
+        if operation == "forecast":
             value = {"decision": "restart", "why": "", "restarts_left": 1, "actions": [], "exit": None}
             ExitClass(sent["arguments"]["class"])
         if operation == "start_child":
