@@ -1,4 +1,4 @@
-"""The questions that a native agent is answering: each is answered once, whatever becomes of the agent."""
+"""The questions that a native agent is answering: each is answered once, also when the agent ends."""
 
 import asyncio
 import json

@@ -27,7 +27,7 @@ class NotifySockets:
         self.opened: dict[int | None, NotifySocket] = {None: NotifySocket.at(self._runtime / NOTIFY_SOCKET)}
         """By the user who may send there; None is ourselves."""
         self.nameless: deque[tuple[int | None, NotifySocket]] = deque(maxlen=_NAMELESS_KEPT)
-        """Whose names were removed: whoever connected to them before still sends there."""
+        """Whose names were removed: programs that connected to them before still send there."""
         self._store, self._upwards = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self._store, self._upwards):
             end.setblocking(False)

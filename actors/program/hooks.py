@@ -106,7 +106,7 @@ class Hooks:
 
 
 def _is_of(pid: int, session: int, token: str) -> bool:
-    """Whether a hook has left this process behind: it is in its session, or has its token, which whoever leaves the session still has."""
+    """Whether a hook has left this process behind: it is in its session, or has its token, which stays when it leaves the session."""
     with contextlib.suppress(OSError):
         return os.getsid(pid) == session or f"{_TOKEN}={token}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     return False

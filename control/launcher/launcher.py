@@ -276,7 +276,7 @@ class Launcher:
         return min(task.get_name() for task in done)
 
     def _top_judged(self, verdict: Silent | Suspect) -> None:
-        """The top supervisor has no supervisor that could restart it: the tree ends with it, and whoever started the tree hears of that."""
+        """The top supervisor has no supervisor that could restart it: the tree ends with it, and its starter hears of that."""
         if isinstance(verdict, Silent):
             self._top_silent = f"no sign of life from it for {verdict.age:.1f} s: it was killed as hung"
             log.error("top_hung", pid=self.pids["top"], silent_for=round(verdict.age, 1))

@@ -85,7 +85,7 @@ def check(file: Path, *, as_json: bool) -> None:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--detach", "-d", is_flag=True, help="Return when the tree is ready, and leave it running.")
-@click.option("--listen", metavar="IP:PORT", help="Serve the control API on TCP too, to whoever has the token that `suptree token` prints.")
+@click.option("--listen", metavar="IP:PORT", help="Serve the control API on TCP too, to clients with the token of `suptree token`.")
 @click.option("--beyond-loopback", is_flag=True, help="Permit an address that other machines reach, without TLS: put a proxy before it.")
 def up(file: Path, listen: str | None, *, detach: bool, beyond_loopback: bool) -> None:
     """Run the tree of a file: in the foreground with live events, or in the background."""
@@ -114,7 +114,7 @@ def down(tree_name: str | None, timeout: float) -> None:
     left = asyncio.run(_down(tree, timeout))
     say(f"{tree.paths.name}: {len(left)} processes left")
     for process in left:
-        say(f"pid {process.pid}: got SIGKILL and does not die, or may not be signalled by this user; whoever may can end it", err=True)
+        say(f"pid {process.pid}: got SIGKILL and does not die, or may not be signalled by this user; root can end it", err=True)
     raise SystemExit(1 if left else 0)
 
 
@@ -158,7 +158,7 @@ async def _up(spec: TreeSpec, file: Path, path: list[str], listen: str | None, *
     def say_up(launcher: LauncherProcess) -> None:
         say(f"{spec.name} is up: {_in_words(_counts(spec))} (launcher pid {launcher.process.pid})")
         if listen is not None:
-            say(f"it listens on http://{listen} for whoever has its token: suptree token --tree {spec.name}")
+            say(f"it listens on http://{listen} for clients that have its token: suptree token --tree {spec.name}")
 
     if detach:
         return await _up_in_background(orders, say_up)
