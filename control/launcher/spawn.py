@@ -208,7 +208,7 @@ def _story(output: BinaryIO, position: int, status: int) -> str:
         return "\n".join(["ended before it was ready:", *(f"  {sentence}" for sentence in story)])
     how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     words = [word for line, entry in zip(lines, entries, strict=True) for word in (_in_words(entry) if entry else line).splitlines()]
-    if not words and status > 0:
+    if not words and status >= 0:
         how += f" and without a word: is sys.executable ({sys.executable!r}) a Python that has suptree?"
     return "\n".join([f"ended before it was ready: its launcher ended with {how}", *(f"  {word}" for word in words[-_LAST_WORDS:])])
 

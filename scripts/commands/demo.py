@@ -16,13 +16,13 @@ from rich.live import Live
 from rich.text import Text
 
 from suptree.actors.errors import SuptreeError
-from suptree.actors.events.wording import line
 from suptree.control.client.client import Client
 from suptree.control.launcher.launcher_orders import Orders
 from suptree.control.launcher.spawn import LauncherProcess, begin_launcher
 from suptree.supervisors.config.tree_file import load_tree
 
 from ..common import Seconds
+from ..printer import Printer
 from ..screen import say, terminal
 from .foreground import Ended, run_in_foreground
 from .status_table import status_table
@@ -53,22 +53,26 @@ async def _run(file: Path, seconds: float) -> int:
 
 async def _watch_plainly(begin: Callable[[], LauncherProcess], seconds: float) -> Ended:
     say(f"demo: {seconds:g} seconds; poet raises, dreamer hangs, coder segfaults, {_VICTIM} is killed from outside")
-    async with _beside(_kill_now_and_then) as on_ready:
-        return await run_in_foreground(begin, on_ready, lambda event: say(line(event)), seconds)
+    async with _beside(_kill_regularly) as on_ready:
+        return await run_in_foreground(begin, on_ready, Printer().say, seconds)
 
 
 async def _watch_live(begin: Callable[[], LauncherProcess], seconds: float) -> Ended:
     recent: deque[str] = deque(maxlen=_EVENTS_SHOWN)
+
+    async def keep(line: str) -> None:
+        recent.append(line)
+
     # Transient: the last drawing would show a fleet that runs, above a line that says that it is gone.
     with Live(console=terminal(), auto_refresh=False, transient=True) as live:
-        async with _beside(_kill_now_and_then, lambda client: _draw(client, live, recent)) as on_ready:
-            ended = await run_in_foreground(begin, on_ready, lambda event: recent.append(line(event)), seconds)
+        async with _beside(_kill_regularly, lambda client: _draw(client, live, recent)) as on_ready:
+            ended = await run_in_foreground(begin, on_ready, keep, seconds)
     say("\n".join(recent))
     return ended
 
 
 @contextlib.asynccontextmanager
-async def _beside(*acts: Callable[[Client], Awaitable[None]]) -> AsyncIterator[Callable[[LauncherProcess], None]]:
+async def _beside(*acts: Callable[[Client], Awaitable[None]]) -> AsyncIterator[Callable[[LauncherProcess], Awaitable[None]]]:
     """What to call with a launcher that is ready: it begins what goes on beside the watching, until that has ended."""
     tasks: list[asyncio.Task[None]] = []
 
@@ -76,7 +80,10 @@ async def _beside(*acts: Callable[[Client], Awaitable[None]]) -> AsyncIterator[C
         async with Client(launcher.paths.control_socket) as client:
             await perform(client)
 
-    yield lambda launcher: tasks.extend(asyncio.create_task(act(launcher, perform)) for perform in acts)
+    async def begin(launcher: LauncherProcess) -> None:
+        tasks.extend(asyncio.create_task(act(launcher, perform)) for perform in acts)
+
+    yield begin
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -90,7 +97,7 @@ async def _draw(client: Client, live: Live, recent: deque[str]) -> None:
         await asyncio.sleep(_REFRESH)
 
 
-async def _kill_now_and_then(client: Client) -> None:
+async def _kill_regularly(client: Client) -> None:
     """What the out-of-memory killer, or a colleague, would do."""
     while True:
         await asyncio.sleep(_KILL_EVERY)

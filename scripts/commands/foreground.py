@@ -3,19 +3,18 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from suptree.actors.errors import NotRunning, StartFailed
+from suptree.actors.events.wording import line
 from suptree.actors.kernel.linux import signal_name
 from suptree.control.client.client import Client
 from suptree.control.launcher.spawn import LauncherProcess
 from suptree.control.trees import leftovers
 
-from ..screen import say
-from ..stdout_room import has_room, room_on_stdout
+from ..printer import say_if_read
 
 _LAST_EVENTS_WAIT = 2.0
 _RECONNECT_AFTER = 0.5
@@ -33,22 +32,23 @@ class Ended:
     def report(self) -> int:
         """Say how it ended; return the exit status."""
         if self.status < 0:
-            say(f"the tree has ended with its launcher, which somebody ended with {signal_name(-self.status)}", err=True)
+            say_if_read(f"the tree has ended with its launcher, which somebody ended with {signal_name(-self.status)}", err=True)
         elif self.status > 0:
-            say(f"the tree ended by itself: see {self.log}", err=True)
-        # Where nobody reads, there is nobody to say it to.
-        if has_room():
-            say(f"{self.tree}: {self.left} processes left")
+            say_if_read(f"the tree ended by itself: see {self.log}", err=True)
+        say_if_read(f"{self.tree}: {self.left} processes left")
         return 1 if self.left or self.status < 0 else self.status
 
 
 async def run_in_foreground(
     begin: Callable[[], LauncherProcess],
-    on_ready: Callable[[LauncherProcess], None],
-    show: Callable[[dict[str, Any]], None],
+    on_ready: Callable[[LauncherProcess], Awaitable[None]],
+    show: Callable[[str], Awaitable[None]],
     seconds: float | None = None,
 ) -> Ended:
-    """Begin a launcher and show its events until its tree ends by itself, at Ctrl-C, or `seconds` after it was ready."""
+    """Begin a launcher and show its events, a line each, until its tree ends by itself, at Ctrl-C, or `seconds` after it was ready.
+
+    `on_ready` and `show` may wait for a reader; when the tree ends, this function does not wait for them for long.
+    """
     asked = False
 
     def stop() -> None:
@@ -64,10 +64,9 @@ async def run_in_foreground(
             if not asked:
                 raise
         else:
-            on_ready(launcher)
             if seconds is not None:
                 asyncio.get_running_loop().call_later(seconds, stop)
-            await _show_events(launcher, show)
+            await _show_events(launcher, on_ready, show)
         status = await launcher.wait()
         if status != 0:
             # Its actors end without it, but in their own time.
@@ -75,10 +74,14 @@ async def run_in_foreground(
     return Ended(launcher.paths.name, status, len(leftovers.processes_of(launcher.run_id)), launcher.paths.launcher_log)
 
 
-async def _show_events(launcher: LauncherProcess, show: Callable[[dict[str, Any]], None]) -> None:
+async def _show_events(
+    launcher: LauncherProcess,
+    on_ready: Callable[[LauncherProcess], Awaitable[None]],
+    show: Callable[[str], Awaitable[None]],
+) -> None:
     """Show events until the launcher ends: a reader of stdout that does not read holds nothing up but what it would see."""
     ended = asyncio.ensure_future(launcher.wait())
-    showing = asyncio.ensure_future(_show_each(launcher, ended, show))
+    showing = asyncio.ensure_future(_show_each(launcher, ended, on_ready, show))
     try:
         await asyncio.wait({showing, ended}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
@@ -95,18 +98,26 @@ async def _show_events(launcher: LauncherProcess, show: Callable[[dict[str, Any]
         await asyncio.wait({showing, ended})
 
 
-async def _show_each(launcher: LauncherProcess, ended: asyncio.Future[int], show: Callable[[dict[str, Any]], None]) -> None:
-    """Show each event; after a time in which this program was stopped, the launcher may have let it go: say how many events it missed."""
+async def _show_each(
+    launcher: LauncherProcess,
+    ended: asyncio.Future[int],
+    on_ready: Callable[[LauncherProcess], Awaitable[None]],
+    show: Callable[[str], Awaitable[None]],
+) -> None:
+    """Show that the tree is ready, then a line for each event.
+
+    After a time in which this program was stopped, the launcher may have let it go: a line says how many events it missed.
+    """
+    await on_ready(launcher)
     last = 0
     while not ended.done():
         with contextlib.suppress(NotRunning):
             async with Client(launcher.paths.control_socket) as client, contextlib.aclosing(client.events(last)) as events:
                 async for event in events:
-                    await room_on_stdout()
                     if last and (missed := event["seq"] - last - 1) > 0:
-                        say(f"({missed} events are not shown: see `suptree events --tree {launcher.paths.name}`)")
+                        await show(f"({missed} events are not shown: see `suptree events --tree {launcher.paths.name}`)")
                     last = event["seq"]
-                    show(event)
+                    await show(line(event))
         await asyncio.wait({ended}, timeout=_RECONNECT_AFTER)
 
 

@@ -7,14 +7,13 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
 import psutil
 
 from suptree.actors.errors import AlreadyRunning, ConfigError, MissingOnMachine, NotRunning, SuptreeError
-from suptree.actors.events.wording import line
 from suptree.actors.kernel.sweep import pidfd_readable
 from suptree.control.client.client import Client
 from suptree.control.client.reach import URL_VARIABLE, remote_url
@@ -32,6 +31,7 @@ from suptree.supervisors.spec.longest_stop import longest_stop
 from suptree.supervisors.spec.tree_spec import TreeSpec
 
 from ..common import Seconds, alive_below, json_option, tree_option, with_client, with_progress
+from ..printer import Printer
 from ..screen import print_json, say
 from .foreground import run_in_foreground
 
@@ -155,17 +155,19 @@ def _address(text: str, *, beyond_loopback: bool) -> str:
 async def _up(spec: TreeSpec, file: Path, path: list[str], listen: str | None, *, detach: bool) -> int:
     orders = Orders(name=spec.name, file=str(file), listen=listen, owner_pid=None if detach else os.getpid(), sys_path=path)
 
-    def say_up(launcher: LauncherProcess) -> None:
-        say(f"{spec.name} is up: {_in_words(_counts(spec))} (launcher pid {launcher.process.pid})")
+    printer = Printer()
+
+    async def say_up(launcher: LauncherProcess) -> None:
+        await printer.say(f"{spec.name} is up: {_in_words(_counts(spec))} (launcher pid {launcher.process.pid})")
         if listen is not None:
-            say(f"it listens on http://{listen} for clients that have its token: suptree token --tree {spec.name}")
+            await printer.say(f"it listens on http://{listen} for clients that have its token: suptree token --tree {spec.name}")
 
     if detach:
         return await _up_in_background(orders, say_up)
-    return (await run_in_foreground(lambda: begin_launcher(orders), say_up, lambda event: say(line(event)))).report()
+    return (await run_in_foreground(lambda: begin_launcher(orders), say_up, printer.say)).report()
 
 
-async def _up_in_background(orders: Orders, say_up: Callable[[LauncherProcess], None]) -> int:
+async def _up_in_background(orders: Orders, say_up: Callable[[LauncherProcess], Awaitable[None]]) -> int:
     """Return when the tree is ready; SIGTERM ends the tree as Ctrl-C does."""
     waiting = asyncio.current_task()
     assert waiting is not None  # noqa: S101  (this is a coroutine)
@@ -195,7 +197,7 @@ async def _up_in_background(orders: Orders, say_up: Callable[[LauncherProcess], 
         return 128 + signal.SIGTERM
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
-    say_up(launcher)
+    await say_up(launcher)
     return 0
 
 

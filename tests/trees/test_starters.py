@@ -112,17 +112,26 @@ def many(count: int) -> str:
     )
 
 
-def test_up_whose_output_nobody_reads_hears_sigterm(place: Place) -> None:
+def fill(writer: int) -> None:
+    """Leave no room in a pipe."""
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x")
+    os.set_blocking(writer, True)
+
+
+@pytest.mark.parametrize("full_before", [True, False])
+def test_up_whose_output_nobody_reads_hears_sigterm(place: Place, *, full_before: bool) -> None:
     place.file.write_text(many(12), encoding="utf-8")
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    if full_before:
+        fill(writer)
     with subprocess.Popen([SUPTREE, "up", str(place.file)], env=place.environment, stdout=writer, stderr=subprocess.DEVNULL) as up:
         wait_until(lambda: place.suptree("status").returncode == 0)
-        with contextlib.suppress(BlockingIOError):
-            os.set_blocking(writer, False)
-            while True:
-                os.write(writer, b"x")
-        os.set_blocking(writer, True)
+        if not full_before:
+            fill(writer)
         # For each there are events, for which there is no room.
         assert 0 == place.suptree("restart", "a1").returncode
         up.terminate()
