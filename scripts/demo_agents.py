@@ -19,7 +19,7 @@ class Worker:
         return cls(agent_id, config)
 
     async def run(self) -> None:
-        """Say now and then what it does."""
+        """Say every second what it does."""
         while True:
             print(f"{self.agent_id} thinks")
             await asyncio.sleep(1)

@@ -114,7 +114,7 @@ class Confinement:
     def _steps(self) -> Iterator[tuple[str, Callable[[], object]]]:
         # Before it changes to another user: its files in /proc then are root's.
         yield "oom_score_adj", go_first_when_memory_runs_out
-        # Whoever has changed to another user may raise no limit any more.
+        # Once the process has changed to another user it may raise no limit any more.
         for name, limit in self._rlimits.items():
             yield f"rlimits.{name}", partial(resource.setrlimit, RLIMITS[name], limit)
         yield "umask", partial(os.umask, self._umask)

@@ -12,7 +12,7 @@ from ..spec.agent_spec import ProgressSpec
 
 _LOOKS = 5
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-# A program that only waits still wakes up now and then.
+# A program that only waits still wakes up sometimes.
 _IDLE_SHARE = 0.01
 # The kernel counts in ticks: what used almost nothing may have used one, and another at the next look.
 _COARSE = 2 / _TICKS_PER_SECOND
@@ -32,8 +32,9 @@ def _ticks(pid: int) -> int:
 class Progress:
     """Looks five times in the shorter of both times whether one incarnation has done something since.
 
-    That is: its output grew, it said a `STATUS=`, or it and its descendants used more than 1% of a core. `stalled` is told the seconds
-    without progress when they reach `warn_after`, and 0 when there is some again; `stuck` what to say of them at `restart_after`.
+    That is: its output grew, it said a `STATUS=`, or it and its descendants used more than 1% of a core. `stalled` is called with the
+    seconds without progress when they reach `warn_after`, and with 0 when there is progress again; `stuck` is called with a sentence on
+    those seconds when they reach `restart_after`.
     """
 
     def __init__(self, spec: ProgressSpec, stalled: Callable[[float], None], stuck: Callable[[str], None]) -> None:

@@ -28,7 +28,7 @@ from .liveness import Key, Liveness
 
 log = structlog.get_logger()
 
-_DATAGRAMS_AT_ONCE = 1000
+_DATAGRAMS_PER_LOOK = 1000
 # Somebody may send without end.
 _ROUNDS_BEFORE_A_VERDICT = 20
 # To be woken costs far more than a ping does. So while there are many they are taken several at a time, as many as the kernel keeps for us
@@ -145,7 +145,7 @@ class HeartbeatActor(LoopActor):
             taken = self._take(opened)
             now = time.monotonic()
             pace, opened.took_at = (now - opened.took_at) / max(taken, 1), now
-            if taken == _DATAGRAMS_AT_ONCE:
+            if taken == _DATAGRAMS_PER_LOOK:
                 return False
             # What we tell others leaves when we are done here.
             if not taken or self._has_news or now >= until:
@@ -159,7 +159,7 @@ class HeartbeatActor(LoopActor):
     def _take(self, opened: NotifySocket) -> int:
         """Take what waits, up to a limit; how many datagrams that were."""
         self._has_news = False
-        for taken in range(_DATAGRAMS_AT_ONCE):
+        for taken in range(_DATAGRAMS_PER_LOOK):
             if opened.is_blocked and self._give_up(opened):
                 return taken
             try:
@@ -171,7 +171,7 @@ class HeartbeatActor(LoopActor):
             else:
                 self._hear(pid, said)
                 self._has_news |= said.changes_state
-        return _DATAGRAMS_AT_ONCE
+        return _DATAGRAMS_PER_LOOK
 
     def _give_up(self, opened: NotifySocket) -> bool:
         descriptor = opened.fileno()
@@ -195,7 +195,7 @@ class HeartbeatActor(LoopActor):
             if said.changes_state:
                 self._pass_on(key, said)
         elif self.parent_pid not in lineage:
-            # A `BARRIER=1` is answered by reading it, and then whoever sent it may be gone before we know whose it was.
+            # Reading a `BARRIER=1` answers it: its sender may then end before we know which agent the sender belonged to.
             if said.says_something or Path(f"/proc/{pid}").exists():
                 self._refuse(malformed=False)
         elif said.changes_state:
@@ -221,7 +221,7 @@ class HeartbeatActor(LoopActor):
             self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
 
     def _refuse(self, *, malformed: bool) -> None:
-        """Count it, and let the count be known now and then: whoever floods us must not flood the journal."""
+        """Count a refused message, and report the count at intervals, so that a sender who floods us does not flood the journal."""
         self._malformed += malformed
         self._strangers += not malformed
         if self._refusals_due is None:

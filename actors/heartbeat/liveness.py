@@ -10,7 +10,7 @@ from ..base.messages import Silent, Suspect, Watch
 Key = tuple[str, int]
 # Below this a late look at the table is the scheduler's ordinary noise.
 _LATE = 0.5
-# Fewer than this many suspects at once say nothing about the machine.
+# Fewer suspects than this at the same time say nothing about the machine.
 _FREEZE_FROM = 4
 _FREEZE_LIMIT = 10.0
 # Of its limit: a program pings every half of it, as sd_watchdog_enabled(3) recommends, and is not to be suspect for that.
@@ -132,8 +132,8 @@ class Liveness:
             self.excuse(now - scheduled)
         overdue = list(self._overdue(now))
         fresh = [watched for watched in overdue if not watched.suspect]
-        # When most fall silent at once it is the machine, not they: freeze the verdicts, and say so.
-        # But a machine that stays like that for long has really lost them.
+        # When most agents fall silent together, the machine is the cause and not the agents: freeze the verdicts, and say so.
+        # But when they stay silent for long, the agents are really lost.
         most = len(fresh) >= _FREEZE_FROM and len(fresh) * 2 > len(self._watched)
         self._frozen_since = None if not most else now if self._frozen_since is None else self._frozen_since
         if self.frozen and now - (self._frozen_since or now) < _FREEZE_LIMIT:

@@ -14,7 +14,7 @@ _IN_DELETE_SELF = 0x400
 _IN_MOVE_SELF = 0x800
 _IN_ONLYDIR = 0x01000000
 _CHANGES = _IN_CLOSE_WRITE | _IN_MOVED_FROM | _IN_MOVED_TO | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
-_READ_AT_ONCE = 64 * 1024
+_READ_SIZE = 64 * 1024
 
 
 class FolderWatch:
@@ -38,7 +38,7 @@ class FolderWatch:
     def drain(self) -> None:
         """Forget what has been reported: what changed is for the caller to look at."""
         try:
-            while os.read(self._descriptor, _READ_AT_ONCE):
+            while os.read(self._descriptor, _READ_SIZE):
                 pass
         except BlockingIOError:
             return

@@ -33,7 +33,7 @@ class _ReplyRefused(Exception):
 
 
 class Questions:
-    """Runs the agent's `ask` for each question, many at once.
+    """Runs the agent's `ask` for each question, many at the same time.
 
     `answer` says what came of each; `describe` puts an error of the agent into words; `fatal` is called with an error that ends the agent:
     an AgentEnds (see meaning_of), or one that is no `Exception`. Any other error is an answer, and the agent lives on. `settled` returns

@@ -1,4 +1,4 @@
-"""What a native agent says of itself through `update_heartbeat(status)`, told the way a program tells `STATUS=`."""
+"""What a native agent says of itself through `update_heartbeat(status)`, passed on as a program's `STATUS=` is."""
 
 import json
 from collections.abc import Callable, Coroutine, Generator

@@ -1,6 +1,6 @@
 """Taking secrets out of what was written to a log past us.
 
-A native agent's C code and child processes write straight to its log: so nothing that they said is lost, whatever becomes of its actor.
+A native agent's C code and child processes write straight to its log: so nothing that they wrote is lost, however its actor ends.
 What is secret in that is overwritten in place, byte for byte, as soon as it is seen: nothing moves, so others may write and read meanwhile.
 """
 
@@ -18,7 +18,7 @@ class RawOutput:
     """One file, looked at from `position` on, and each time from where the last look ended. Raises OSError where there is none."""
 
     def __init__(self, path: Path, redactor: Redactor, position: int) -> None:
-        # Not the descriptor that is written to: what that writes goes to the end, wherever it is told to write.
+        # Not the descriptor that the output is written to: that one appends, so it writes to the end whatever the offset.
         self._file = open_to_read(path, write=True)
         self._redactor = redactor
         self._position = position

@@ -40,7 +40,7 @@ class Conversation:
         eof, limit = said.get("eof", False), said.get("timeout", TELL_LIMIT)
         if "text" not in said and not eof:
             raise HTTPException(400, _TEXT_WANTED)
-        text = _bounded(said["text"], agent_id, "told") if "text" in said else None
+        text = _bounded(said["text"], f"{agent_id!r} took no input") if "text" in said else None
         may_wait(request, limit)
         answer = await self._within(limit, "tell", agent_id, {"text": text, "eof": eof})
         return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
@@ -51,7 +51,8 @@ class Conversation:
         When the client goes away before that, the question is taken back.
         """
         said = expect(await self._bodies.read(request, _BODY_LIMIT), _ASKED, ("prompt",), prompt=str, timeout=Seconds, stream=bool)
-        text, limit, stream = _bounded(said["prompt"], agent_id, "asked"), said.get("timeout", ASK_LIMIT), said.get("stream", False)
+        text = _bounded(said["prompt"], f"{agent_id!r} was not asked")
+        limit, stream = said.get("timeout", ASK_LIMIT), said.get("stream", False)
         arguments = {"text": text, "stream": stream}
         may_wait(request, limit)
         if stream:
@@ -104,8 +105,8 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def _bounded(text: str, agent_id: str, what: str) -> str:
+def _bounded(text: str, refusal: str) -> str:
     size = len(text.encode())
     if size >= INPUT_LIMIT:
-        raise InputRefused(f"{agent_id!r} was not {what}: what is {what} must be shorter than {INPUT_LIMIT} bytes, not {size}")
+        raise InputRefused(f"{refusal}: a text must be shorter than {INPUT_LIMIT} bytes, not {size}")
     return text

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from ..door.bounds import Bounds
 from ..door.header_checks import UNIX_HOSTS, Door
 from ..door.http_protocol import HEAD_LIMIT, BoundedProtocol, Crowd
-from ..door.listeners import ACCEPTED_AT_ONCE, Address, Listener, listen_on_address, listen_on_path, parse_address
+from ..door.listeners import ACCEPTED_PER_LOOK, Address, Listener, listen_on_address, listen_on_path, parse_address
 from ..door.tokens import TokenFile
 from ..refusals import Why
 from .api import make_app
@@ -80,7 +80,7 @@ class ApiServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            backlog=ACCEPTED_AT_ONCE,
+            backlog=ACCEPTED_PER_LOOK,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=HEAD_LIMIT,

@@ -36,6 +36,9 @@ _CONNECT_LIMIT = 5.0
 _ANSWER_LIMIT = 130.0
 _READ_LIMIT = 15.0
 _SLACK = 10.0
+# What a refusal says of the agent.
+_NO_INPUT = "took no input"
+_NOT_ASKED = "was not asked"
 
 # What the launcher answers with, by name; of any other name it is a SuptreeError.
 _ERRORS: dict[str, type[SuptreeError]] = {
@@ -185,15 +188,15 @@ class Client:
         if text is None and not eof:
             raise InputRefused(f"{agent_id!r} was given nothing: give it a text, eof=True, or both")
         said = {} if text is None else {"text": text}
-        body = _text(agent_id, "told", **said, **({"eof": True} if eof else {}), timeout=timeout)
-        _done(_taken(dict(await self._call("POST", _path(agent_id, "tell"), body, timeout + _SLACK)), agent_id, "told"), agent_id)
+        body = _text(_NO_INPUT, agent_id, **said, **({"eof": True} if eof else {}), timeout=timeout)
+        _done(_taken(dict(await self._call("POST", _path(agent_id, "tell"), body, timeout + _SLACK)), agent_id, _NO_INPUT), agent_id)
 
     async def ask(self, agent_id: str, prompt: str, *, timeout: float = ASK_LIMIT) -> Any:  # noqa: ASYNC109  (the agent's, not ours)
         """The reply of a native agent, which has `timeout` seconds for it; then its `ask` is cancelled, and this raises RequestTimeout.
 
         Raises InputRefused if it was not asked, and AskFailed if there is no reply: the text says whether it failed or ended.
         """
-        body = _text(agent_id, "asked", prompt=prompt, timeout=timeout)
+        body = _text(_NOT_ASKED, agent_id, prompt=prompt, timeout=timeout)
         return _reply(dict(await self._call("POST", _path(agent_id, "ask"), body, timeout + _SLACK)), agent_id)
 
     async def ask_stream(
@@ -204,7 +207,7 @@ class Client:
         timeout: float = ASK_LIMIT,  # noqa: ASYNC109  (the agent's, not ours)
     ) -> AsyncGenerator[Any, None]:
         """The reply in parts, as they come; it ends, or raises as `ask` does. A client that stops reading takes the question back."""
-        body = _text(agent_id, "asked", prompt=prompt, timeout=timeout, stream=True)
+        body = _text(_NOT_ASKED, agent_id, prompt=prompt, timeout=timeout, stream=True)
         stream = self._stream(_path(agent_id, "ask"), "POST", body)
         async with contextlib.aclosing(stream):
             async for said in stream:
@@ -315,7 +318,7 @@ def _raise_for(status: int, content: bytes) -> None:
     raise _ERRORS.get(name, SuptreeError)(message)
 
 
-def _text(agent_id: str, what: str, *, timeout: float, **body: Any) -> dict[str, Any]:
+def _text(refusal: str, agent_id: str, *, timeout: float, **body: Any) -> dict[str, Any]:
     """The body of a request that says something, if it can be said."""
     if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 < timeout <= LONGEST:
         raise InputRefused(f"timeout must be a number of seconds above 0, and at most {LONGEST:g}, not {timeout!r}")
@@ -323,13 +326,13 @@ def _text(agent_id: str, what: str, *, timeout: float, **body: Any) -> dict[str,
         try:
             _ = text is True or text.encode()
         except (UnicodeEncodeError, AttributeError):
-            raise InputRefused(f"{agent_id!r} was not {what}: only text that UTF-8 can encode can be {what}") from None
+            raise InputRefused(f"{agent_id!r} {refusal}: UTF-8 cannot encode the text") from None
     return {**body, "timeout": timeout}
 
 
-def _taken(answer: dict[str, Any], agent_id: str, what: str) -> dict[str, Any]:
+def _taken(answer: dict[str, Any], agent_id: str, refusal: str) -> dict[str, Any]:
     if answer["answer"] == "refused":
-        raise InputRefused(f"{agent_id!r} was not {what}: {answer['value']}")
+        raise InputRefused(f"{agent_id!r} {refusal}: {answer['value']}")
     return answer
 
 
@@ -337,7 +340,7 @@ def _reply(said: dict[str, Any], agent_id: str) -> Any:
     """The value of the answer to a question; the error that fits when it is none."""
     if "error" in said:
         raise _ERRORS.get(said["error"], SuptreeError)(said["message"])
-    if _taken(said, agent_id, "asked")["answer"] == "failed":
+    if _taken(said, agent_id, _NOT_ASKED)["answer"] == "failed":
         why = said["value"]
         raise AskFailed(f"{agent_id!r} did not answer: {why['message']}", why["class"], why["retry_after"])
     _done(said, agent_id)

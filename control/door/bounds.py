@@ -24,12 +24,12 @@ ANSWER_LIMIT = 140.0
 TOO_LARGE = 413
 _PING_EVERY = 15
 _WAIT = "wait"
-# Whoever waits knows better than we what to say when the time is over.
+# The client knows better than we do what to say when the time is over: it has so many seconds longer.
 _SLACK = 10.0
 
 
 class Bounds:
-    """Lets so many requests through to `app` at once, each for so long; what goes wrong inside is answered without saying what."""
+    """Lets so many requests through to `app` at the same time, each for so long; an error inside is answered without saying what it was."""
 
     def __init__(self, app: ASGIApp, refused: Callable[[Why], None]) -> None:
         self._app = app
@@ -41,14 +41,14 @@ class Bounds:
         """Answer one request."""
         if self._running >= MOST_REQUESTS:
             self._refused(Why.CROWDED)
-            await _failure(503, "Crowded", "too many requests at once; try again")(scope, receive, send)
+            await _failure(503, "Crowded", "too many requests at the same time; try again")(scope, receive, send)
             return
         started = False
 
         async def begin(message: Message) -> None:
             nonlocal started
             if not started:
-                # Who follows may follow for ever.
+                # A client that follows events may do so for ever.
                 started = True
                 limit.reschedule(None)
                 if message.get("status") == TOO_LARGE:

@@ -1,4 +1,4 @@
-"""HTTP on one connection, within bounds: whoever is slow, idle or no HTTP client is cut off, before anyone else has to wait.
+"""HTTP on one connection, within bounds: a client that is slow, idle or speaks no HTTP is cut off before other clients have to wait.
 
 uvicorn bounds neither the time that a request may take to arrive nor the number of connections that say nothing.
 """
@@ -137,7 +137,7 @@ class BoundedProtocol(H11Protocol):
             return
         body = json.dumps({"error": "HTTPException", "message": msg}).encode()
         headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
-        # The answer to HEAD has no body, whatever becomes of the request.
+        # The answer to HEAD has no body, an error neither.
         is_head = self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
         data = h11.Data(data=b"" if is_head else body)
         for event in (h11.Response(status_code=400, headers=headers), data, h11.EndOfMessage()):

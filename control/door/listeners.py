@@ -11,8 +11,8 @@ from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.peers import Peer, is_owner, peer_of
 
 _MAY_WAIT = 1024
-ACCEPTED_AT_ONCE = 16
-"""Between two looks at what the connections say; asyncio accepts as many at once as it is told may wait."""
+ACCEPTED_PER_LOOK = 16
+"""Connections that are accepted before the next look at what the others send. For asyncio this is the backlog of the listener too."""
 
 
 class Listener(socket.socket):
@@ -32,7 +32,7 @@ class Listener(socket.socket):
         raise ConnectionAbortedError
 
     def listen(self, _backlog: int = 0, /) -> None:
-        """Begin to listen; many may wait, however few are accepted at once."""
+        """Begin to listen. Many connections may wait, however few are accepted in one step."""
         super().listen(_MAY_WAIT)
 
 

@@ -40,7 +40,7 @@ class Bodies:
                 if len(data) + len(part) > limit:
                     raise _too_large(limit)
                 if self._held + len(part) > ROOM_FOR_BODIES:
-                    raise HTTPException(503, "too many large bodies at once; try again")
+                    raise HTTPException(503, "too many large bodies at the same time; try again")
                 data += part
                 self._held += len(part)
             parse = parse_json if len(data) <= _PARSED_IN_A_THREAD else _parse_in_thread
@@ -87,7 +87,7 @@ class _Odd(Exception):
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _Odd("a key stands twice in one object")
+        raise _Odd("duplicate key in an object")
     return found
 
 

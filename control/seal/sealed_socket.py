@@ -16,7 +16,7 @@ FRAME_LIMIT = 64 * 1024 * 1024
 """Bytes of one message at most; a process that has the key does not send more, and one that has not is not heard at all."""
 
 _LENGTH_BYTES = 4
-_READ_AT_ONCE = 1024 * 1024
+_READ_SIZE = 1024 * 1024
 
 
 class SealedSocket(socket.socket):
@@ -98,7 +98,7 @@ class SealedSocket(socket.socket):
         while self._frame is None and not self._over:
             missing = self._wanted - len(self._got)
             try:
-                got = super().recv(min(missing, _READ_AT_ONCE))
+                got = super().recv(min(missing, _READ_SIZE))
             except BlockingIOError:
                 return False
             except OSError:

@@ -26,7 +26,7 @@ from .sealed_socket import FRAME_LIMIT, SealedSocket
 from .waiting_room import WaitingRoom
 
 _LISTEN_DEPTH = 1024
-_ACCEPTED_AT_ONCE = 64
+_ACCEPTED_PER_LOOK = 64
 
 
 class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  # Thespian is untyped
@@ -95,7 +95,7 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
         return list({*super().protectedFileNumList(), *self._room.descriptors, self._room.socket.fileno()})
 
     def _acceptNewIncoming(self) -> None:  # noqa: N802
-        for _ in range(_ACCEPTED_AT_ONCE):
+        for _ in range(_ACCEPTED_PER_LOOK):
             self._accepted = None
             super()._acceptNewIncoming()
             if self._accepted is None:

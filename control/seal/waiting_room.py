@@ -9,8 +9,8 @@ from typing import Any
 from ..refusals import Why
 from .sealed_socket import SealedSocket
 
-WAITING_AT_ONCE = 256
-"""Beyond that the one that has waited longest is closed."""
+MOST_UNPROVED = 256
+"""When one more comes, the connection that has waited longest is closed."""
 PROVED_WITHIN = 5.0
 """Seconds after which a connection is closed in which nothing was proved."""
 
@@ -45,7 +45,7 @@ class WaitingRoom:
         # One of ours has said its first words by now, and is answered immediately.
         if connection.pump() or connection.is_open:
             return self._may_pass(connection)
-        if len(self._waiting) >= WAITING_AT_ONCE:
+        if len(self._waiting) >= MOST_UNPROVED:
             self._send_away(next(iter(self._waiting)), Why.CROWDED)
         try:
             self._epoll.register(connection.fileno(), select.EPOLLIN)

@@ -62,7 +62,7 @@ def _pidfd() -> Finding:
         os.close(os.pidfd_open(os.getpid()))
     except (AttributeError, OSError) as error:
         return Finding("pidfds", State.MISSING, str(error), "no tree can run: Linux 5.3 or later is needed")
-    return Finding("pidfds", State.OK, f"Linux {os.uname().release}", "every death is known at once, without polling")
+    return Finding("pidfds", State.OK, f"Linux {os.uname().release}", "every death is known immediately, without polling")
 
 
 def _cgroups() -> Finding:
@@ -76,7 +76,7 @@ def _cgroups() -> Finding:
     if not kills:
         return Finding("control groups", State.LIMITED, f"cgroup v2 at {where}, without cgroup.kill", _SWEEP)
     found = f"cgroup v2 at {where}, with cgroup.kill"
-    return Finding("control groups", State.OK, found, "what a program started is ended at once, however it forks")
+    return Finding("control groups", State.OK, found, "all that a program started is ended together, however it forks")
 
 
 def _memory() -> Finding:
@@ -89,7 +89,7 @@ def _memory() -> Finding:
         found = f"the memory controller of cgroup {hierarchy}"
         means = f"the kernel holds memory_max, and counts OOM kills; {_WITHOUT_MEMORY}"
         return Finding("memory limits", State.OK, found, means)
-    means = f"memory_max is looked at once a second; an OOM kill looks like any SIGKILL; {_WITHOUT_MEMORY}"
+    means = f"memory_max is checked every second; an OOM kill looks like any SIGKILL; {_WITHOUT_MEMORY}"
     return Finding("memory limits", State.LIMITED, "no memory controller that we may use", means)
 
 
@@ -101,7 +101,7 @@ def _processes() -> Finding:
     without = "an agent without it can take every process number of the machine, and then no tree can repair anything"
     if by_kernel:
         return Finding("process limits", State.OK, "the pids controller", f"the kernel holds pids_max; {without}")
-    means = f"pids_max is looked at once a second, and is a limit of its user (RLIMIT_NPROC) unless that is root; {without}"
+    means = f"pids_max is checked every second, and is a limit of its user (RLIMIT_NPROC) unless that is root; {without}"
     return Finding("process limits", State.LIMITED, "no pids controller that we may use", means)
 
 

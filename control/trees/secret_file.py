@@ -13,10 +13,10 @@ _MOST_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class SecretFile:
-    """`mend` says in every refusal what to do about it."""
+    """`remedy` says in every refusal what to do about it."""
 
     path: Path
-    mend: str
+    remedy: str
 
     def read(self) -> bytes:
         """What is in it. Raises SuptreeError when others may know it, or have made it."""
@@ -35,7 +35,7 @@ class SecretFile:
         return content
 
     def ensure(self, content: bytes) -> None:
-        """Make it, unless it is there; of several that try at once one does."""
+        """Make it, unless it is there; of several processes that try at the same time, one does."""
         if not os.path.lexists(self.path):
             self._write(content, only_if_missing=True)
 
@@ -45,7 +45,7 @@ class SecretFile:
 
     def refused(self, fault: str) -> SuptreeError:
         """What to raise when what is in it is no such secret."""
-        return SuptreeError(f"{self.path} {fault}: {self.mend}")
+        return SuptreeError(f"{self.path} {fault}: {self.remedy}")
 
     def _write(self, content: bytes, *, only_if_missing: bool = False) -> None:
         try:

@@ -110,7 +110,7 @@ class ClientRequests:
         self._operations[request.operation].conclude(request, reply)
 
     def agent_answered(self, answered: AgentAnswered) -> None:
-        """Answer the client that told or asked an agent something; in part, if more follows.
+        """Answer the client that said something to an agent, or asked one; in part, if more follows.
 
         A client that has an answer sees a picture at least as new: one that is about the end of the agent waits until that is reported.
         """

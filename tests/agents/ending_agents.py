@@ -41,7 +41,7 @@ class Raises(Ending):
 
 class Unprintable(Exception):
     def __str__(self) -> str:
-        raise RuntimeError("cannot be told")
+        raise RuntimeError("cannot be printed")
 
 
 class RaisesBadly(Ending):

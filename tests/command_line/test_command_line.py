@@ -137,7 +137,7 @@ def test_a_line_reaches_its_agent_and_the_incarnation_before_is_shown(tmp_path: 
     assert succeed("logs", "cat", "--previous").endswith(" #1 out one line\n")
     succeed("stop", "cat")
     done = suptree("tell", "cat", "more")
-    assert (1, "suptree: 'cat' was not told: it is not running\n") == (done.returncode, done.stderr)
+    assert (1, "suptree: 'cat' took no input: it is not running\n") == (done.returncode, done.stderr)
     assert 2 == suptree("logs", "cat", "-f", "-p").returncode
 
 

@@ -58,6 +58,6 @@ def test_only_a_program_that_was_killed_itself_ran_out_of_memory(code: int, exit
     assert exit_class is explain_exit(code, oom_kills=1).exit_class
 
 
-def test_what_a_program_says_of_its_end_counts_after_a_helper_was_killed_for_want_of_memory() -> None:
+def test_what_a_program_says_of_its_end_counts_after_a_helper_was_killed_for_lack_of_memory() -> None:
     word = parse_word(b'{"suptree": "quota", "retry_after": 5}')
     assert ExitClass.QUOTA is explain_exit(1, oom_kills=2, word=word).exit_class

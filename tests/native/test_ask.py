@@ -119,8 +119,8 @@ def test_the_reply_is_what_the_agent_returned(oracle: LiveTree, prompt: str, rep
         ("asked", "x", "InputRefused: 'asked' was not asked: it has no ask() that answers questions"),
         ("cat", "x", "InputRefused: 'cat' was not asked: it is a program, and only a native agent can be asked: see tell"),
         ("root", "x", "InputRefused: 'root' was not asked: it is a supervisor, not an agent"),
-        ("oracle", "x" * 2**20, "InputRefused: 'oracle' was not asked: what is asked must be shorter than 1048576 bytes, not 1048576"),
-        ("oracle", "\udcff", "InputRefused: 'oracle' was not asked: only text that UTF-8 can encode can be asked"),
+        ("oracle", "x" * 2**20, "InputRefused: 'oracle' was not asked: a text must be shorter than 1048576 bytes, not 1048576"),
+        ("oracle", "\udcff", "InputRefused: 'oracle' was not asked: UTF-8 cannot encode the text"),
     ],
 )
 def test_an_error_is_the_answer_and_the_agent_lives_on(oracle: LiveTree, agent_id: str, prompt: str, expected: str) -> None:

@@ -98,9 +98,9 @@ def test_a_program_that_never_reads_blocks_nobody() -> None:
         for _ in range(4):
             tell(live, "x" * (MIB // 4))
         error = refusal(live, "x" * (MIB // 4))
-        assert error.startswith("'a' was not told: it does not read its stdin: ")
+        assert error.startswith("'a' took no input: it does not read its stdin: ")
         assert error.endswith(" bytes wait for it already, and no more than 1048576 may")
-        assert "'a' was not told: what is told must be shorter than 1048576 bytes, not 1048576" == refusal(live, "x" * MIB)
+        assert "'a' took no input: a text must be shorter than 1048576 bytes, not 1048576" == refusal(live, "x" * MIB)
         live.ask(lambda client: client.stop("a"))
         assert "SIGINT" == live.agent("a")["last_exit"]["reason"]
         assert not [event for event in live.events() if event["event"] == "agent_suspect"]
@@ -109,12 +109,12 @@ def test_a_program_that_never_reads_blocks_nobody() -> None:
 def test_an_agent_that_takes_no_line_says_why() -> None:
     with LiveTree(tree("sleep", "1000000")) as live:
         live.wait_until_all_run()
-        assert '\'a\' was not told: it has no stdin that could be written to: set stdin = "pipe" or "pty"' == refusal(live)
+        assert '\'a\' took no input: it has no stdin that could be written to: set stdin = "pipe" or "pty"' == refusal(live)
         live.ask(lambda client: client.stop("a"))
-        assert "'a' was not told: it is not running" == refusal(live)
+        assert "'a' took no input: it is not running" == refusal(live)
         with pytest.raises(NoSuchAgent):
             tell(live, "x", "nobody")
-        with pytest.raises(InputRefused, match="'root' was not told: it is a supervisor, not an agent"):
+        with pytest.raises(InputRefused, match="'root' took no input: it is a supervisor, not an agent"):
             tell(live, "x", "root")
         with pytest.raises(InputRefused, match="UTF-8"):
             tell(live, "\udcff")
@@ -124,7 +124,7 @@ def test_a_program_that_has_closed_its_stdin_says_so() -> None:
     with LiveTree(tree("sh", "-c", "exec <&-; echo closed; exec sleep 1000000", more=PIPE)) as live:
         live.wait_until_all_run()
         printed(live, 1)
-        assert "'a' was not told: its stdin is closed" == refusal(live)
+        assert "'a' took no input: its stdin is closed" == refusal(live)
 
 
 def test_a_program_with_a_terminal_has_one_in_every_way() -> None:
@@ -134,7 +134,7 @@ def test_a_program_with_a_terminal_has_one_in_every_way() -> None:
         assert seen == printed(live, 2)
         tell(live, "hello")
         assert [*seen, "out hello", "out heard hello"] == printed(live, 4)
-        assert "'a' was not told: its terminal takes lines of at most 4095 bytes" == refusal(live, "x" * 4096)
+        assert "'a' took no input: its terminal takes lines of at most 4095 bytes" == refusal(live, "x" * 4096)
         live.ask(lambda client: client.stop("a"))
         assert "out end of input" == printed(live, 5)[4]
         assert "exit 0" == live.agent("a")["last_exit"]["reason"]

@@ -1,4 +1,4 @@
-"""A tree lives on a disk that fills up: what people are told stays true, and the journal says what it missed."""
+"""A tree lives on a disk that fills up: what the commands print stays true, and the journal says what it missed."""
 
 import contextlib
 import json
@@ -68,7 +68,7 @@ def runs(incarnation: int, status: Status) -> bool:
 
 
 @needs_root
-def test_on_a_full_disk_what_people_are_told_is_true_and_the_journal_is_complete_when_there_is_room(disk: Path) -> None:
+def test_on_a_full_disk_what_the_commands_print_is_true_and_the_journal_is_complete_when_there_is_room(disk: Path) -> None:
     with TreeOnASmallDisk(TREE, disk) as tree:
         tree.wait_until_all_run()
         ballast = fill(disk)

@@ -164,7 +164,7 @@ def test_another_pid_namespace_is_named_in_one_sentence_by_every_command(place: 
 
 
 @pytest.mark.parametrize("file", ["lock", "run.json"])
-def test_a_tree_in_a_container_is_told_from_outside_whichever_file_is_gone(place: Place, file: str) -> None:
+def test_a_tree_in_a_container_is_known_from_outside_whichever_file_is_gone(place: Place, file: str) -> None:
     inside = subprocess.Popen(
         ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-m", "suptree.scripts.main", "up", str(place.file)],
         env=place.environment,
@@ -201,7 +201,7 @@ int fcntl(int fd, int command, ...) {
 """
 
 
-def test_a_file_system_without_locks_is_told_as_that(place: Place) -> None:
+def test_a_file_system_without_locks_is_reported_as_that(place: Place) -> None:
     source, library = place.folder / "no_locks.c", place.folder / "no_locks.so"
     source.write_text(NO_LOCKS, encoding="utf-8")
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
