@@ -2,8 +2,8 @@
 
 import click
 
+from .command_errors import Group
 from .commands import agent_commands, demo, doctor, explain, key_command, token_command, tree_commands, view_commands
-from .errors import Group
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,7 +18,7 @@ from ..spec.env_file import EnvFileRefused, read_env_file
 from ..state import AgentType
 from .confinement import Account, CannotConfine, Confinement, other_account
 from .environment import agent_environment, base_environment
-from .progress import Progress
+from .progress_watch import ProgressWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Incarnation:
         self.output.clean, self.output.safe_end = self.redactor.line, self.redactor.safe_end
         if begin.incarnation == 1 and self.output.size:
             self.note(f"the run of {self.context.run_began} begins: #1 of an earlier run is above")
-        self.progress = Progress(self.spec.progress, self.report_stalled, partial(self.condemn, ExitClass.HUNG, CauseId.NO_PROGRESS))
+        self.progress = ProgressWatch(self.spec.progress, self.report_stalled, partial(self.condemn, ExitClass.HUNG, CauseId.NO_PROGRESS))
         self.is_ready = asyncio.Event()
         """Set when the agent has started, or, where that is asked for, has said `READY=1`."""
         self.pinger = Pinger(self.context.runtime_dir)

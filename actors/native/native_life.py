@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..agent.incarnation import Conclusion, Incarnation
-from ..agent.limits import Limits
+from ..agent.usage_limits import UsageLimits
 from ..base.messages import Ask, Tell
 from ..deaths.evidence import usage_of_this_process
 from ..errors import InputRefused
@@ -35,7 +35,7 @@ class NativeLife:
         self._loop = asyncio.get_event_loop()
         self._must_end: asyncio.Future[Exit] = self._loop.create_future()
         self._errors = AgentErrors(incarnation.note, incarnation.redactor.text)
-        self._limits = Limits(incarnation.spec.limits, partial(incarnation.condemn, ExitClass.BUDGET))
+        self._limits = UsageLimits(incarnation.spec.limits, partial(incarnation.condemn, ExitClass.BUDGET))
         self._output = NativeOutput(incarnation.output, incarnation.redactor, self._limits.count_output)
         self._health = HealthCheck(
             incarnation.spec.heartbeat,

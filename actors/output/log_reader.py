@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..errors import SuptreeError
 from ..kernel.private_files import make_private
-from .folder_watch import FolderWatch
 from .log_files import LogFiles, text
+from .log_folder_watch import FolderWatch
 
 _ENTRY = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z #(\d+) (?:out|err) ")
 

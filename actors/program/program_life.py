@@ -13,7 +13,7 @@ from functools import partial
 
 from ..agent.hunger import bound_without_group
 from ..agent.incarnation import Conclusion, Incarnation
-from ..agent.limits import Limits
+from ..agent.usage_limits import UsageLimits
 from ..base.deadlines import Deadlines
 from ..base.messages import Ask, Hears, Tell
 from ..deaths.evidence import usage_of_children
@@ -74,7 +74,7 @@ class ProgramLife:
         self._groups = incarnation.context.groups.below(incarnation.begin.id, incarnation.begin.incarnation)
         self._cgroup = Cgroup(self._groups)
         self._deadlines = Deadlines(asyncio.get_event_loop(), spec.stop.extend_at_most)
-        self._limits = Limits(spec.limits, partial(incarnation.condemn, ExitClass.BUDGET), self._deadlines)
+        self._limits = UsageLimits(spec.limits, partial(incarnation.condemn, ExitClass.BUDGET), self._deadlines)
         self._hooks = Hooks(self._join, incarnation.confinement, partial(incarnation.output.write, "hook"))
         targets: dict[Target, Act] = {
             Target.STDIN: self._close_input,

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 
-from .launcher_orders import in_utf8
+from .launch_spec import in_utf8
 
 
 def hand_over(environment: Mapping[str, str]) -> int:

@@ -1,6 +1,6 @@
 """The launcher: a process of its own that starts the actor system, then serves the control API until the tree ends.
 
-It is exec'ed with one argument, a JSON object (`Orders`), and says one JSON line on `ready_fd`: `{"ready": true}` or `{"error": …}`.
+It is exec'ed with one argument, a JSON object (`LaunchSpec`), and says one JSON line on `ready_fd`: `{"ready": true}` or `{"error": …}`.
 """
 
 import asyncio
@@ -51,11 +51,11 @@ from ..trees.standing import refuse_if_running
 from ..trees.tree_lock import TreeLock
 from .handed_over import HandedOver
 from .keeper import Keeper
-from .launcher_orders import Orders
+from .launch_spec import LaunchSpec
 from .launcher_signals import begin_signals, deaf
 from .link import Link
 from .own_heartbeat import own_heartbeat
-from .tree_file import TreeFile
+from .tree_file_drift import TreeFileDrift
 
 log = structlog.get_logger()
 
@@ -71,40 +71,40 @@ _STORY_EVENTS = 20
 
 
 def main() -> int:
-    """Run the tree that the first argument orders; return the exit status."""
+    """Run the tree of the first argument; return the exit status."""
     begin_logging()
     begin_signals()
-    orders = Orders(**json.loads(sys.argv[1]))
+    launch = LaunchSpec(**json.loads(sys.argv[1]))
     try:
-        return Launcher(orders).run()
+        return Launcher(launch).run()
     except SuptreeError as error:
-        _say_ready(orders, {"error": str(error), "kind": type(error).__name__})
+        _say_ready(launch, {"error": str(error), "kind": type(error).__name__})
         return EXIT_GAVE_UP
     except OSError as error:
         # Where the disk is full, the log that would tell more is full, too.
         log.exception("launcher_failed")
-        _say_ready(orders, {"error": start_failed(TreePaths.of(orders.name), error), "kind": SuptreeError.__name__})
+        _say_ready(launch, {"error": start_failed(TreePaths.of(launch.name), error), "kind": SuptreeError.__name__})
         return EXIT_GAVE_UP
 
 
-def _say_ready(orders: Orders, line: dict[str, Any]) -> None:
-    if orders.ready_fd is not None:
+def _say_ready(launch: LaunchSpec, line: dict[str, Any]) -> None:
+    if launch.ready_fd is not None:
         with contextlib.suppress(OSError):
-            os.write(orders.ready_fd, json.dumps(line).encode() + b"\n")
-            os.close(orders.ready_fd)
+            os.write(launch.ready_fd, json.dumps(line).encode() + b"\n")
+            os.close(launch.ready_fd)
 
 
 class Launcher:
     """One run of one tree."""
 
-    def __init__(self, orders: Orders) -> None:
-        self.orders = orders
+    def __init__(self, launch: LaunchSpec) -> None:
+        self.launch = launch
         self._handed_over = HandedOver()
-        self.paths = TreePaths.of(orders.name)
+        self.paths = TreePaths.of(launch.name)
         self.started_at = time.monotonic()
         self.stop_asked = False
         self.link = Link()
-        self.refusals = Refusals(orders.run_id, self._record)
+        self.refusals = Refusals(launch.run_id, self._record)
         self.system: TreeSystem
         self.keeper: Keeper | None = None
         self.groups = Groups()
@@ -113,7 +113,7 @@ class Launcher:
         """Begins some work of the launcher, while the tree runs."""
         self._stopping: list[asyncio.Task[None]] = []
         self._failed = False
-        self._file: TreeFile | None = None
+        self._file: TreeFileDrift | None = None
         self._heartbeat = own_heartbeat()
         self._top_silent = ""
         """Why the top supervisor was killed, if it was."""
@@ -121,7 +121,7 @@ class Launcher:
     @property
     def listen(self) -> str | None:
         """Where the control API is served on TCP too (`IP:PORT`)."""
-        return self.orders.listen
+        return self.launch.listen
 
     def run(self) -> int:
         """Start everything, serve until the tree has ended, and leave nothing behind."""
@@ -139,13 +139,13 @@ class Launcher:
             # A key that others may have read is none any more, and is refused.
             tighten(self.paths.state, but=key_path(self.paths.state))
             try:
-                if self.orders.listen is not None:
+                if self.launch.listen is not None:
                     # Said before anything runs. Not kept: the actors would inherit it, and it would outlive this process in them.
-                    listen_on_address(parse_address(self.orders.listen)).close()
+                    listen_on_address(parse_address(self.launch.listen)).close()
                 leftovers.remove(self.paths)
                 # The last run's top supervisor, if it was dying, has removed the sockets' folder.
                 self.paths.make()
-                self._run = Run.of_this_process(self.paths, self.orders.run_id)
+                self._run = Run.of_this_process(self.paths, self.launch.run_id)
                 try:
                     self._run.write(self.paths)
                 except OSError as error:
@@ -154,9 +154,9 @@ class Launcher:
                 with deaf():
                     system = self._start_system()
                 status = asyncio.run(self._serve(system))
-                log.info("tree_ended", tree=self.orders.name, asked=self.stop_asked, status=status)
+                log.info("tree_ended", tree=self.launch.name, asked=self.stop_asked, status=status)
                 if status == EXIT_ASKED and not self.link.ready.is_set():
-                    _say_ready(self.orders, {"stopped": True})
+                    _say_ready(self.launch, {"stopped": True})
             finally:
                 self._clean_up()
             return status
@@ -169,14 +169,14 @@ class Launcher:
         kept = self.paths if self.keeper is None else self.keeper.paths
         for folder in {self.paths.runtime, kept.runtime, self.paths.shared}:
             shutil.rmtree(folder, ignore_errors=True)
-        if self.orders.ephemeral:
+        if self.launch.ephemeral:
             self.paths.remove()
 
     def _tree(self) -> TreeSpec:
         environment = self._handed_over.take()
-        if self.orders.file is None:
-            return TreeSpec(name=self.orders.name, root=SupervisorSpec(id=ROOT))
-        self._file = TreeFile(Path(self.orders.file), environment)
+        if self.launch.file is None:
+            return TreeSpec(name=self.launch.name, root=SupervisorSpec(id=ROOT))
+        self._file = TreeFileDrift(Path(self.launch.file), environment)
         return self._file.tree
 
     def file_differs(self) -> str | None:
@@ -199,13 +199,13 @@ class Launcher:
         except SuptreeError:
             system.shutdown()
             raise
-        self.groups = make_run_groups(self.orders.run_id)
+        self.groups = make_run_groups(self.launch.run_id)
         context = Context(
             tree.name,
-            self.orders.run_id,
+            self.launch.run_id,
             str(paths.state),
             str(paths.runtime),
-            tuple(self.orders.sys_path),
+            tuple(self.launch.sys_path),
             self.groups,
             shared_dir=str(paths.shared),
             umask=self._umask,
@@ -348,15 +348,15 @@ class Launcher:
 
     async def _announce(self) -> None:
         await self.link.ready.wait()
-        _say_ready(self.orders, {"ready": True, "socket": str(self.paths.control_socket), "pid": os.getpid()})
+        _say_ready(self.launch, {"ready": True, "socket": str(self.paths.control_socket), "pid": os.getpid()})
 
     async def _owner_gone(self) -> None:
-        if self.orders.owner_pid is None:
+        if self.launch.owner_pid is None:
             return
-        if os.getppid() == self.orders.owner_pid:
-            await process_ended(self.orders.owner_pid)
+        if os.getppid() == self.launch.owner_pid:
+            await process_ended(self.launch.owner_pid)
         self.ask_to_stop()
-        log.info("owner_gone", pid=self.orders.owner_pid)
+        log.info("owner_gone", pid=self.launch.owner_pid)
         await asyncio.sleep(_STOP_LIMIT_WITHOUT_OWNER)
         self.ask_to_stop()
 

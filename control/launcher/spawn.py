@@ -22,7 +22,7 @@ from suptree.actors.kernel.sweep import process_ended
 from ..trees.paths import TreePaths, start_failed
 from ..trees.standing import RUN_VARIABLE
 from .handed_over import hand_over
-from .launcher_orders import Orders
+from .launch_spec import LaunchSpec
 
 _LAST_WORDS = 20
 _LAST_STANDARD = 2
@@ -93,11 +93,11 @@ async def spawn_launcher(
 
     Raises AlreadyRunning when that tree runs, StartFailed with the story when it ended before it was ready.
     """
-    orders = Orders(
+    launch = LaunchSpec(
         name=name, file=str(file) if file else None, listen=listen, owner_pid=owner_pid, sys_path=sys_path or [], ephemeral=ephemeral
     )
     # To fork and to make folders takes tens of milliseconds, which an event loop is not to be held for.
-    beginning = asyncio.ensure_future(asyncio.to_thread(begin_launcher, orders, base))
+    beginning = asyncio.ensure_future(asyncio.to_thread(begin_launcher, launch, base))
     try:
         launcher = await asyncio.shield(beginning)
     except asyncio.CancelledError:
@@ -117,13 +117,13 @@ async def to_the_end(work: Coroutine[Any, Any, Result] | asyncio.Future[Result])
     return task.result()
 
 
-def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
+def begin_launcher(launch: LaunchSpec, base: Path | None = None) -> LauncherProcess:
     """Start a launcher, whose tree is not ready yet; `base` is the home of its tree if not the present one."""
     if not sys.executable:
         raise _no_python()
-    paths = TreePaths.of(orders.name, base)
+    paths = TreePaths.of(launch.name, base)
     paths.make()
-    environment = {**launcher_environment(os.environ), RUN_VARIABLE: orders.run_id}
+    environment = {**launcher_environment(os.environ), RUN_VARIABLE: launch.run_id}
     if base is not None:
         environment["SUPTREE_HOME"] = str(base)
     try:
@@ -136,7 +136,7 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
     # It inherits this: a SIGTERM that comes before it has a handler is kept for it.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     # A program that embeds a tree says itself, at each start_agent, what is inherited.
-    ours = _above_standard(hand_over(os.environ if orders.file is not None else {}))
+    ours = _above_standard(hand_over(os.environ if launch.file is not None else {}))
     try:
         process = subprocess.Popen(
             [
@@ -146,7 +146,7 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
                 "utf8",
                 "-m",
                 "suptree.control.launcher.launcher",
-                replace(orders, ready_fd=launcher_end).to_json(),
+                replace(launch, ready_fd=launcher_end).to_json(),
             ],
             stdin=ours,
             stdout=output,
@@ -166,7 +166,7 @@ def begin_launcher(orders: Orders, base: Path | None = None) -> LauncherProcess:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(launcher_end)
         os.close(ours)
-    return LauncherProcess(process=process, paths=paths, run_id=orders.run_id, ready_end=ready_end, output=output, position=position)
+    return LauncherProcess(process=process, paths=paths, run_id=launch.run_id, ready_end=ready_end, output=output, position=position)
 
 
 def _no_python() -> SuptreeError:

@@ -22,7 +22,7 @@ from suptree.actors.base.thespian_hooks import check_actor_hooks
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.linux import die_with_parent
 
-from .refused_frame_counter import telling_pair
+from .refused_frame_counter import reporting_pair
 from .seal import Seal
 from .seal_proof import prove_that_the_unsealed_is_refused
 from .sealed_transport import SealedTransport, bind_to, check_hooks
@@ -122,11 +122,11 @@ def start_actor_system(state_dir: Path, address: str = LOOPBACK) -> TreeSystem:
     check_actor_hooks()
     check_hooks()
     bind_to(address)
-    refused_frames, teller = telling_pair()
+    refused_frames, report_socket = reporting_pair()
     seal = _seal_for(address, tree_key(state_dir))
     with _reserve_port(address) as reserved:
         port = reserved.getsockname()[1]
-        transport = type("Transport", (_Transport,), {"seal": seal, "teller": teller, "reserved": reserved})
+        transport = type("Transport", (_Transport,), {"seal": seal, "report_socket": report_socket, "reserved": reserved})
         base = type("Base", (ActorSystemBase,), {"transportType": transport})
         system = SimpleNamespace(capabilities={"Admin Port": port, "Process Startup Method": "fork"})
         try:

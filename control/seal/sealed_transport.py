@@ -20,7 +20,7 @@ from suptree.actors.base.thespian_hooks import ActorTransport
 from suptree.actors.errors import SuptreeError
 
 from ..refusals import Why
-from .refused_frame_counter import RefusedFrames
+from .refused_frame_counter import RefusedFrameCounter
 from .seal import Seal
 from .sealed_socket import FRAME_LIMIT, SealedSocket
 from .waiting_room import WaitingRoom
@@ -33,13 +33,13 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
     """What comes in and goes out of one process of the tree."""
 
     seal: ClassVar[Seal]
-    teller: ClassVar[socket.socket]
+    report_socket: ClassVar[socket.socket]
     """Where it counts what was refused."""
     run_time: ExpirationTimer
 
     def __init__(self, init_type: Any, *args: Any) -> None:
         self._accepted: SealedSocket | None = None
-        self._refused = RefusedFrames(self.teller)
+        self._refused = RefusedFrameCounter(self.report_socket)
         super().__init__(init_type, *args)
         # Thespian's 100 are soon filled by strangers, and then the next process waits for a second.
         self.socket.listen(_LISTEN_DEPTH)
@@ -50,7 +50,7 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
     @property
     def inherited(self) -> set[int]:
         """The descriptors that were made before this process, and are its own all the same."""
-        return {self.teller.fileno()}
+        return {self.report_socket.fileno()}
 
     def resting_on(self) -> list[int] | None:
         """The descriptors that Thespian would wait for now, without any limit; None where it has something to do, or a time to keep."""
@@ -63,7 +63,7 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
             self._aTB_queuedPendingTransmits,
             self._activeWakeups,
             self._pendingWakeups,
-            self._refused.has_news,
+            self._refused.has_unreported,
             hasattr(self, "_aborting_run"),
         )
         return None if any(busy) else [self.socket.fileno(), *(idle.socket.fileno() for idle in self._openSockets.values())]
@@ -202,7 +202,7 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
 
     def _tell_refusals(self) -> None:
         """Tell what was refused when it is time to, and see to it that the wait for messages ends when it will be."""
-        wait = self._refused.tell()
+        wait = self._refused.report()
         if wait is not None and (due := ExpirationTimer(wait)) < self.run_time:
             self.run_time = due
 

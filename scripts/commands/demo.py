@@ -17,7 +17,7 @@ from rich.text import Text
 
 from suptree.actors.errors import SuptreeError
 from suptree.control.client.client import Client
-from suptree.control.launcher.launcher_orders import Orders
+from suptree.control.launcher.launch_spec import LaunchSpec
 from suptree.control.launcher.spawn import LauncherProcess, begin_launcher
 from suptree.supervisors.config.tree_file import load_tree
 
@@ -46,9 +46,9 @@ def demo(seconds: float) -> None:
 
 async def _run(file: Path, seconds: float) -> int:
     # Under the ordinary home: other commands, in another terminal, work on it as on any tree.
-    orders = Orders(name=load_tree(file).name, file=str(file), owner_pid=os.getpid(), ephemeral=True)
+    launch = LaunchSpec(name=load_tree(file).name, file=str(file), owner_pid=os.getpid(), ephemeral=True)
     watch = _watch_live if sys.stdout.isatty() else _watch_plainly
-    return (await watch(lambda: begin_launcher(orders), seconds)).report()
+    return (await watch(lambda: begin_launcher(launch), seconds)).report()
 
 
 async def _watch_plainly(begin: Callable[[], LauncherProcess], seconds: float) -> Ended:

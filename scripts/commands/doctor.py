@@ -6,8 +6,8 @@ import click
 
 from suptree.actors.errors import SuptreeError
 from suptree.actors.events.wording import journal_trouble
-from suptree.control.trees.doctor import Finding, State, examine
 from suptree.control.trees.find import running_trees
+from suptree.control.trees.machine_check import Finding, State, examine
 
 from ..common import json_option, with_client
 from ..screen import cell, print_json, show, table

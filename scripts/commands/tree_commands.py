@@ -18,7 +18,7 @@ from suptree.actors.kernel.sweep import pidfd_readable
 from suptree.control.client.client import Client
 from suptree.control.client.reach import URL_VARIABLE, remote_url
 from suptree.control.door.listeners import parse_address
-from suptree.control.launcher.launcher_orders import Orders
+from suptree.control.launcher.launch_spec import LaunchSpec
 from suptree.control.launcher.spawn import LauncherProcess, begin_launcher
 from suptree.control.trees import leftovers
 from suptree.control.trees.find import find_tree
@@ -153,7 +153,7 @@ def _address(text: str, *, beyond_loopback: bool) -> str:
 
 
 async def _up(spec: TreeSpec, file: Path, path: list[str], listen: str | None, *, detach: bool) -> int:
-    orders = Orders(name=spec.name, file=str(file), listen=listen, owner_pid=None if detach else os.getpid(), sys_path=path)
+    launch = LaunchSpec(name=spec.name, file=str(file), listen=listen, owner_pid=None if detach else os.getpid(), sys_path=path)
 
     printer = Printer()
 
@@ -163,11 +163,11 @@ async def _up(spec: TreeSpec, file: Path, path: list[str], listen: str | None, *
             await printer.say(f"it listens on http://{listen} for clients that have its token: suptree token --tree {spec.name}")
 
     if detach:
-        return await _up_in_background(orders, say_up)
-    return (await run_in_foreground(lambda: begin_launcher(orders), say_up, printer.say)).report()
+        return await _up_in_background(launch, say_up)
+    return (await run_in_foreground(lambda: begin_launcher(launch), say_up, printer.say)).report()
 
 
-async def _up_in_background(orders: Orders, say_up: Callable[[LauncherProcess], Awaitable[None]]) -> int:
+async def _up_in_background(launch: LaunchSpec, say_up: Callable[[LauncherProcess], Awaitable[None]]) -> int:
     """Return when the tree is ready; SIGTERM ends the tree as Ctrl-C does."""
     waiting = asyncio.current_task()
     assert waiting is not None  # noqa: S101  (this is a coroutine)
@@ -181,7 +181,7 @@ async def _up_in_background(orders: Orders, say_up: Callable[[LauncherProcess], 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, end)
     try:
-        launcher = begin_launcher(orders)
+        launcher = begin_launcher(launch)
         async with Client(launcher.paths.control_socket) as client:
 
             async def describe() -> str:
@@ -193,7 +193,7 @@ async def _up_in_background(orders: Orders, say_up: Callable[[LauncherProcess], 
     except asyncio.CancelledError:
         if not asked:
             raise
-        say(f"{orders.name}: ended by SIGTERM before it was ready", err=True)
+        say(f"{launch.name}: ended by SIGTERM before it was ready", err=True)
         return 128 + signal.SIGTERM
     finally:
         loop.remove_signal_handler(signal.SIGTERM)

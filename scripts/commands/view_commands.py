@@ -13,7 +13,7 @@ from suptree.actors.errors import NoSuchAgent, NotRunning
 from suptree.actors.events.wording import journal_trouble, line
 from suptree.actors.output.printable import printable
 from suptree.control.client.client import Client
-from suptree.control.trees.ending import how_it_ended
+from suptree.control.trees.last_run import how_it_ended
 from suptree.control.trees.paths import known_trees
 
 from ..common import json_option, tree_option, warnings_of, with_client

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from suptree.actors.errors import ConfigError, SpecError
 
-from ..decisions.limits import never_exceeded
+from ..decisions.limit_checks import never_exceeded
 from ..spec.child_spec import AutoShutdown, ChildSpec
 from ..spec.tree_spec import ROOT, SupervisorSpec, TreeSpec
 from .agent_config import RESERVED_IDS, AgentTable, fault_of_id

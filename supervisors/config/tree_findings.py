@@ -17,7 +17,7 @@ from suptree.actors.spec.agent_secrets import has_secrets
 from suptree.actors.spec.agent_spec import AgentSpec
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
 
-from ..decisions.limits import gives_up_before_hold
+from ..decisions.limit_checks import gives_up_before_hold
 from ..decisions.rules import has_rules_of_its_own
 from ..spec.tree_spec import SupervisorSpec, TreeSpec
 from .config_problems import Problem

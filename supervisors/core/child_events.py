@@ -7,7 +7,7 @@ from ..decisions.core_events import ChildCondemned, ChildExited, ChildIgnored, C
 from ..decisions.timers import TimerUse
 from ..spec.child_spec import RestartType
 from .core_state import CoreState, Turn
-from .progress import child_ended, go_on_without, start_done
+from .plan_steps import child_ended, go_on_without, start_done
 
 
 def child_started(state: CoreState, event: ChildStarted) -> None:

@@ -30,7 +30,6 @@ from ..decisions.core_events import (
 from ..spec.child_spec import ChildSpec, SupervisorFlags
 from .child_events import child_condemned, child_exited, child_ignored, child_start_failed, child_started, child_unkillable, timer_fired
 from .core_state import CoreState, Phase, Turn
-from .ending import shutdown_requested
 from .otp_calls import (
     call_came,
     count_children,
@@ -43,8 +42,9 @@ from .otp_calls import (
 )
 from .outcomes import decide, release, resume, try_again
 from .plan import Aim, Plan
-from .progress import next_step
+from .plan_steps import next_step
 from .quota_groups import park_quota_group, quota_group_parked
+from .shutdown import shutdown_requested
 
 __all__ = ["ChildView", "Phase", "SupervisorCore"]
 

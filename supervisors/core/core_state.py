@@ -22,7 +22,7 @@ from ..decisions.core_events import (
     TerminateChildRequested,
 )
 from ..decisions.judge import Judge, Outcome
-from ..decisions.limits import check_limits
+from ..decisions.limit_checks import check_limits
 from ..decisions.spread import EvenSpread
 from ..decisions.strategy import restarts_siblings, taken_along
 from ..spec.child_spec import AutoShutdown, ChildSpec, SupervisorFlags

@@ -15,9 +15,9 @@ from ..decisions.core_events import (
     WhichChildrenRequested,
 )
 from .core_state import CoreState, OtpCall, Phase
-from .ending import too_late
 from .outcomes import abandon_followers, release_followers
 from .plan import Aim, Plan
+from .shutdown import too_late
 
 # ---- as they come --------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from ..decisions.core_events import QuotaGroupParked
 from ..decisions.judge import Outcome
 from ..spec.child_spec import RestartType
 from .core_state import CoreState, Turn
-from .ending import shut_down
 from .plan import Aim, Plan
+from .shutdown import shut_down
 
 # ---- turns in the mailbox ------------------------------------------------------------------------
 

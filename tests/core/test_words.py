@@ -10,7 +10,7 @@ from suptree.supervisors.core import dry_run
 from suptree.supervisors.core.plan import Aim, Plan
 from suptree.supervisors.decisions import core_commands as commands
 from suptree.supervisors.decisions import core_events as events
-from suptree.supervisors.decisions import judge, limits, timers
+from suptree.supervisors.decisions import judge, limit_checks, timers
 from suptree.supervisors.decisions.child import Child, ChildView
 from suptree.supervisors.decisions.core_events import SupervisorStarted
 from suptree.supervisors.spec import child_spec
@@ -21,7 +21,7 @@ def records(module: ModuleType) -> list[type]:
     return [thing for thing in vars(module).values() if isinstance(thing, type) and is_dataclass(thing)]
 
 
-@pytest.mark.parametrize("module", [events, commands, child_spec, dry_run, judge, limits, timers])
+@pytest.mark.parametrize("module", [events, commands, child_spec, dry_run, judge, limit_checks, timers])
 def test_a_record_is_frozen_and_has_no_other_attributes(module: ModuleType) -> None:
     for record in [ChildView, *records(module)]:
         if record is not Child:

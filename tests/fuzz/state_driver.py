@@ -13,7 +13,7 @@ from suptree.actors.output.output_log import log_path
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
 from suptree.control.door.tokens import TokenFile
 from suptree.control.seal.tree_key import key_path, tree_key
-from suptree.control.trees.ending import how_it_ended
+from suptree.control.trees.last_run import how_it_ended
 from suptree.control.trees.paths import TreePaths
 from suptree.control.trees.run_file import recorded
 

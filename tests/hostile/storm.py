@@ -24,7 +24,7 @@ import psutil
 from suptree.actors.kernel.cgroup import OFF_VARIABLE, run_groups
 from suptree.testing import LiveTree, kill
 
-from .fleet import FLEET, SETTLE, Hostile, Ledger, tree
+from .hostile_fleet import FLEET, SETTLE, Hostile, Ledger, tree
 
 _AGAIN = ("ignores_signals", "double_forks", "closes_outputs", "writes_garbage", "stops_itself", "makes_zombies", "executes_another")
 _SEVERAL = 3

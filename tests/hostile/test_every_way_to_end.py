@@ -11,7 +11,7 @@ from suptree.actors.kernel.cgroup import OFF_VARIABLE, make_run_groups, run_grou
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree, kill
 
-from .fleet import FLEET, SETTLE, Ledger, tree
+from .hostile_fleet import FLEET, SETTLE, Ledger, tree
 
 STAYING = {agent for agent, hostile in FLEET.items() if hostile.stays}
 

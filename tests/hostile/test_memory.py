@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from suptree.actors.agent.limits import Limits, memory_of, resident_memory_of
+from suptree.actors.agent.usage_limits import UsageLimits, memory_of, resident_memory_of
 from suptree.actors.kernel.linux import with_descendants
 from suptree.actors.spec.agent_spec import LimitSpec
 from suptree.testing import LiveTree, kill
 
-from .fleet import PROGRAMS, SETTLE
-from .test_exit_classes import kernel_limits_memory
+from .hostile_fleet import PROGRAMS, SETTLE
+from .test_exits_of_real_processes import kernel_limits_memory
 
 SHARED = 60_000_000
 
@@ -45,7 +45,7 @@ def test_memory_that_several_processes_share_counts_once() -> None:
 def test_a_program_that_forks_is_ended_for_what_it_uses_in_truth(most: int, exceeded: bool) -> None:
     async def watch(pid: int) -> list[str]:
         said: list[str] = []
-        limits = Limits(LimitSpec(memory_max=most), lambda _cause, why: said.append(why))
+        limits = UsageLimits(LimitSpec(memory_max=most), lambda _cause, why: said.append(why))
         limits.begin(pid)
         await asyncio.sleep(0)
         limits.end()

@@ -14,7 +14,7 @@ import pytest
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree
 
-from .fleet import PROGRAMS, SETTLE, Ledger
+from .hostile_fleet import PROGRAMS, SETTLE, Ledger
 
 RUNG = 0.4
 NOISE = 5.0  # how much later than promised a busy machine may be; the benchmark measures the promise

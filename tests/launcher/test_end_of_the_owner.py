@@ -13,7 +13,7 @@ import pytest
 
 from suptree.actors.agent.environment import launcher_environment
 from suptree.control.launcher.handed_over import hand_over
-from suptree.control.launcher.launcher_orders import Orders
+from suptree.control.launcher.launch_spec import LaunchSpec
 from suptree.control.trees.leftovers import processes_of
 from suptree.control.trees.standing import RUN_VARIABLE
 from suptree.testing import LiveTree
@@ -105,13 +105,13 @@ def owned_launcher(tmp_path: Path, redirection: str, broken: str = "nothing") ->
     tree_file = tmp_path / "tree.toml"
     tree_file.write_text('[tree]\nname = "t"\n[agents.a]\ntype = "process_wrapper"\ncommand = "sleep"\nargs = ["1000000"]\n')
     ready_end, launcher_end = os.pipe()
-    orders = Orders(name="t", file=str(tree_file), owner_pid=0, ready_fd=launcher_end)
+    launch = LaunchSpec(name="t", file=str(tree_file), owner_pid=0, ready_fd=launcher_end)
     launcher = (sys.executable, "-P", "-c", LAUNCHER.format(broken=BREAK[broken]))
     given = hand_over(os.environ)
     owner = subprocess.Popen(
-        [sys.executable, "-c", START, "sh", "-c", f'exec "$0" "$@" {redirection}', *launcher, orders.to_json()],
+        [sys.executable, "-c", START, "sh", "-c", f'exec "$0" "$@" {redirection}', *launcher, launch.to_json()],
         stdin=given,
-        env={**launcher_environment(os.environ), RUN_VARIABLE: orders.run_id, "SUPTREE_HOME": str(tmp_path)},
+        env={**launcher_environment(os.environ), RUN_VARIABLE: launch.run_id, "SUPTREE_HOME": str(tmp_path)},
         pass_fds=[launcher_end],
     )
     for descriptor in (launcher_end, given):
@@ -119,12 +119,12 @@ def owned_launcher(tmp_path: Path, redirection: str, broken: str = "nothing") ->
     try:
         assert [ready_end] == select.select([ready_end], [], [], 60)[0]
         assert b'{"ready": true' == os.read(ready_end, 14)
-        yield owner, orders.run_id
+        yield owner, launch.run_id
     finally:
         os.close(ready_end)
         owner.kill()
         owner.wait(10)
-        expect_gone(orders.run_id)
+        expect_gone(launch.run_id)
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "1>&- 2>&-", ">/dev/full 2>&1"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from suptree.actors.errors import SuptreeError
-from suptree.actors.output import folder_watch, output_log
+from suptree.actors.output import log_folder_watch, output_log
 from suptree.actors.output.log_reader import follow_log, tail
 from suptree.actors.output.output_log import OutputLog, rotated_path
 
@@ -73,7 +73,7 @@ def test_a_follower_hears_each_line_when_the_log_is_taken_away(
             return -1
 
     if not with_inotify:
-        monkeypatch.setattr(folder_watch, "_libc", NoInotify())
+        monkeypatch.setattr(log_folder_watch, "_libc", NoInotify())
 
     def act() -> None:
         write(log, "last in the old file")

@@ -2,12 +2,15 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 from tests.project.repository import CODE, PACKAGES, files, name, rooms, tree
 
 MOST_MODULES = 15
 MOST_LINES = 400
+# Base names that Python or pytest gives, and the one module that tree files know by another path too.
+SAME_NAME = {"__init__.py", "__main__.py", "conftest.py", "llm_agent.py"}
 ONE_SENTENCE = re.compile(r"[^\n]*[^.!?\n]\.")
 
 
@@ -35,3 +38,8 @@ def test_every_room_says_in_one_sentence_what_it_is_for() -> None:
 def test_no_file_is_longer_than_four_hundred_lines() -> None:
     lines = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files(".py", *CODE)}
     assert {} == {path: length for path, length in lines.items() if length > MOST_LINES}
+
+
+def test_no_two_files_have_the_same_name() -> None:
+    names = Counter(path.name for path in files(".py", *CODE))
+    assert {} == {base: number for base, number in names.items() if number > 1 and base not in SAME_NAME}

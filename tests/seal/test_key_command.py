@@ -7,7 +7,7 @@ import sys
 from suptree.control.seal.tree_key import fingerprint, key_path, tree_key
 from suptree.testing import LiveTree
 
-from .fleet import fleet
+from .sealed_tree import fleet
 
 
 def run(tree: LiveTree, *arguments: str) -> tuple[int, str, str]:

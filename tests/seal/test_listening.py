@@ -7,8 +7,8 @@ import pytest
 
 from suptree.testing import LiveTree
 
-from .fleet import fleet
 from .kernel_sockets import KernelSocket, sockets_of
+from .sealed_tree import fleet
 
 
 def sockets(running: LiveTree) -> list[KernelSocket]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from suptree.control.launcher.handed_over import hand_over
-from suptree.control.launcher.launcher_orders import Orders
+from suptree.control.launcher.launch_spec import LaunchSpec
 
 LAUNCHER = """
 import socket
@@ -72,10 +72,10 @@ def test_an_unsealed_tree_does_not_start(tmp_path: Path, how: str) -> None:
     state.mkdir(parents=True)
     (tmp_path / "tree.toml").write_text(TREE.format(mark=mark))
     reading, writing = os.pipe()
-    orders = Orders(name="unsealed", file=str(tmp_path / "tree.toml"), ready_fd=writing)
+    launch = LaunchSpec(name="unsealed", file=str(tmp_path / "tree.toml"), ready_fd=writing)
     with (tmp_path / "log").open("w+") as log, os.fdopen(reading) as said:
         ended = subprocess.run(
-            [sys.executable, "-c", LAUNCHER.replace("{break_it}", break_it), orders.to_json(), str(state)],
+            [sys.executable, "-c", LAUNCHER.replace("{break_it}", break_it), launch.to_json(), str(state)],
             pass_fds=[writing], stdin=hand_over({}), stdout=log, stderr=log,
             timeout=60, check=False, env={**os.environ, "SUPTREE_HOME": str(home)},
         )  # fmt: skip

@@ -18,8 +18,8 @@ from suptree.control.refusals import REPORT_EVERY
 from suptree.control.seal.tree_key import tree_key
 from suptree.testing import LiveTree, kill
 
-from .fleet import fleet
 from .kernel_sockets import sockets_of
+from .sealed_tree import fleet
 from .strangers import ATTACKS, FOR_SEALED_ONLY, SLOW_FOR, Connections, Target, drip, one_byte_a_second, thespian_frame
 
 REPAIRED_WITHIN = 2.0

@@ -1,4 +1,4 @@
-"""What a launcher is ordered to run."""
+"""What a launcher is to run, as its one argument says it."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
-class Orders:
+class LaunchSpec:
     """The tree of a file, or, without a file, an empty tree for a program that embeds it.
 
     `listen`: where the control API is to be had on TCP too. `owner_pid`: the tree ends when that process does.

@@ -29,7 +29,7 @@ def _ticks(pid: int) -> int:
     return 0
 
 
-class Progress:
+class ProgressWatch:
     """Looks five times in the shorter of both times whether one incarnation has done something since.
 
     That is: its output grew, it said a `STATUS=`, or it and its descendants used more than 1% of a core. `stalled` is called with the

@@ -7,8 +7,8 @@ from suptree.actors.errors import SuptreeError
 from suptree.supervisors.spec.tree_spec import SupervisorSpec, TreeSpec
 
 
-class TreeFile:
-    """The file of a running tree, with the environment that it was read with at the start."""
+class TreeFileDrift:
+    """Compares the file of a running tree with `tree`, which was read from the file at the start, with the same environment."""
 
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
         from suptree.supervisors.config.tree_file import load_tree  # noqa: PLC0415  (only now: it is large, and not needed before the first fork)

@@ -1,6 +1,6 @@
 """What the seal costs: messages a second, and the time from a crash to the next incarnation, beside Thespian's transport without it.
 
-python benchmarks/seal.py [ROUNDS]
+python benchmarks/cost_of_the_seal.py [ROUNDS]
 
 Both are measured in turn, round by round, each in processes of its own. The unsealed transport is made here, and suptree has no way to it:
 this file starts itself again with `--unsealed`, and puts Thespian's own connections where the sealed ones were.

@@ -54,7 +54,7 @@ def _proportional(pid: int) -> int:
     return 0
 
 
-class Limits:
+class UsageLimits:
     """Watches one incarnation, and says at most once what it exceeded.
 
     `deadlines` are those of the incarnation: the time that its program asks for puts off the end of its `max_runtime` too.

@@ -9,10 +9,10 @@ from ..decisions.rules import has_rules_of_its_own
 from ..decisions.timers import TimerUse
 from ..spec.child_spec import RestartType
 from .core_state import CoreState, Turn
-from .ending import UNKILLABLE, exit_supervisor, shut_down
 from .outcomes import carry_out, release_followers
 from .plan import Aim, Plan
 from .quota_groups import GROUP_PARKED
+from .shutdown import UNKILLABLE, exit_supervisor, shut_down
 
 
 def next_step(state: CoreState, plan: Plan) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from suptree.actors.errors import SpecError
 from suptree.supervisors.core.core import SupervisorCore
-from suptree.supervisors.decisions.limits import check_limits, gives_up_before_hold, most_crashes
+from suptree.supervisors.decisions.limit_checks import check_limits, gives_up_before_hold, most_crashes
 from suptree.supervisors.spec.child_spec import Backoff, ChildSpec, OnLimit, RestartType, SupervisorFlags
 
 from .driver import Driver, specs

@@ -16,7 +16,7 @@ from suptree.control.client.client import Client
 from suptree.supervisors.config.agent_config import agent_child_from_config
 from suptree.testing import LiveTree, kill
 
-from .fleet import PROGRAMS, SETTLE
+from .hostile_fleet import PROGRAMS, SETTLE
 
 
 class Case(NamedTuple):
@@ -30,7 +30,7 @@ class Case(NamedTuple):
 
 
 def exits(code: int, *words: str) -> tuple[str, tuple[str, ...]]:
-    return "exits", (str(code), *words)
+    return "exits_with_status", (str(code), *words)
 
 
 def dies(number: int) -> tuple[str, tuple[str, ...]]:
