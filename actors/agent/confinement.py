@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from ..kernel.linux import go_first_when_memory_runs_out, no_new_privileges
+from ..kernel.linux import go_first_when_memory_runs_out, leave_session_keyring, no_new_privileges
 from ..spec.agent_spec import RLIMITS, AgentSpec, Limit
 
 _REPORT_LIMIT = 4096
@@ -119,6 +119,8 @@ class Confinement:
             yield f"rlimits.{name}", partial(resource.setrlimit, RLIMITS[name], limit)
         yield "umask", partial(os.umask, self._umask)
         if (account := self._account) is not None:
+            # As root: the new keyring counts among root's, and another user may have but a few.
+            yield "keyring", leave_session_keyring
             yield f"user {account.name}", partial(os.setgroups, account.groups)
             yield f"user {account.name}", partial(os.setresgid, account.gid, account.gid, account.gid)
             yield f"user {account.name}", partial(os.setresuid, account.uid, account.uid, account.uid)

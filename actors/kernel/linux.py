@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import platform
 import signal
 import time
 from collections.abc import Callable
@@ -12,6 +13,10 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+
+_SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280, "i686": 288, "armv7l": 311}
+"""The C library has no function for this call."""
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 
 _MOST_OOM_SCORE = 1000
 OOM_SCORE_OF_AGENTS = 500
@@ -68,6 +73,16 @@ def become_subreaper() -> None:
 def no_new_privileges() -> None:
     """Let neither this process nor any that descends from it gain privileges by executing something (set-user-ID, file capabilities)."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def leave_session_keyring() -> None:
+    """Give this process, and what it starts, a new session keyring (systemd.exec(5): `KeyringMode=private`).
+
+    Who possesses a keyring reads the keys in it, whatever user that is: an agent of another user would read ours. Where the kernel has no
+    keys, or a container forbids the call, which then forbids it to the agent too, there is nothing to leave.
+    """
+    if (number := _SYS_KEYCTL.get(platform.machine())) is not None:
+        _libc.syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def go_first_when_memory_runs_out() -> None:

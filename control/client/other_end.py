@@ -55,7 +55,7 @@ class OtherEnd:
         if not (given.isascii() and hmac.compare_digest(given, expected)):
             raise AccessRefused(
                 f"what listens on {self._host} did not prove that it knows the token, so it was not sent: it is not the tree, or the tree"
-                " has another token (`suptree token` prints it), or the way there leads through another port (then use https)"
+                " has another token (`suptree token` prints it), or the way there leads through another address or port (then use https)"
             )
 
 

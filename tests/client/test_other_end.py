@@ -28,10 +28,11 @@ def http(body: object, status: str = "200 OK") -> bytes:
 class Impostor:
     """Listens on loopback, answers every read as it was set, and keeps all that it hears."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, host: str = "127.0.0.1", port: int = 0) -> None:
         self._answer = answer
         self.heard = b""
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family)
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -102,16 +103,30 @@ def token_of(tree: LiveTree) -> str:
     return TokenFile(tree.launcher.paths.token_file).ensure()
 
 
+def has_ipv6_loopback() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 def is_whole(answer: bytes) -> bool:
     """Whether head and body of an HTTP answer are there: they may come one after the other."""
     length = re.search(rb"(?i)content-length: (\d+).*?\r\n\r\n", answer, re.DOTALL)
     return length is not None and len(answer) >= length.end() + int(length[1])
 
 
-def test_one_that_has_the_tree_make_the_proof_hears_no_token(tree: LiveTree) -> None:
-    """It passes on what it is asked, with the Host that the tree wants, and what the tree answers."""
+@pytest.mark.parametrize("where", ["127.0.0.1", "127.0.0.2", "::1"])
+def test_one_that_has_the_tree_make_the_proof_hears_no_token(tree: LiveTree, where: str) -> None:
+    """It passes on what it is asked, with the Host that the tree wants, and what the tree answers.
+
+    On another address of loopback it may listen on the very port of the tree.
+    """
     address = str(tree.status()["listen"])
     host, _, port = address.rpartition(":")
+    if where == "::1" and not has_ipv6_loopback():
+        pytest.skip("this machine has no ::1")
 
     def relay(said: bytes) -> bytes:
         with socket.create_connection((host, int(port))) as real:
@@ -121,11 +136,11 @@ def test_one_that_has_the_tree_make_the_proof_hears_no_token(tree: LiveTree) -> 
                 answer += real.recv(65536)
             return answer
 
-    impostor = Impostor(relay)
+    impostor = Impostor(relay, where, 0 if where == host else int(port))
     token = token_of(tree)
     try:
         with pytest.raises(AccessRefused, match="did not prove"):
-            asks(f"http://127.0.0.1:{impostor.port}", token)
+            asks(f"http://{f'[{where}]' if ':' in where else where}:{impostor.port}", token)
     finally:
         impostor.end()
     assert (True, False) == (b"GET /proof" in impostor.heard, token.encode() in impostor.heard)
