@@ -25,14 +25,19 @@ def size(count: float) -> str:
     return f"{count:.4g} GiB"
 
 
-def memory_of(pid: int) -> int:
-    """Bytes of memory that a process and its descendants hold; what several share counts once (the kernel's PSS, proportional set size)."""
-    return sum(map(_proportional, with_descendants(pid)))
+def memory_of(*pids: int) -> int:
+    """Bytes of memory of processes and their descendants; what several share counts once (the kernel's PSS, proportional set size)."""
+    return sum(map(_proportional, with_descendants(*pids)))
 
 
-def resident_memory_of(pid: int) -> int:
+def resident_memory_of(*pids: int) -> int:
     """The same, with what they share counted for each of them: never less, and found out at a hundredth of the cost."""
-    return sum(map(_resident, with_descendants(pid)))
+    return sum(map(_resident, with_descendants(*pids)))
+
+
+def this_process() -> list[int]:
+    """What a native agent consists of, but for descendants: its actor's process."""
+    return [os.getpid()]
 
 
 def _resident(pid: int) -> int:
@@ -68,15 +73,18 @@ class UsageLimits:
         self._runtime: Deadline | None = None
         self._next_sample: asyncio.TimerHandle | None = None
 
-    def begin(self, pid: int, *, held: frozenset[str] = frozenset()) -> None:
-        """Begin to watch a program; what the kernel holds (`Cgroup.held`) is not looked at."""
+    def begin(self, processes: Callable[[], list[int]], *, held: frozenset[str] = frozenset()) -> None:
+        """Begin to watch processes and what descends from them; what the kernel holds (`Cgroup.held`) is not looked at.
+
+        Of a program these are all children of its actor: what the program has left behind by forking twice is among them.
+        """
         if self._spec.max_runtime is not None:
             deadlines = self._deadlines or Deadlines(asyncio.get_running_loop())
             self._runtime = deadlines.set(self._spec.max_runtime, partial(self._runtime_is_over, self._spec.max_runtime))
         memory = None if "memory" in held else self._spec.memory_max
         pids = None if "pids" in held else self._spec.pids_max
         if (memory, pids) != (None, None):
-            self._sample(pid, memory, pids)
+            self._sample(processes, memory, pids)
 
     def count_output(self, count: int) -> None:
         """It wrote so many bytes."""
@@ -99,13 +107,14 @@ class UsageLimits:
     def _runtime_is_over(self, seconds: float) -> None:
         self._say(CauseId.RUNTIME, f"it ran longer than its max_runtime of {seconds:g} s")
 
-    def _sample(self, pid: int, memory: int | None, pids: int | None) -> None:
-        if memory is not None and resident_memory_of(pid) > memory and (used := memory_of(pid)) > memory:
+    def _sample(self, processes: Callable[[], list[int]], memory: int | None, pids: int | None) -> None:
+        found = processes()
+        if memory is not None and resident_memory_of(*found) > memory and (used := memory_of(*found)) > memory:
             self._say(CauseId.MEMORY, f"it used {size(used)} of memory, more than its memory_max of {size(memory)}")
-        elif pids is not None and (alive := len(with_descendants(pid))) > pids:
+        elif pids is not None and (alive := len(with_descendants(*found))) > pids:
             self._say(CauseId.PROCESSES, f"it had {alive} processes, more than its pids_max of {pids}")
         else:
-            self._next_sample = asyncio.get_running_loop().call_later(_SAMPLE_EVERY, self._sample, pid, memory, pids)
+            self._next_sample = asyncio.get_running_loop().call_later(_SAMPLE_EVERY, self._sample, processes, memory, pids)
 
     def _say(self, cause: CauseId, what: str) -> None:
         exceeded, self._exceeded = self._exceeded, lambda _cause, _what: None

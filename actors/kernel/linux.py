@@ -134,9 +134,12 @@ def children_of(pid: int) -> list[int]:
     return pids
 
 
-def with_descendants(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    return [pid, *(deeper for child in children_of(pid) for deeper in with_descendants(child))]
+def with_descendants(*pids: int) -> list[int]:
+    """Some processes and all that descend from them, however deep they stand: a program may fork that deep."""
+    found = list(pids)
+    for pid in found:
+        found += children_of(pid)
+    return found
 
 
 def own_children() -> list[int]:

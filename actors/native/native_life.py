@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..agent.incarnation import Conclusion, Incarnation
-from ..agent.usage_limits import UsageLimits
+from ..agent.usage_limits import UsageLimits, this_process
 from ..base.messages import Ask, Tell
 from ..deaths.evidence import usage_of_this_process
 from ..errors import InputRefused
@@ -129,7 +129,7 @@ class NativeLife:
     async def _serve(self, created: Created) -> Exit:
         incarnation = self._incarnation
         # Its memory is that of this process, which the kernel cannot limit apart from us.
-        self._limits.begin(os.getpid())
+        self._limits.begin(this_process)
         incarnation.report_started()
         serving = Serving(
             created,

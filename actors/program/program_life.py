@@ -206,7 +206,7 @@ class ProgramLife:
 
     async def _watch(self, running: _Running) -> None:
         """Return when the program has ended."""
-        self._limits.begin(running.pid, held=self._cgroup.held)
+        self._limits.begin(own_children, held=self._cgroup.held)
         self._incarnation.report_started(running.pid)
         watching = self._incarnation.spawn(self._watch_health(running.pid))
         if self._stop_requested:

@@ -1,7 +1,11 @@
 """Agents of another user that would eat the machine: processes, CPUs, memory; by control group, and without."""
 
+import inspect
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import psutil
 import pytest
 
 from suptree.actors.kernel.cgroup import OFF_VARIABLE, Cgroup, make_run_groups
-from suptree.actors.kernel.linux import OOM_SCORE_OF_AGENTS
+from suptree.actors.kernel.linux import OOM_SCORE_OF_AGENTS, with_descendants
 from suptree.testing import LiveTree, kill
 
 from .other_user import PYTHON, needs_root
@@ -112,6 +116,63 @@ def test_where_the_kernel_bounds_it_in_no_way_it_is_ended(monkeypatch: pytest.Mo
     with LiveTree(as_root) as tree:
         how = tree.wait_until(lambda s: s["agents"][0]["last_exit"] is not None, WITHIN)["agents"][0]["last_exit"]
         assert ("budget", True) == (how["class"], "more than its pids_max of 20" in how["reason"])
+
+
+# A child of a child, whose parent has ended: the kernel makes it a child of the agent's actor.
+LEAVES = """
+import os, time
+if os.fork() == 0:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    EATS
+    time.sleep(1000)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize(
+    ("eats", "limit", "why"),
+    [
+        ("eaten = bytearray(b'x') * 200_000_000", 'memory_max = "100M"', "more than its memory_max of 100 MiB"),
+        ("[os.fork() for _ in range(6)]", "pids_max = 20", "more than its pids_max of 20"),
+    ],
+)
+def test_what_an_agent_has_left_behind_counts_where_no_group_holds_it(
+    monkeypatch: pytest.MonkeyPatch, eats: str, limit: str, why: str
+) -> None:
+    monkeypatch.setenv(OFF_VARIABLE, "off")
+    user = 'user = "nobody"\n' if "memory" in limit else ""
+    with LiveTree(table("leaves", LEAVES.replace("EATS", eats), f"limits = {{ {limit} }}").replace('user = "nobody"\n', user)) as tree:
+        how = tree.wait_until(lambda s: s["agents"][0]["last_exit"] is not None, WITHIN)["agents"][0]["last_exit"]
+        assert ("budget", True) == (how["class"], why in how["reason"]), how
+
+
+DEEP = """
+import os, sys, time
+for _ in range(100):
+    if os.fork():
+        time.sleep(1000)
+os.setsid()
+print(os.getpgid(os.getppid()), flush=True)
+time.sleep(1000)
+"""
+
+
+def test_processes_that_stand_deeper_than_our_stack_may_be_are_looked_at_as_any_other() -> None:
+    """Once it was its actor that ended of them: Python's limit is 1000 calls."""
+    with subprocess.Popen([PYTHON, "-SE", "-c", DEEP], stdout=subprocess.PIPE, start_new_session=True) as top:
+        assert top.stdout is not None
+        assert f"{top.pid}\n".encode() == top.stdout.readline()
+        before = sys.getrecursionlimit()
+        sys.setrecursionlimit(len(inspect.stack(0)) + 60)
+        try:
+            found = with_descendants(top.pid)
+        finally:
+            sys.setrecursionlimit(before)
+            os.kill(found[-1], signal.SIGKILL)
+            os.killpg(top.pid, signal.SIGKILL)
+    assert 101 == len({*found})
 
 
 def test_an_agent_that_burns_every_core_gets_what_its_table_allows(groups: frozenset[str]) -> None:

@@ -46,7 +46,7 @@ def test_a_program_that_forks_is_ended_for_what_it_uses_in_truth(most: int, exce
     async def watch(pid: int) -> list[str]:
         said: list[str] = []
         limits = UsageLimits(LimitSpec(memory_max=most), lambda _cause, why: said.append(why))
-        limits.begin(pid)
+        limits.begin(lambda: [pid])
         await asyncio.sleep(0)
         limits.end()
         return said
