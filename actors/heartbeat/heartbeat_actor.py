@@ -29,8 +29,12 @@ from .liveness import Key, Liveness
 log = structlog.get_logger()
 
 _DATAGRAMS_PER_LOOK = 1000
-# Somebody may send without end.
-_ROUNDS_BEFORE_A_VERDICT = 20
+# Another user may send without end, and from processes that stand deep: each datagram then costs us many reads of /proc.
+_LONGEST_TURN = 0.02
+_LONGEST_LOOK_BEFORE_A_VERDICT = 0.5
+_BUSY_TURN = 0.005
+_REST_AFTER_A_BUSY_TURN = 4
+"""Times as long as the turn: so one user costs us a fifth of a core at most."""
 # To be woken costs far more than a ping does. So while there are many they are taken several at a time, as many as the kernel keeps for us
 # in a pause that half fills its queue, and we wait for them here.
 _LINGER = 0.05
@@ -123,7 +127,18 @@ class HeartbeatActor(LoopActor):
         return self.notify_sockets.descriptors()
 
     def _listen_at(self, opened: NotifySocket) -> None:
-        self.loop.add_reader(opened.fileno(), self._listen, opened, _LINGER)
+        # It may have been given up while it rested.
+        if opened in self.notify_sockets.all:
+            self.loop.add_reader(opened.fileno(), self._hear_from, opened)
+
+    def _hear_from(self, opened: NotifySocket) -> None:
+        """Something was sent; a socket that takes too much of our time is left alone for a while, and its senders wait."""
+        before = opened.took
+        self._listen(opened, _LINGER)
+        turn = opened.took - before
+        if turn > _BUSY_TURN and opened in self.notify_sockets.all and self.notify_sockets.user_of(opened) is not None:
+            self.loop.remove_reader(opened.fileno())
+            self.loop.call_later(turn * _REST_AFTER_A_BUSY_TURN, self._listen_at, opened)
 
     def _hear_user(self, user_id: int) -> str | None:
         """Listen to agents of another user too. What prevents it, if anything does."""
@@ -157,21 +172,27 @@ class HeartbeatActor(LoopActor):
                 opened.wait(_LONGEST_PAUSE)
 
     def _take(self, opened: NotifySocket) -> int:
-        """Take what waits, up to a limit; how many datagrams that were."""
+        """Take what waits, up to a limit; how many datagrams that were, `_DATAGRAMS_PER_LOOK` where more may wait."""
         self._has_news = False
-        for taken in range(_DATAGRAMS_PER_LOOK):
-            if opened.is_blocked and self._give_up(opened):
-                return taken
-            try:
-                pid, said = opened.receive()
-            except BlockingIOError:
-                return taken
-            if said is None:
-                self._refuse(malformed=True)
-            else:
-                self._hear(pid, said)
-                self._has_news |= said.changes_state
-        return _DATAGRAMS_PER_LOOK
+        began = time.monotonic()
+        try:
+            for taken in range(_DATAGRAMS_PER_LOOK):
+                if opened.is_blocked and self._give_up(opened):
+                    return taken
+                if time.monotonic() - began > _LONGEST_TURN:
+                    break
+                try:
+                    pid, said = opened.receive()
+                except BlockingIOError:
+                    return taken
+                if said is None:
+                    self._refuse(malformed=True)
+                else:
+                    self._hear(pid, said)
+                    self._has_news |= said.changes_state
+            return _DATAGRAMS_PER_LOOK
+        finally:
+            opened.took += time.monotonic() - began
 
     def _give_up(self, opened: NotifySocket) -> bool:
         descriptor = opened.fileno()
@@ -242,10 +263,9 @@ class HeartbeatActor(LoopActor):
 
     def _judge(self) -> None:
         # What was sent while we could not look counts.
-        for _ in range(_ROUNDS_BEFORE_A_VERDICT):
-            waits = [opened for opened in self.notify_sockets.all if not self._listen(opened)]
-            if not waits:
-                break
+        waits, until = self.notify_sockets.all, time.monotonic() + _LONGEST_LOOK_BEFORE_A_VERDICT
+        while waits and time.monotonic() < until:
+            waits = [opened for opened in waits if not self._listen(opened)]
         self._timer = None
         if not self.keeper.all_in_place():
             # Nobody can be heard who looks for the socket: that says nothing of them.

@@ -30,6 +30,8 @@ class NotifySocket:
         self._closer = DescriptorCloser()
         self.took_at = time.monotonic()
         """When something was last taken from it."""
+        self.took = 0.0
+        """Seconds that it has taken so far to read it, and to do what was said there."""
         self._arrival = select.poll()
         self._arrival.register(self._socket, select.POLLIN)
 

@@ -63,8 +63,7 @@ class NotifySockets:
 
         None, and nothing is done, where the socket is our own: agents that run as ourselves can harm us anyway.
         """
-        known = [*self.opened.items(), *self.nameless]
-        user_id = next((user_id for user_id, other in known if other is opened), None)
+        user_id = self.user_of(opened)
         if user_id is not None:
             if self.opened.get(user_id) is opened:
                 del self.opened[user_id]
@@ -72,6 +71,11 @@ class NotifySockets:
                 self.nameless.remove((user_id, opened))
             opened.give_up()
         return user_id
+
+    def user_of(self, opened: NotifySocket) -> int | None:
+        """The user who may send there; None is ourselves."""
+        known = [*self.opened.items(), *self.nameless]
+        return next((user_id for user_id, other in known if other is opened), None)
 
     def out_of_place(self) -> list[int | None]:
         """The users whose sockets cannot be found under their names any more."""

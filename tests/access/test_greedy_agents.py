@@ -3,13 +3,21 @@
 import asyncio
 import contextlib
 import json
+import os
+import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
+from suptree.actors.notify.notification import shared_socket
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree
 
-from .other_user import PYTHON, needs_root
+from .other_user import NOBODY, PYTHON, needs_root
+from .test_descriptors_as_another_user import expect_a_verdict
 
 WITHIN = 60.0
 pytestmark = needs_root
@@ -123,3 +131,52 @@ def test_no_agent_has_us_write_more_than_a_few_hundred_characters_a_second() -> 
         state = Path(tree.launcher.paths.state)
         # SQLite's write-ahead log alone grows to 4 MiB before its pages are used again.
         assert sum(path.stat().st_size for path in state.glob("journal*")) < 6_000_000
+
+
+# Twenty processes deep, so that it costs us twenty looks into /proc to find that none of them is an agent's.
+FLOODS_FROM_THE_DEEP = """
+import os, socket, sys, time
+for _ in range(20):
+    if os.fork():
+        time.sleep(1000)
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+while True:
+    try:
+        notify.sendto(b"STATUS=x", sys.argv[1])
+    except FileNotFoundError:
+        sys.exit()
+"""
+
+
+@contextlib.contextmanager
+def flooding(path: Path, senders: int) -> Iterator[None]:
+    """Processes of the user of an agent, none of them the agent's, that send as fast as they can."""
+    command = [PYTHON, "-SE", "-c", FLOODS_FROM_THE_DEEP, str(path)]
+    user = {"user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []}
+    with contextlib.ExitStack() as started:
+        for _ in range(senders):
+            process = started.enter_context(subprocess.Popen(command, cwd="/", start_new_session=True, **user))  # type: ignore[call-overload]
+            started.callback(os.killpg, process.pid, signal.SIGKILL)
+        yield
+
+
+def test_a_flood_from_processes_of_the_same_user_puts_off_no_verdict_for_long() -> None:
+    table_of_it = table("flooded", 'notify.send(b"READY=1"); time.sleep(1000)', "stop = { cancel = 0, sigint = 0, sigterm = 0.2 }")
+    with LiveTree(table_of_it) as tree:
+        heartbeat = tree.wait_until_all_run(WITHIN)["pids"]["heartbeat"]
+        with flooding(shared_socket(str(tree.launcher.paths.shared), NOBODY.pw_uid), 4):
+            tree.wait_until(lambda s: s["refused_notifications"]["strangers"] > 100, WITHIN)
+            began = time.monotonic()
+            expect_a_verdict(tree)
+            assert time.monotonic() - began < 20.0
+            assert cpu_share(heartbeat, 2.0) < 0.6
+        assert heartbeat == tree.status()["pids"]["heartbeat"]
+        assert 1 == tree.agent("flooded")["incarnation"]
+
+
+def cpu_share(pid: int, seconds: float) -> float:
+    """How much of one core a process takes."""
+    process = psutil.Process(pid)
+    before, began = sum(process.cpu_times()[:2]), time.monotonic()
+    time.sleep(seconds)
+    return (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began)
