@@ -48,6 +48,8 @@ class CauseId(StrEnum):
     A signal and an exit status are facts of their own: `Exit.signal`, `Exit.code`.
     """
 
+    TREE_TERMINATED = "tree_terminated"
+    """SIGTERM was sent to every process of the tree, which stops it; class `shutdown`."""
     SUPERVISOR_ENDED = "supervisor_ended"
     """The supervisor above it ended."""
     ACTOR_DIED = "actor_died"

@@ -1,12 +1,14 @@
 """What one life of an agent has, of whichever kind: what it runs with, where its output goes, and what it reports to its supervisor."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from ..base.messages import AgentAnswered, Begin, Condemned, Ended, RunsAs, Stalled, Started, Unkillable
+from ..base.termination import TERMINATION
 from ..deaths.evidence import Evidence, SweptLog, Usage, bounded_environment, said_as_evidence, shortened
 from ..exits import CauseId, Exit, ExitClass
 from ..notify.notification import Notification, Pinger
@@ -92,6 +94,12 @@ class Incarnation:
     def report_user(self, user_id: int) -> None:
         """The agent waits until processes of this user are heard."""
         self._report(RunsAs(self.begin.id, self.begin.incarnation, user_id))
+
+    async def judged(self, how: Exit) -> Exit:
+        """How it ended, as it counts: after SIGTERM to every process of the tree, on request."""
+        if how.exit_class is ExitClass.SHUTDOWN or not await TERMINATION.explains(died_of_it=how.signal == signal.SIGTERM):
+            return how
+        return replace(how, exit_class=ExitClass.SHUTDOWN, cause=CauseId.TREE_TERMINATED, last_error=None, retry_after=None)
 
     def condemn(self, exit_class: ExitClass, cause: CauseId | None, why: str) -> None:
         """Ask the supervisor to end the agent; it records the cause first, so that the exit is classed by it."""

@@ -22,12 +22,13 @@ from .channel import ChannelId, Inbox, Numbered, Outbox
 from .dispatch import Handlers
 from .messages import Ended
 from .stepped_loop import SteppedLoop
+from .termination import TERMINATION
 from .thespian_hooks import has_messages, last_forked, transport_of
 
 log = structlog.get_logger()
 
 # Thespian's handler for these returns into the fault, which then spins at 100% CPU for ever.
-_FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTERM)
+_FATAL_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 
 # A message that was sent before another comes within this, or was lost: Thespian sends again after at most a few seconds.
 _GAP_LIMIT = 15.0
@@ -112,7 +113,12 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         Raises OSError when no process can be forked: Thespian keeps that to itself, and the last child would be an earlier one.
         """
         before = last_forked(self)
-        address = self.createActor(actor_class)
+        # Kept for the child until it hears signals: Thespian's own handler would end it.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            address = self.createActor(actor_class)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         process = last_forked(self)
         if process is None or process is before or process.pid is None:
             raise BlockingIOError(errno.EAGAIN, "no process can be forked now: a limit of processes, memory or descriptors is reached")
@@ -250,7 +256,8 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         for number in (signal.SIGINT, signal.SIGHUP):
             # Handled, not ignored: what is ignored stays so in the programs that we execute.
             signal.signal(number, lambda _number, _frame: None)
-        # The launcher had them kept back until somebody hears them.
+        TERMINATION.begin(ends_alone=self.runs_foreign_code)
+        # The launcher, and the actor that forked this one, had them kept back until somebody hears them.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         become_subreaper()
         loop = SteppedLoop()

@@ -92,6 +92,11 @@ _NOT_EXECUTABLE = Cause(
 )
 
 BY_CAUSE: dict[CauseId, Cause] = {
+    CauseId.TREE_TERMINATED: Cause(
+        "SIGTERM was sent to every process of the tree, which stops it.",
+        "the launcher heard SIGTERM when this agent ended",
+        "Nothing is to be done; systemd's KillMode=mixed leaves the order of the stops to the tree.",
+    ),
     CauseId.SUPERVISOR_ENDED: Cause(
         "The supervisor above it ended, and everything below that with it.",
         "nothing outlives its supervisor",

@@ -59,7 +59,7 @@ class NativeLife:
         if created is None:
             return Conclusion(Exit(ExitClass.NORMAL, "its factory made no agent"), usage_of_this_process, ignored=True)
         if isinstance(created, Exit):
-            return Conclusion(replace(created, during_start=True), usage_of_this_process)
+            return Conclusion(await self._incarnation.judged(replace(created, during_start=True)), usage_of_this_process)
         how = await self._serve(created)
         self._output.close()
         return Conclusion(how, usage_of_this_process)
@@ -149,7 +149,7 @@ class NativeLife:
             await asyncio.wait([self._shutting_down])
             how = Exit(ExitClass.SHUTDOWN, "stop requested")
         else:
-            how = await conclude(how, created.checkpoints, incarnation.condemn)
+            how = await incarnation.judged(await conclude(how, created.checkpoints, incarnation.condemn))
         serving.end_questions(f"it ended meanwhile: {incarnation.redactor.text(how.summary)}")
         return how
 

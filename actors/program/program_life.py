@@ -16,6 +16,7 @@ from ..agent.incarnation import Conclusion, Incarnation
 from ..agent.usage_limits import UsageLimits
 from ..base.deadlines import Deadlines
 from ..base.messages import Ask, Hears, Tell
+from ..base.termination import TERMINATION
 from ..deaths.evidence import usage_of_children
 from ..deaths.exit_classes import WORD_PREFIX, Word, explain_exit, oom_note, parse_word, says_why
 from ..errors import InputRefused
@@ -79,13 +80,14 @@ class ProgramLife:
         targets: dict[Target, Act] = {
             Target.STDIN: self._close_input,
             Target.PROCESS_GROUP: self._signal_group,
+            Target.NOTHING: lambda _rung: None,
             Target.EVERYTHING: self._kill_all,
         }
         if spec.hooks.pre_stop:
             targets[Target.PRE_STOP_HOOK] = self._run_pre_stop
         if spec.stdin is Stdin.NULL:
             del targets[Target.STDIN]
-        self._ladder = StopLadder(spec, targets, self._has_ended, self._deadlines)
+        self._ladder = StopLadder(spec, targets, self._has_ended, self._deadlines, terminated_for=self._terminated_for)
 
     async def live(self) -> Conclusion:
         """From the start of the program until nothing of it is left."""
@@ -239,7 +241,7 @@ class ProgramLife:
         oom_kills, spec = self._cgroup.oom_kills(), self._spec
         how = explain_exit(code, stop_requested=self._stop_requested, oom_kills=oom_kills, word=self._word, exit_codes=spec.exit_codes)
         said = last_error(self._incarnation.output.tails, ended_at) if says_why(how) else None
-        how = replace(how, last_error=said, during_start=ran_for < spec.min_uptime)
+        how = await self._incarnation.judged(replace(how, last_error=said, during_start=ran_for < spec.min_uptime))
         notes: tuple[str, ...] = ()
         if oom_kills and how.exit_class is not ExitClass.OOM:
             notes = (f"While it ran, {oom_note(oom_kills)}; it ended later, and otherwise.",)
@@ -280,6 +282,12 @@ class ProgramLife:
 
     def _descend(self) -> None:
         self._descent = self._incarnation.spawn(self._ladder.climb_down())
+
+    def _terminated_for(self) -> float | None:
+        """For how many seconds the program has had a SIGTERM that every process of the tree was sent."""
+        heard_for, running = TERMINATION.heard_for, self._running
+        had_it = heard_for is not None and running is not None and heard_for < time.monotonic() - running.started_at
+        return heard_for if had_it else None
 
     def _run_pre_stop(self, _rung: Rung) -> Awaitable[None]:
         return self._run_hook("pre_stop", self._spec.hooks.pre_stop)

@@ -16,6 +16,7 @@ class Target(Enum):
     PRE_STOP_HOOK = "the pre_stop hook, which runs to its end"
     STDIN = "the stdin of the program, if we hold it: it is closed"
     PROCESS_GROUP = "every process in the group of the program"
+    NOTHING = "nothing: the program is left its time"
     EVERYTHING = "that group, and whatever lives in the control groups"
 
 
@@ -36,15 +37,29 @@ class Rung:
 
 _NEXT = "goes on to the next rung immediately"
 
-LADDER: tuple[Rung, ...] = (
+_BEFORE_ANY_SIGNAL = (
     Rung("pre_stop", Target.PRE_STOP_HOOK, (), None, "ends the hook, and goes on to the next rung"),
     Rung("stdin closed", Target.STDIN, (), lambda spec: spec.stop.cancel, _NEXT),
+)
+_LAST = Rung("SIGKILL", Target.EVERYTHING, (signal.SIGKILL,), None, "nothing: this is the last")
+
+LADDER: tuple[Rung, ...] = (
+    *_BEFORE_ANY_SIGNAL,
     # Each with SIGCONT, as systemd does it: a program that is stopped hears nothing else.
     Rung("SIGINT", Target.PROCESS_GROUP, (signal.SIGINT, signal.SIGCONT), lambda spec: spec.stop.sigint, _NEXT),
     Rung("SIGTERM", Target.PROCESS_GROUP, (signal.SIGTERM, signal.SIGCONT), lambda spec: spec.stop.sigterm, _NEXT),
-    Rung("SIGKILL", Target.EVERYTHING, (signal.SIGKILL,), None, "nothing: this is the last"),
+    _LAST,
 )
 """From the first rung to the last."""
+
+LADDER_AFTER_SIGTERM: tuple[Rung, ...] = (
+    *_BEFORE_ANY_SIGNAL,
+    Rung("SIGTERM was sent", Target.NOTHING, (), lambda spec: spec.stop.sigterm, _NEXT),
+    # The time of SIGINT: the stop takes no longer than another. Of SIGTERM, for the first may not have reached the program.
+    Rung("SIGTERM again", Target.PROCESS_GROUP, (signal.SIGTERM, signal.SIGCONT), lambda spec: spec.stop.sigint, _NEXT),
+    _LAST,
+)
+"""That of a program which was sent SIGTERM with the whole tree: a further signal could cut short what it does about the first."""
 
 Act = Callable[[Rung], Awaitable[None] | None]
 """Does what a rung says; what it returns is waited for."""
@@ -55,11 +70,21 @@ class StopLadder:
 
     `targets` says how to act on each target; a rung whose target is missing is left out. `ended` is set when the program has ended;
     the present rung lasts longer where the program asks for more time: `deadlines` are those of its incarnation. After a further request
-    the program gets no more time than the rungs say: a person has waited long enough.
+    the program gets no more time than the rungs say: a person has waited long enough. `terminated_for` says for how many seconds the
+    program has had a SIGTERM that was sent to the whole tree, None if it has had none.
     """
 
-    def __init__(self, spec: AgentSpec, targets: Mapping[Target, Act], ended: asyncio.Event, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        spec: AgentSpec,
+        targets: Mapping[Target, Act],
+        ended: asyncio.Event,
+        deadlines: Deadlines,
+        *,
+        terminated_for: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._spec = spec
+        self._terminated_for = terminated_for
         self._targets = targets
         self._ended = ended
         self._next_rung = asyncio.Event()
@@ -73,8 +98,10 @@ class StopLadder:
 
     async def climb_down(self) -> None:
         """Return when the program has ended, or after the last rung."""
-        for rung in LADDER:
+        for rung in LADDER if self._terminated_for() is None else LADDER_AFTER_SIGTERM:
             seconds = None if rung.seconds is None else rung.seconds(self._spec)
+            if rung.target is Target.NOTHING and seconds is not None:
+                seconds = max(0.0, seconds - (self._terminated_for() or 0.0))
             if rung.target not in self._targets or seconds == 0:
                 continue
             if self._ended.is_set():

@@ -33,6 +33,7 @@ from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec
 
 from ..door.bounds import Followers
 from ..door.request_input import BODY_LIMIT, Bodies, boolean, expect, only, text, whole_number
+from ..stop_requests import Asks
 from .conversation import Conversation
 from .json_answer import JsonAnswer
 from .running_tree import RunningTree
@@ -224,7 +225,7 @@ class Api:
         """Begin to stop everything in order; the launcher exits when it is done."""
         only(request)
         expect(await self._bodies.read(request), "the arguments of shutdown")
-        self._tree.ask_to_stop()
+        self._tree.ask_to_stop(Asks.CLIENT)
         return JsonAnswer({"answer": "ok", "pid": os.getpid()})
 
     def _row(self, request: Request) -> Row:

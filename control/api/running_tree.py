@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from suptree.actors.events.picture import Picture
 
 from ..refusals import Refusals
+from ..stop_requests import Asks
 from ..trees.paths import TreePaths
 
 
@@ -65,5 +66,5 @@ class RunningTree(Protocol):
     def file_differs(self) -> str | None:
         """In what the tree file differs from what runs; it may have to be read, so call it outside an event loop."""
 
-    def ask_to_stop(self) -> None:
-        """Begin to stop the tree in order; a second call ends the grace of what still stops."""
+    def ask_to_stop(self, asks: Asks) -> None:
+        """Begin to stop the tree in order; a second request ends the grace of what still stops."""

@@ -299,7 +299,7 @@ class ProcessManager:
         if self._mirror is not None:
             self._mirror.last_word = (ExitClass.SHUTDOWN, "the tree was shut down")
         if self._launcher is not None:
-            self._launcher.process.terminate()
+            self._launcher.ask_to_stop()
 
     async def _ended(self, launcher: LauncherProcess) -> int:
         """Wait for the end of the tree, and of its last events; return the launcher's exit status."""

@@ -27,6 +27,7 @@ from thespian.actors import ActorSystem
 from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.base.log_sink import begin_logging
 from suptree.actors.base.messages import Begin, ClientRequest, Context, Services, Silent, Suspect
+from suptree.actors.base.termination import TERMINATION, TOGETHER
 from suptree.actors.errors import RequestTimeout, SuptreeError
 from suptree.actors.events.entry import Entry, encode, time_of_day
 from suptree.actors.heartbeat.stamp_watch import StampWatch
@@ -44,6 +45,7 @@ from ..refusals import Refusals
 from ..seal.actor_system import TreeSystem, start_actor_system
 from ..seal.refused_frame_counter import reports
 from ..seal.tree_key import key_path
+from ..stop_requests import Asks, StopRequests
 from ..trees import leftovers
 from ..trees.paths import TreePaths, start_failed
 from ..trees.run_file import Run, begun
@@ -52,7 +54,7 @@ from ..trees.tree_lock import TreeLock
 from .handed_over import HandedOver
 from .keeper import Keeper
 from .launch_spec import LaunchSpec
-from .launcher_signals import begin_signals, deaf
+from .launcher_signals import STARTER_ASKS, STOPS, begin_signals, deaf
 from .link import Link
 from .own_heartbeat import own_heartbeat
 from .tree_file_drift import TreeFileDrift
@@ -103,6 +105,7 @@ class Launcher:
         self.paths = TreePaths.of(launch.name)
         self.started_at = time.monotonic()
         self.stop_asked = False
+        self._requests = StopRequests()
         self.link = Link()
         self.refusals = Refusals(launch.run_id, self._record)
         self.system: TreeSystem
@@ -126,9 +129,10 @@ class Launcher:
     def run(self) -> int:
         """Start everything, serve until the tree has ended, and leave nothing behind."""
         become_subreaper()
-        signal.signal(signal.SIGTERM, self._asked_early)
-        # Blocked by who started us, so that it is not lost before there is a handler.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        for number in STOPS:
+            signal.signal(number, self._asked_early)
+        # Blocked by who started us, so that they are not lost before there is a handler.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         self._nofile = _raise_descriptor_limit()
         # From here on, for all that it and the actors make; agents get back what was.
         self._umask = os.umask(0o077)
@@ -161,7 +165,9 @@ class Launcher:
                 self._clean_up()
             return status
 
-    def _asked_early(self, _number: int, _frame: object) -> None:
+    def _asked_early(self, number: int, _frame: object) -> None:
+        if number == signal.SIGTERM:
+            TERMINATION.announce()
         self.stop_asked = True
 
     def _clean_up(self) -> None:
@@ -222,7 +228,8 @@ class Launcher:
         from ..api.server import serve_api  # noqa: PLC0415
 
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.ask_to_stop)
+        loop.add_signal_handler(signal.SIGTERM, self._terminated, loop)
+        loop.add_signal_handler(STARTER_ASKS, self.ask_to_stop, Asks.STARTER)
         loop.add_reader(self.system.refused_frames, self._hear_of_refused_frames)
         link = asyncio.create_task(self.link.serve(RegistryActor.link_offers))
         api = await serve_api(self)
@@ -267,7 +274,7 @@ class Launcher:
             watch = StampWatch(asyncio.get_running_loop(), STAMPS, self._heartbeat, self._top_judged)
             watch.watch(TOP, 1, self.pids["top"])
             if self.stop_asked:
-                self.ask_to_stop()
+                self._begin_to_stop()
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             self._begin = None
             watch.unwatch(TOP, 1)
@@ -291,7 +298,7 @@ class Launcher:
             await work()
         except Exception:
             self._failed = True
-            self.ask_to_stop()
+            self.ask_to_stop(Asks.FAILURE)
             log.exception("launcher_failed", work=getattr(work, "__name__", str(work)))
 
     def _hear_of_refused_frames(self) -> None:
@@ -319,9 +326,19 @@ class Launcher:
             story.append(f"its process {dead!r} (pid {self.pids[dead]}) ended without a last word: {why}")
         return story
 
-    def ask_to_stop(self) -> None:
-        """Begin to stop the tree in order; a second call is the grace's end for what still stops."""
+    def ask_to_stop(self, asks: Asks) -> None:
+        """Begin to stop the tree in order; a second request is the grace's end for what still stops."""
         self.stop_asked = True
+        if self._requests.is_new(asks):
+            self._begin_to_stop()
+
+    def _terminated(self, loop: asyncio.AbstractEventLoop) -> None:
+        """SIGTERM: begin when it was sent to every process that it is meant for, so that it hits nothing that is started for the stop."""
+        self.stop_asked = True
+        TERMINATION.announce()
+        loop.call_later(TOGETHER, self.ask_to_stop, Asks.SIGTERM)
+
+    def _begin_to_stop(self) -> None:
         # Before the tree has begun it is only noted, and afterwards there is nothing left to stop.
         if self._begin is not None:
             self._stopping.append(self._begin(self._stop_tree))
@@ -355,10 +372,10 @@ class Launcher:
             return
         if os.getppid() == self.launch.owner_pid:
             await process_ended(self.launch.owner_pid)
-        self.ask_to_stop()
+        self.ask_to_stop(Asks.NO_STARTER)
         log.info("owner_gone", pid=self.launch.owner_pid)
         await asyncio.sleep(_STOP_LIMIT_WITHOUT_OWNER)
-        self.ask_to_stop()
+        self.ask_to_stop(Asks.NO_STARTER)
 
 
 def _raise_descriptor_limit() -> tuple[int, int]:

@@ -23,6 +23,7 @@ from ..trees.paths import TreePaths, start_failed
 from ..trees.standing import RUN_VARIABLE
 from .handed_over import hand_over
 from .launch_spec import LaunchSpec
+from .launcher_signals import STARTER_ASKS, STOPS
 
 _LAST_WORDS = 20
 _LAST_STANDARD = 2
@@ -68,8 +69,12 @@ class LauncherProcess:
 
     async def end(self) -> int:
         """Stop its tree in order, and wait for its end; return its exit status."""
-        self.process.terminate()
+        self.ask_to_stop()
         return await self.wait()
+
+    def ask_to_stop(self) -> None:
+        """Begin to stop its tree in order; a second call ends the grace of what still stops."""
+        self.process.send_signal(STARTER_ASKS)
 
     async def wait(self) -> int:
         """Wait for its end, without blocking the event loop; return its exit status."""
@@ -133,8 +138,8 @@ def begin_launcher(launch: LaunchSpec, base: Path | None = None) -> LauncherProc
         raise SuptreeError(start_failed(paths, error)) from None
     position = output.tell()
     ready_end, launcher_end = map(_above_standard, os.pipe())
-    # It inherits this: a SIGTERM that comes before it has a handler is kept for it.
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    # It inherits this: what comes before it has a handler is kept for it.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     # A program that embeds a tree says itself, at each start_agent, what is inherited.
     ours = _above_standard(hand_over(os.environ if launch.file is not None else {}))
     try:

@@ -18,6 +18,7 @@ from ..printer import say_if_read
 
 _LAST_EVENTS_WAIT = 2.0
 _RECONNECT_AFTER = 0.5
+_SAME_SIGTERM = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ async def run_in_foreground(
     def stop() -> None:
         nonlocal asked
         asked = True
-        launcher.process.terminate()
+        launcher.ask_to_stop()
 
     with _at_interrupt(stop):
         launcher = begin()
@@ -123,10 +124,19 @@ async def _show_each(
 
 @contextlib.contextmanager
 def _at_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """Act at each Ctrl-C or SIGTERM, instead of ending."""
+    """Act at each Ctrl-C or SIGTERM, instead of ending; `timeout` sends SIGTERM twice: to the program, and to its process group."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, act)
+    terminated_at = -_SAME_SIGTERM
+
+    def terminated() -> None:
+        nonlocal terminated_at
+        now = loop.time()
+        is_new, terminated_at = now - terminated_at >= _SAME_SIGTERM, now
+        if is_new:
+            act()
+
+    loop.add_signal_handler(signal.SIGINT, act)
+    loop.add_signal_handler(signal.SIGTERM, terminated)
     try:
         yield
     finally:

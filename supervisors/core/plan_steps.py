@@ -1,6 +1,8 @@
 """The way of a plan: its next stop or start is ordered, and what comes of that moves it on."""
 
-from suptree.actors.exits import Exit, ExitClass
+from dataclasses import replace
+
+from suptree.actors.exits import CauseId, Exit, ExitClass
 
 from ..decisions.child import RESTARTING, Child, ChildState, Step
 from ..decisions.core_commands import Answer, Decision
@@ -173,6 +175,11 @@ def start_done(state: CoreState, child: Child, exit_: Exit | None = None) -> Non
 
 def _start_failed(state: CoreState, child: Child, plan: Plan) -> None:
     """A start that was not requested failed: the supervisor's first start of the child, or a restart."""
+    if child.last_exit.cause is CauseId.TREE_TERMINATED:
+        why = f"{child.last_exit.summary}: the tree is being stopped"
+        state.report(child, Outcome(Decision.LEAVE, why))
+        shut_down(state, replace(child.last_exit, reason=f"{child.spec.id}: {child.last_exit.reason}"))
+        return
     if plan.aim is Aim.START_ALL and not has_rules_of_its_own(child.spec):
         why = f"failed to start child {child.spec.id}: {child.last_exit.summary}"
         state.report(child, Outcome(Decision.ESCALATE, why))

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from suptree.actors.exits import CauseId
+
 from ..spec.child_spec import AutoShutdown, OnLimit, SupervisorFlags
 from .backoff import Uniform, delay_before
 from .child import ALIVE, RESTARTING, Child
@@ -33,6 +35,8 @@ class Judge:
     def after_exit(self, child: Child, siblings: Iterable[Child], now: float) -> Outcome:
         """A child ended by itself. A restart, if that is the outcome, is counted."""
         exit_ = child.last_exit
+        if exit_.cause is CauseId.TREE_TERMINATED:
+            return Outcome(Decision.LEAVE, f"{exit_.summary}: the tree is being stopped")
         if not RESTARTS[child.spec.restart, exit_.is_normal]:
             why = f"{exit_.summary}: a {child.spec.restart.value} child is not restarted"
             if self._shuts_down(child, siblings):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from suptree.actors.exits import Exit, ExitClass
+from suptree.actors.exits import CauseId, Exit, ExitClass
 from suptree.supervisors.core.core import SupervisorCore
 from suptree.supervisors.decisions.core_commands import ExitSupervisor, StartChild, StopChild
 from suptree.supervisors.decisions.core_events import (
@@ -16,7 +16,15 @@ from suptree.supervisors.decisions.core_events import (
     TimerFired,
 )
 from suptree.supervisors.decisions.timers import Timer, TimerUse
-from suptree.supervisors.spec.child_spec import BRUTAL_KILL, INFINITY, ChildSpec, Strategy, SupervisorFlags
+from suptree.supervisors.spec.child_spec import (
+    BRUTAL_KILL,
+    INFINITY,
+    AutoShutdown,
+    ChildSpec,
+    RestartType,
+    Strategy,
+    SupervisorFlags,
+)
 
 from .driver import CRASH, FAILED, STOPPED, TEMPORARY, Driver, specs
 
@@ -301,3 +309,31 @@ def test_a_supervisor_is_up_when_its_first_children_have_started() -> None:
 def test_a_core_knows_its_children_whether_they_run_or_not() -> None:
     supervisor = core()
     assert (True, False) == (supervisor.knows("a"), supervisor.knows("c"))
+
+
+# ---- SIGTERM to every process of the tree ----------------------------------------------------------
+
+TERMINATED = Exit(ExitClass.SHUTDOWN, "SIGTERM", cause=CauseId.TREE_TERMINATED, signal=15)
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+@pytest.mark.parametrize("restart", RestartType)
+def test_what_ended_because_the_tree_is_terminated_is_not_restarted_and_takes_nothing_along(
+    strategy: Strategy, restart: RestartType
+) -> None:
+    driver = Driver(specs("abc", restart=restart), strategy=strategy)
+    assert ["report b leave"] == driver.exits("b", TERMINATED)
+    assert ("running", "running") == (driver.states()["a"], driver.states()["c"])
+    assert ["stop c1"] == driver.feed(ShutdownRequested())[:1]
+
+
+def test_a_significant_child_that_ended_because_the_tree_is_terminated_leaves_the_order_to_the_tree() -> None:
+    driver = Driver(specs("ab", restart=RestartType.TRANSIENT, significant=True), auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
+    assert ["report b leave"] == driver.exits("b", TERMINATED)
+
+
+def test_a_supervisor_that_starts_when_the_tree_is_terminated_starts_nothing_more() -> None:
+    driver = Driver(specs("abc"), auto=False)
+    driver.started("a")
+    assert ["report b leave", "stop a1"] == driver.start_fails("b", TERMINATED)[:2]
+    assert ["cancel kill a", "exit shutdown"] == driver.exits("a", STOPPED)

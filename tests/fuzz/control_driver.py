@@ -199,7 +199,7 @@ def _launcher(home: Path) -> SimpleNamespace:
         listen=None,
         file_differs=lambda: None,
         refusals=SimpleNamespace(counts={}),
-        ask_to_stop=lambda: None,
+        ask_to_stop=lambda _asks: None,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from suptree.actors.base.deadlines import Deadlines
-from suptree.actors.program.stop_ladder import LADDER, Rung, StopLadder, Target
+from suptree.actors.program.stop_ladder import LADDER, LADDER_AFTER_SIGTERM, Rung, StopLadder, Target
 from suptree.actors.spec.agent_spec import AgentSpec, StopSpec
 from suptree.actors.state import AgentType
 
@@ -27,6 +27,7 @@ def climb(
     script: Callable[[StopLadder, Acted, asyncio.Event], Awaitable[None]],
     *,
     hook: Callable[[], Awaitable[None]] | None = None,
+    terminated_for: float | None = None,
 ) -> Acted:
     """The rungs that acted while a script ran beside the ladder."""
 
@@ -47,7 +48,7 @@ def climb(
         }
         if hook is not None:
             targets[Target.PRE_STOP_HOOK] = run_hook
-        ladder = StopLadder(of, targets, ended, Deadlines(asyncio.get_running_loop()))
+        ladder = StopLadder(of, targets, ended, Deadlines(asyncio.get_running_loop()), terminated_for=lambda: terminated_for)
         climbing = asyncio.create_task(ladder.climb_down())
         await script(ladder, acted, ended)
         async with asyncio.timeout(LONG / 2):
@@ -80,6 +81,19 @@ def test_a_program_that_ignores_everything_sees_each_rung_for_its_time() -> None
     began = time.monotonic()
     assert ["stdin closed", "SIGINT", "SIGTERM", "SIGKILL"] == climb(spec(0.1, 0.2, 0.3), nothing)
     assert time.monotonic() - began >= 0.6
+
+
+def test_a_program_that_was_sent_sigterm_with_the_whole_tree_has_the_rest_of_its_time_before_another_signal() -> None:
+    began = time.monotonic()
+    acted = climb(spec(0, 0.1, 10.3), nothing, terminated_for=10.0)
+    assert ["SIGTERM was sent", "SIGTERM again", "SIGKILL"] == acted
+    assert 0.4 <= time.monotonic() - began < LONG / 6
+    assert ["SIGTERM again", "SIGKILL"] == climb(spec(0, 0.1, 5), nothing, terminated_for=5.5)
+
+
+def test_a_stop_after_sigterm_for_the_whole_tree_takes_no_longer_than_another() -> None:
+    of = spec(1, 2, 4)
+    assert [7.0, 7.0] == [sum(rung.seconds(of) for rung in ladder if rung.seconds is not None) for ladder in (LADDER, LADDER_AFTER_SIGTERM)]
 
 
 def test_a_rung_without_time_is_left_out() -> None:

@@ -1,0 +1,149 @@
+"""SIGTERM to every process of a tree together, as systemd's `KillMode=control-group` sends it: the tree stops in order."""
+
+import contextlib
+import json
+import random
+import sqlite3
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from .commands import SUPTREE, Place, wait_until
+
+AGENTS = 15
+# Those that trap the signal, those that die of it, and those that end well after it.
+PROGRAMS = {
+    "traps": """["-c", "trap 'sleep 0.7; touch trapped-$0; exit 0' TERM; while :; do sleep 0.05; done", "{id}"]""",
+    "dies": """["-c", "exec sleep 1000", "{id}"]""",
+    "obeys": """["-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done", "{id}"]""",
+}
+AGENT = """
+[agents.{id}]
+type = "process_wrapper"
+supervisor = "{supervisor}"
+command = "sh"
+args = {args}
+hooks = {{ post_exit = ["sh", "-c", "echo $SUPTREE_EXIT_CLASS >> post_exit-{id}"] }}
+"""
+IDS = [f"{kind}{number}" for number in range(AGENTS // len(PROGRAMS)) for kind in PROGRAMS]
+TREE = '[tree]\nname = "t"\n[supervisors.group]\nstrategy = "one_for_all"\nmax_restarts = 50\n' + "".join(
+    AGENT.format(id=id_, supervisor="group" if number % 2 else "root", args=PROGRAMS[id_[:-1]].format(id=id_))
+    for number, id_ in enumerate(IDS)
+)
+NATIVE = """
+[agents.native]
+type = "native_llm"
+factory = "ending_in_order:Native"
+[agents.blocks]
+type = "native_llm"
+factory = "ending_in_order:Blocks"
+heartbeat = { dead_after = 60 }
+"""
+# It ends a worker by SIGTERM, as multiprocessing does, while its tree is stopped by SIGTERM.
+NATIVE_CODE = """
+import asyncio, multiprocessing, pathlib, time
+
+class Agent:
+    def __init__(self, *args):
+        pass
+
+class Native(Agent):
+    async def run(self):
+        await asyncio.sleep(1000)
+    async def shutdown(self):
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
+        worker.start()
+        worker.terminate()
+        worker.join(10)
+        pathlib.Path("FOLDER/native").write_text(f"shut down, {worker.exitcode}")
+
+class Blocks(Agent):
+    async def run(self):
+        time.sleep(3)
+        await asyncio.sleep(1000)
+    async def shutdown(self):
+        pathlib.Path("FOLDER/blocks").write_text("shut down")
+"""
+
+Order = Callable[[list[psutil.Process]], object]
+ORDERS: dict[str, Order] = {
+    "oldest first": list[psutil.Process].__len__,
+    "youngest first": list[psutil.Process].reverse,
+    "by chance": random.shuffle,
+}
+
+
+@pytest.fixture
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with Place(tmp_path_factory, TREE) as place:
+        yield place
+
+
+def terminate_all(place: Place, order: Order) -> None:
+    """SIGTERM to every process of the tree, and of what has started it."""
+    processes = sorted(place.processes(), key=lambda process: process.create_time())
+    order(processes)
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+
+
+def events(place: Place) -> list[dict[str, Any]]:
+    with contextlib.closing(sqlite3.connect(place.state / "journal.sqlite")) as journal:
+        return [json.loads(row[0]) for row in journal.execute("SELECT event FROM events ORDER BY seq")]
+
+
+def expect_orderly_end(place: Place) -> None:
+    """Every hook has run once and every program had its time; nothing was restarted, nothing is left, and the end was on request."""
+    wait_until(lambda: not place.processes())
+    assert dict.fromkeys(IDS, "shutdown\n") == {
+        path.name.removeprefix("post_exit-"): path.read_text() for path in place.folder.glob("post_exit-*")
+    }
+    assert {f"trapped-{id_}" for id_ in IDS if id_.startswith("traps")} == {path.name for path in place.folder.glob("trapped-*")}
+    log = [json.loads(line) for line in (place.state / "launcher.log").read_text(encoding="utf-8").splitlines()]
+    (ended,) = [line for line in log if line["event"] == "tree_ended"]
+    assert {"asked": True, "status": 0} == {key: ended[key] for key in ("asked", "status")}
+    assert [] == [line for line in log if line["level"] in ("warning", "error")]
+    for event, count in {"starting": 1, "exited": 1}.items():
+        assert dict.fromkeys(IDS, count) == Counter(said["id"] for said in events(place) if said["event"] == f"agent_{event}")
+    assert {"shutdown"} == {said["exit"]["class"] for said in events(place) if said["event"].endswith("_exited")}
+    done = place.suptree("status")
+    # Of a tree that gave up it would say so.
+    assert (3, "suptree: no tree runs: start one with `suptree up FILE`\n") == (done.returncode, done.stdout)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_hook_runs_once_and_nothing_is_restarted_in_the_background(place: Place, order: str) -> None:
+    place.up()
+    assert AGENTS == len(place.status()["agents"])
+    terminate_all(place, ORDERS[order])
+    expect_orderly_end(place)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_hook_runs_once_and_nothing_is_restarted_in_the_foreground(place: Place, order: str) -> None:
+    output = place.folder / "output"
+    with (
+        output.open("wb") as said,
+        subprocess.Popen([SUPTREE, "up", str(place.file)], env=place.environment, stdout=said, stderr=said) as up,
+    ):
+        wait_until(lambda: b"t is up" in output.read_bytes())
+        terminate_all(place, ORDERS[order])
+        assert 0 == up.wait(60)
+    assert "t: 0 processes left" == output.read_text(encoding="utf-8").splitlines()[-1]
+    expect_orderly_end(place)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_native_agents_are_shut_down_in_order(place: Place, order: str) -> None:
+    place.file.write_text('[tree]\nname = "t"\n' + NATIVE, encoding="utf-8")
+    (place.folder / "ending_in_order.py").write_text(NATIVE_CODE.replace("FOLDER", str(place.folder)), encoding="utf-8")
+    place.up()
+    terminate_all(place, ORDERS[order])
+    wait_until(lambda: not place.processes())
+    assert {"native": "shut down, -15", "blocks": "shut down"} == {name: (place.folder / name).read_text() for name in ("native", "blocks")}
+    assert {"shutdown"} == {said["exit"]["class"] for said in events(place) if said["event"].endswith("_exited")}
