@@ -1,4 +1,7 @@
-"""Fuzzes one target until its time is over: exits 0 when nothing was found, else leaves what was found in a file, and says where.
+"""Fuzzes one target until its time is over, or it has had its inputs: exits 0 when nothing was found.
+
+Else it leaves what was found in a file, and says where.
+
 
     python -m tests.fuzz --seconds 600 TARGET
     python -m tests.fuzz --replay FILE TARGET
@@ -25,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("target", choices=sorted(TARGETS))
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--inputs", type=int, default=-1, help="end after so many inputs, if that comes before the seconds are over")
     parser.add_argument("--found", type=Path, default=Path(tempfile.gettempdir()), help="the folder for inputs that find something")
     parser.add_argument("--corpus", type=Path, help="a folder that keeps what reached something new, for the next run")
     parser.add_argument("--replay", type=Path, help="run this one input, and end")
@@ -43,6 +47,7 @@ def main() -> None:
         words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.words))
         options = [
             f"-max_total_time={given.seconds}",
+            f"-runs={given.inputs}",
             f"-timeout={_SECONDS_FOR_AN_INPUT}",
             f"-rss_limit_mb={_MEGABYTES}",
             f"-max_len={target.longest}",
