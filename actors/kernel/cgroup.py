@@ -228,7 +228,8 @@ def _kill(group: Path) -> None:
     for _ in range(_KILL_ROUNDS):
         pids = [pid for path in (group, *group.glob("**/")) for pid in _processes(path)]
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
+            # One that runs as somebody else, by a set-user-ID program, may be none of ours to signal.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         if not pids:
             return

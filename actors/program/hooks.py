@@ -88,12 +88,12 @@ class Hooks:
             except TimeoutError:
                 pass
             finally:
-                if not in_time:
-                    # It leads its own session and lives, or is not reaped yet: its number is its own.
-                    with contextlib.suppress(ProcessLookupError):
-                        os.killpg(hook.pid, signal.SIGKILL)
-                code = await hook.wait()
+                may_be_ended = in_time or _kill(hook.pid)
+                code = await hook.wait() if may_be_ended else None
+                # What may not be ended is among the orphans from here on: the end of the agent waits for it, and says so.
                 self.pids.discard(hook.pid)
+            if not may_be_ended:
+                raise HookFailed(f"{argv[0]!r} took longer than {limit:g} s, and runs as another user by now: it may not be ended")
             if leave_nothing:
                 await sweep(lambda: [pid for pid in own_children() if pid in self.pids or not _is_of(pid, hook.pid, token)])
             output.seek(0)
@@ -103,6 +103,21 @@ class Hooks:
             raise HookFailed(f"{argv[0]!r} took longer than {limit:g} s")
         if code != 0:
             raise HookFailed(f"{argv[0]!r} ended with status {code}")
+
+
+def _kill(hook: int) -> bool:
+    """End the process group of a hook; whether the hook itself may be ended."""
+    # It leads its own session and lives, or is not reaped yet: its number is its own.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(hook, signal.SIGKILL)
+    try:
+        os.kill(hook, signal.SIGKILL)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        # It runs as somebody else, by a set-user-ID program.
+        return False
+    return True
 
 
 def _is_of(pid: int, session: int, token: str) -> bool:

@@ -101,6 +101,79 @@ args = ["1000000"]
     assert (0, True) == (down.returncode, "0 processes left" in down.stdout) or "no tree runs" in down.stdout, down.stdout
 
 
+@pytest.fixture
+def tree_with_hooks(tmp_path: Path, set_user_id: Path) -> Iterator[OrdinaryTree]:
+    """One whose agent `a` has a pre-stop hook that becomes root, and `b` a probe that does."""
+    script = f"exec {set_user_id} -SE -c {json.dumps(BECOMES_ROOT)}"
+    hook, probe = (["sh", "-c", f"echo $$ >{name}.pid; {script}"] for name in ("root", "probe"))
+    found = OrdinaryTree(
+        tmp_path,
+        f"""
+[supervisors.root]
+max_restarts = 100
+
+[agents.a]
+type = "process_wrapper"
+command = "sleep"
+args = ["1000000"]
+hooks = {{ pre_stop = {json.dumps(hook)}, timeout = 3 }}
+stop = {{ cancel = 0, sigint = 0.1, sigterm = 0.1 }}
+
+[agents.b]
+type = "process_wrapper"
+command = "sleep"
+args = ["1000000"]
+
+[agents.probed]
+type = "process_wrapper"
+command = "sleep"
+args = ["1000000"]
+liveness_probe = {{ exec = {json.dumps(probe)}, timeout = 3, failure_threshold = 1, initial_delay = 0.5 }}
+stop = {{ cancel = 0, sigint = 0.1, sigterm = 0.1 }}
+""",
+    )
+    up = found.suptree("up", "tree.toml", "-d")
+    assert 0 == up.returncode, up.stdout
+    yield found
+    # The probe runs again, as root again.
+    down = found.suptree("down")
+    assert "processes left" in down.stdout, down.stdout
+    for name in ("root.pid", "probe.pid"):
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
+            process = psutil.Process(int((found.home / name).read_text()))
+            process.kill()
+            process.wait(30)
+
+
+def row_of(tree: OrdinaryTree, agent: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(row for row in tree.status()["agents"] if row["id"] == agent)
+    return found
+
+
+def test_hooks_and_probes_that_become_root_are_fenced_and_everything_else_goes_on(tree_with_hooks: OrdinaryTree) -> None:
+    tree = tree_with_hooks
+    before = tree.status()["pids"]
+    deadline = time.monotonic() + 90
+    # The probe takes longer than it may, and cannot be ended: its agent is unhealthy, and does not start again while it is there.
+    while "unkillable" not in (row_of(tree, "probed")["detail"] or ""):  # polls the command line
+        assert time.monotonic() < deadline, tree.status()
+    probe = psutil.Process(int((tree.home / "probe.pid").read_text()))
+    assert (0, "stopping", 1) == (probe.uids().real, row_of(tree, "probed")["status"], row_of(tree, "probed")["incarnation"])
+    with subprocess.Popen(
+        [*AS_NOBODY, SUPTREE, "stop", "a"], cwd=tree.home, env=tree.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as stopping:
+        while "unkillable" not in (row_of(tree, "a")["detail"] or ""):  # polls the command line
+            assert time.monotonic() < deadline, tree.status()
+        hook = root_process(tree)
+        os.kill(row_of(tree, "b")["pid"], 9)
+        while (row_of(tree, "b")["status"], row_of(tree, "b")["incarnation"]) != ("running", 2):  # polls the command line
+            assert time.monotonic() < deadline, tree.status()
+        assert (before, True, True) == (tree.status()["pids"], hook.is_running(), probe.is_running())
+        hook.kill()
+        assert 0 == stopping.wait(60)
+    assert ("stopped", 1) == (row_of(tree, "a")["status"], row_of(tree, "a")["incarnation"])
+
+
 def root_process(tree: OrdinaryTree) -> psutil.Process:
     deadline = time.monotonic() + 30
     while True:  # polls: a file of the agent
