@@ -85,12 +85,15 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, with mode 0700; one that was there gets it."""
+    """Make a folder, and those above it that are missing, with mode 0700; one of ours that was there gets it. Raises OSError."""
     missing = [folder, *(above for above in folder.parents if not above.exists())]
     for each in reversed(missing):
         each.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
+            if os.fstat(descriptor).st_uid != os.geteuid():
+                # Somebody else has made it, in a folder such as /tmp, where ours was removed.
+                raise PermissionError(errno.EPERM, "it belongs to another user", str(each))
             os.fchmod(descriptor, 0o700)
         finally:
             os.close(descriptor)

@@ -6,7 +6,6 @@ counted how much is missing, which the journal itself says as soon as it can be 
 
 import json
 import os
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -19,7 +18,7 @@ from ..events.entry import Entry, encode, entry_now
 from ..events.event_types import EventsLost
 from ..kernel.lossy_file import Losses
 from ..kernel.private_files import make_private
-from .journal_file import LOOK, JournalFile, NoJournal, Record, connect, is_not_ours, is_passing, read_rows, set_aside
+from .journal_file import FAULTS, LOOK, Fault, JournalFile, NoJournal, Record, connect, is_not_ours, is_passing, read_rows, set_aside
 
 log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -45,7 +44,7 @@ def lives_before(path: Path, run_id: str, ids: Iterable[str]) -> dict[str, tuple
             rows, _ = read_rows(db)
         finally:
             db.close()
-    except (sqlite3.Error, OSError) as error:
+    except FAULTS as error:
         log.warning("earlier_lives_unknown", path=str(path), error=str(error))
         return {}
     return {child: (rows[child]["incarnation"], rows[child]["restarts"]) for child in ids if child in rows}
@@ -79,7 +78,7 @@ class Journal:
         self._file: JournalFile | None = None
         try:
             self._file = JournalFile(path, check=True)
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             self._failed(error)
 
     @property
@@ -99,7 +98,7 @@ class Journal:
                 self._last = self.before_run = self._file.last_seq()
                 self._begin(self._file)
                 self._heard = self._file.heard(self.before_run)
-            except (sqlite3.Error, OSError) as error:
+            except FAULTS as error:
                 self._failed(error)
         return self._last
 
@@ -149,7 +148,7 @@ class Journal:
                     self._rows.clear()
                 if before // LOOK != self._written // LOOK:
                     file.trim()
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             self._failed(error)
             return
         if self._fault is not None:
@@ -183,7 +182,7 @@ class Journal:
             file.write([self._shifted(_record(last, entry))], ())
             self.losses.marked()
 
-    def _failed(self, error: sqlite3.Error | OSError) -> None:
+    def _failed(self, error: Fault) -> None:
         reason = OSError(0, f"{error.strerror or error}" if isinstance(error, OSError) else str(error))
         if isinstance(error, NoJournal) or is_not_ours(error):
             # What the file held is out of our reach, too.
@@ -217,7 +216,7 @@ class Journal:
     def _read(self, what: Callable[[JournalFile], Iterable[_T]]) -> list[_T]:
         try:
             return [] if self._file is None else list(what(self._file))
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             self._failed(error)
             return []
 

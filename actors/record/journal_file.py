@@ -1,4 +1,4 @@
-"""The SQLite file of a journal. Every fault of it is raised, as sqlite3.Error or OSError; `Journal` outlives them."""
+"""The SQLite file of a journal. Every fault of it is raised, as one of `FAULTS`; `Journal` outlives them."""
 
 import contextlib
 import errno
@@ -20,6 +20,11 @@ BYTES_KEPT = 64 * 1024 * 1024
 """Of all that the file holds. Beyond either, the oldest events go, STEP of them after every LOOK that are written."""
 LOOK, STEP = 100, 200
 _SOURCES_KEPT = 10_000
+_MOST_EVENTS = 2**53
+
+Fault = sqlite3.Error | OSError | UnicodeError
+FAULTS = (sqlite3.Error, OSError, UnicodeError)
+"""What a file may lead to: SQLite's words about a damaged one quote the file, and Python reads these words as UTF-8."""
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # What a sound file of another program says to our statements.
@@ -56,12 +61,14 @@ class NoJournal(OSError):
     """What stands there now is not the file that was opened."""
 
 
-def is_not_ours(error: sqlite3.Error | OSError) -> bool:
+def is_not_ours(error: Fault) -> bool:
     """Whether an error says that the file holds no journal: it is damaged, or another program's."""
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OURS
+    return isinstance(error, UnicodeError) or (
+        isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OURS
+    )
 
 
-def is_passing(error: sqlite3.Error | OSError) -> bool:
+def is_passing(error: Fault) -> bool:
     """Whether the open file serves as well as before when the cause is over: somebody has locked it, or the disk is full."""
     passing = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
     return error.errno == errno.EBUSY if isinstance(error, OSError) else getattr(error, "sqlite_errorcode", 0) & 0xFF in passing
@@ -117,6 +124,19 @@ def _aside(path: Path) -> Path:
     return plain
 
 
+def _number(found: object) -> int:
+    """A number of an event, as we write them. Raises sqlite3.DatabaseError for what somebody else has put there."""
+    if type(found) is not int or not 0 <= found < _MOST_EVENTS:
+        raise _damaged(f"{found!r:.50} is no number of an event")
+    return found
+
+
+def _damaged(why: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(why)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
 class JournalFile:
     """A journal that is open. What is no journal is set aside when it is opened, with a warning, and a new one begun."""
 
@@ -131,7 +151,7 @@ class JournalFile:
         except NoJournal as error:
             set_aside(path, str(error))
             self._db = self._open(check)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             if not is_not_ours(error):
                 raise
             set_aside(path, str(error))
@@ -160,7 +180,7 @@ class JournalFile:
         """Begin a run, with an empty picture, unless it has begun; return the number before its first event."""
         known = self._db.execute("SELECT first_seq FROM runs WHERE run_id = ?", (run_id,)).fetchone()
         if known is not None:
-            return int(known[0])
+            return _number(known[0])
         before = self.last_seq()
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -171,7 +191,7 @@ class JournalFile:
 
     def last_seq(self) -> int:
         """The number of the last event; 0 when there is none."""
-        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+        return _number(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
     def write(self, records: Iterable[Record], rows: Iterable[Mapping[str, Any]]) -> None:
         """Write some events and rows, all of them or none."""
@@ -223,7 +243,8 @@ class JournalFile:
     def heard(self, before: int) -> dict[str, int]:
         """The last number that each source of this run has reported; `before` is the number before its first event."""
         newest = "SELECT source, max(serial) FROM events WHERE seq > ? GROUP BY source"
-        return {**dict(self._db.execute("SELECT source, serial FROM heard")), **dict(self._db.execute(newest, (before,)))}
+        pairs = [*self._db.execute("SELECT source, serial FROM heard"), *self._db.execute(newest, (before,))]
+        return {source: serial for source, serial in pairs if type(serial) is int}
 
     def rows(self) -> list[dict[str, Any]]:
         """The last picture; a row that cannot be read is set aside."""
@@ -270,6 +291,4 @@ class JournalFile:
 def _check(db: sqlite3.Connection) -> None:
     (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        damaged = sqlite3.DatabaseError(found)
-        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise damaged
+        raise _damaged(found)

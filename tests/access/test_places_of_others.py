@@ -1,7 +1,9 @@
 """Root with a home, a runtime folder or a file of secrets that somebody else can reach: root writes, reads and says nothing there."""
 
 import asyncio
+import contextlib
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -13,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from suptree.actors.errors import AccessRefused, SuptreeError
-from suptree.actors.kernel.private_files import open_private, open_to_read
+from suptree.actors.kernel.lossy_file import LossyFile
+from suptree.actors.kernel.private_files import make_private, open_private, open_to_read
 from suptree.actors.kernel.trusted_folder import FolderNotTrusted, trusted_folder
+from suptree.actors.notify.notify_sockets import NotifySockets
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
 from suptree.control.client.client import Client
 from suptree.control.trees.find import running_trees
@@ -133,6 +137,31 @@ def test_a_file_of_ours_is_opened_through_no_link_and_is_never_another_users(nam
         with pytest.raises(PermissionError, match="belongs to another user"):
             act(path)
     assert (before, "theirs\n") == (secret.stat(), path.read_text())
+
+
+def test_a_folder_that_was_removed_and_that_another_user_has_made_again_is_not_ours(theirs: Path, tmp_path: Path) -> None:
+    """A cleaner of /tmp may have taken ours away while the tree runs."""
+    wide = tmp_path / "wide"
+    wide.mkdir()
+    wide.chmod(0o1777)
+    runtime = wide / "suptree" / "0"
+    runtime.mkdir(parents=True)
+    sockets = NotifySockets(str(runtime))
+    shutil.rmtree(runtime.parent)
+    runtime.mkdir(parents=True)
+    given_away(runtime, runtime.parent)
+    before = [path.stat() for path in (runtime.parent, runtime)]
+    with pytest.raises(PermissionError, match="belongs to another user"):
+        sockets.open("unused")
+    # Nor below one of ours that has another user's in it.
+    os.chown(runtime.parent, 0, 0)
+    with pytest.raises(PermissionError, match="belongs to another user"):
+        sockets.open("unused")
+    for act in (make_private, lambda folder: LossyFile(folder / "a.log", lambda _count, _why: b"").append(b"x\n")):
+        with contextlib.suppress(PermissionError):
+            act(runtime)
+    assert ([], before[1]) == ([*runtime.iterdir()], runtime.stat())
+    runtime.parent.rename(theirs / "moved")
 
 
 LISTENS = """

@@ -2,14 +2,20 @@
 
 import contextlib
 import os
+import sqlite3
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from suptree.actors.deaths.post_mortem_files import places
-from suptree.actors.errors import SuptreeError
+from suptree.actors.errors import SuptreeError, UnknownEvent
+from suptree.actors.events.entry import Entry, decode
+from suptree.actors.events.event_types import Kind, Started
+from suptree.actors.events.picture import Picture
 from suptree.actors.output.log_reader import tail, tail_of
 from suptree.actors.output.output_log import log_path
+from suptree.actors.record.journal import Journal, lives_before
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
 from suptree.control.door.tokens import TokenFile
 from suptree.control.seal.tree_key import key_path, tree_key
@@ -21,11 +27,75 @@ _LOGGED = b"2026-11-27T00:10:42.000Z #7 out said\n2026-11-27T00:10:43.000Z #8 er
 _ENDED = b'{"event": "tree_gave_up", "timestamp": "now", "story": ["root exited"]}\n{"event": "tree_ended", "status": 0}\n'
 
 
+_RUN = "run"
+_STARTED = Entry(
+    event=Started(Kind.AGENT, "a", 1), supervisor="root", at="2026-01-02T03:04:05.000Z", monotonic=1.0, source="run:root", serial=1
+)
+_PUT_INTO_JOURNAL = (
+    "UPDATE events SET event = ? WHERE seq = 2",
+    "INSERT INTO rows VALUES ('b', ?)",
+    "UPDATE rows SET row = ? WHERE id = 'a'",
+    "INSERT INTO rows VALUES (?, '{}')",
+    "UPDATE events SET source = ?, serial = 7 WHERE seq = 1",
+    "UPDATE events SET serial = CAST(? AS TEXT) WHERE seq = 1",
+    "UPDATE runs SET first_seq = ?",
+    "INSERT INTO heard VALUES ('run:root', ?)",
+)
+
+
+class EditedJournal:
+    """A journal of a few events, edited, and then used as a registry uses one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._write(Journal(path), 1, 5)
+        self._good = path.read_bytes()
+
+    def use(self, edit: bytes) -> None:
+        """The first byte says what is edited. The journal goes on, and holds what is written next."""
+        which, text = (edit[0], edit[1:]) if edit else (0, b"")
+        for path in self._path.parent.glob(f"{self._path.name}*"):
+            path.unlink()
+        if which < 64:
+            place = int.from_bytes(text[:2], "little") * 16 % len(self._good)
+            self._path.write_bytes(self._good[:place] + text[2:] + self._good[place + len(text) - 2 :])
+        elif which < 80:
+            self._path.write_bytes(text)
+        else:
+            self._path.write_bytes(self._good)
+            with contextlib.closing(sqlite3.connect(self._path)) as db, contextlib.suppress(sqlite3.IntegrityError), db:
+                db.execute(
+                    _PUT_INTO_JOURNAL[which % len(_PUT_INTO_JOURNAL)], (text.decode("utf-8", "replace") if which % 16 < 8 else text,)
+                )
+        lives_before(self._path, _RUN, ("a", "b"))
+        journal = Journal(self._path)
+        seq = journal.begin_run(_RUN)
+        picture = Picture(journal.rows())
+        journal.picture = picture.rows.values
+        for said in journal.events(after=journal.before_run):
+            with contextlib.suppress(UnknownEvent):
+                picture.apply(decode(said))
+        self._write(journal, seq + 1, seq + 2)
+        with contextlib.closing(Journal(self._path)) as again:
+            assert f"writer {seq + 1}" in {said.get("supervisor") for said in again.events()}, again.state()
+
+    @staticmethod
+    def _write(journal: Journal, first: int, end: int) -> None:
+        with contextlib.closing(journal):
+            journal.begin_run(_RUN)
+            for seq in range(first, end):
+                journal.append(seq, replace(_STARTED, supervisor=f"writer {seq}", serial=seq), {"id": "a", "incarnation": 1, "restarts": 0})
+            journal.flush()
+            assert journal.state()["why"] is None, journal.state()
+
+
 class StateDriver:
     """The first byte says which file, the rest is what it holds."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="suptree-fuzz-")
+        # In memory, where there is a place for it: SQLite waits for a disk.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self._folder = tempfile.TemporaryDirectory(prefix="suptree-fuzz-", dir=memory)
         home = Path(self._folder.name)
         self._paths = TreePaths("t", home / "trees" / "t", home / "run")
         state = self._paths.state
@@ -42,12 +112,17 @@ class StateDriver:
             (deaths, lambda: [place.read() for place in places(state)]),
             (env, lambda: read_env_file(str(env))),
         ]
+        self._journal = EditedJournal(state / "journal.sqlite")
 
     def feed(self, data: bytes) -> None:
         """Write one file, and have it read by its reader."""
         if not data:
             return
-        path, read = self._readers[data[0] % len(self._readers)]
+        which = data[0] % (len(self._readers) + 1)
+        if which == len(self._readers):
+            self._journal.use(data[1:])
+            return
+        path, read = self._readers[which]
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123  (a descriptor)
             file.write(data[1:])
         # What their callers expect, and say to people.
@@ -66,4 +141,11 @@ def seeds() -> list[bytes]:
         b"a #1 exited: crash\n\n[death]\n{}\n",
         b"A=1\nexport B='x'\nC=\"y\\\n\"\n",
     )
-    return [bytes([number]) + text for number, text in enumerate(texts)]
+    journals = (
+        b"\0\0\0SQLite",
+        b"\x40no journal",
+        b'\x58{"event": "agent_started"}',
+        b'\x59{"id": "b", "incarnation": 1, "restarts": 0}',
+        b"\x5e-1",
+    )
+    return [bytes([number]) + text for number, text in enumerate(texts)] + [bytes([len(texts)]) + text for text in journals]

@@ -176,7 +176,8 @@ TARGETS = {
         make=_state_files,
         instrumented=(
             "suptree.control.trees", "suptree.control.door.tokens", "suptree.control.seal.tree_key", "suptree.actors.deaths",
-            "suptree.actors.output", "suptree.actors.spec.env_file",
+            "suptree.actors.output", "suptree.actors.spec.env_file", "suptree.actors.record.journal", "suptree.actors.record.journal_file",
+            "suptree.actors.events",
         ),
         seeds=_state_seeds,
         words=(

@@ -17,6 +17,8 @@ INPUTS = 1500
 # What a long run has found, and was fixed.
 FOUND: dict[str, tuple[bytes, ...]] = {
     "control_bytes": (b"HEAD / HTTP/1.1\r\nHost: suptree\r\nTransfer-Encoding: chunked\r\n\r\nno chunk, whatever it says\r\n",),
+    # A number in the journal that is none; and a damaged one whose damage SQLite quotes in its words about it.
+    "state_files": (b"\x07\x5e-\xff", b"\x07\x00\xda\x8f\x96\x9b\xdd\xc5\xdf\xffite\x00e"),
 }
 
 
