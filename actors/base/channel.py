@@ -33,9 +33,15 @@ class Numbered:
 class Outbox:
     """The sender's end of a channel to one actor."""
 
-    def __init__(self, send: Callable[[ActorAddress, Any], None], address: ActorAddress) -> None:
+    def __init__(
+        self,
+        send: Callable[[ActorAddress, Any], None],
+        address: ActorAddress,
+        is_behind: Callable[[ActorAddress], bool] = lambda _address: False,
+    ) -> None:
         self.address = address
         self._send = send
+        self._is_behind = is_behind
         self._channel = (os.getpid(), next(_channels))
         self._number = 0
 
@@ -43,6 +49,11 @@ class Outbox:
         """Send a message after all that were sent before."""
         self._number += 1
         self._send(self.address, Numbered(self._channel, self._number, message))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the receiver has not taken for a second what was sent last: what can wait, or be replaced by a newer word, waits then."""
+        return self._is_behind(self.address)
 
 
 class Inbox:

@@ -66,7 +66,8 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self.origin = 0
         """The pid of the actor whose message is being handled."""
         self.ended = False
-        self._idle = True
+        self._rests = False
+        """Whether it waits, with nothing else to do."""
         self._interval_call: Callable[[], None] | None = None
         self._interval_due = False
 
@@ -79,7 +80,6 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> ThespianWatch:  # noqa: N802  (Thespian's name)
         """Handle one message, run the loop while there is nothing else to do, and say what to wait for."""
-        self._idle = False
         try:
             loop = self.loop
             if isinstance(message, Numbered):
@@ -126,7 +126,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
 
     def open(self, address: ActorAddress) -> Outbox:
         """A channel to another of our actors: the messages that are sent through it arrive in order, and once."""
-        return Outbox(self.send, address)
+        return Outbox(self.send, address, transport_of(self).is_behind)
 
     def back_to(self, sender: ActorAddress) -> Outbox:
         """The channel back to the actor whose message is being handled."""
@@ -189,10 +189,11 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         self.loop.call_later(interval, self.every, interval, call)
 
     def every_idle(self, interval: float, call: Callable[[], None]) -> None:
-        """Call something now, then every `interval` seconds. A call that falls due while the actor works is made when it waits again.
+        """Call something now, then every `interval` seconds. A call that falls due while the actor works is made at the loop's next turn.
 
         The interval timer of the process does this, for actors that run no code but ours: a timer of the loop costs more than twice as
-        much, for the loop has to run for it. An actor has one such call, which may use nothing that the rest of the actor uses.
+        much, for the loop has to run for it. An actor has one such call, which may use nothing that the rest of the actor uses. It proves
+        that the actor works: where the actor rests, it waits for everything that it has to hear; where it does not, its loop has to turn.
         """
         self._interval_call = call
         signal.signal(signal.SIGALRM, self._interval_passed)
@@ -200,19 +201,24 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         call()
 
     def _interval_passed(self, *_signal: object) -> None:
-        self._interval_due = not self._idle
-        if self._idle and self._interval_call is not None:
+        if self._rests:
+            self._make_interval_call()
+        else:
+            self._interval_due = True
+            self.loop.wake()
+
+    def _make_interval_call(self) -> None:
+        self._interval_due = False
+        if self._interval_call is not None:
             self._interval_call()
 
     def _step(self, loop: SteppedLoop) -> None:
-        self._idle = False
         try:
             loop.step()
         except (SystemExit, KeyboardInterrupt) as wish:
             self.wants_to_end(wish)
-        self._idle = True
         if self._interval_due:
-            self._interval_passed()
+            self._make_interval_call()
 
     def _wait_for(self, loop: SteppedLoop) -> bool:
         """Wait as Thespian would, at a tenth of the cost, while that has nothing to do. True when the loop alone has something to do."""
@@ -222,7 +228,12 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         poll = select.poll()
         for descriptor in (loop.fileno(), *descriptors):
             poll.register(descriptor, select.POLLIN)
-        return [loop.fileno()] == [descriptor for descriptor, _ in poll.poll()]
+        self._rests = True
+        try:
+            ready = [descriptor for descriptor, _ in poll.poll()]
+        finally:
+            self._rests = False
+        return [loop.fileno()] == ready
 
     def _receive(self, numbered: Numbered, sender: ActorAddress) -> None:
         inbox = self._inboxes.setdefault(numbered.channel, Inbox())

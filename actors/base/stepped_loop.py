@@ -47,6 +47,10 @@ class _NeverWaitingSelector(selectors.EpollSelector):
         """Be readable again when it has slept for as long as it may."""
         set_timer(self._timer, self.sleep_for)
 
+    def wake(self) -> None:
+        """Be readable now."""
+        set_timer(self._timer, 0.0)
+
     def close(self) -> None:
         os.close(self._timer)
         super().close()
@@ -70,6 +74,10 @@ class SteppedLoop(asyncio.SelectorEventLoop):
     def fileno(self) -> int:
         """The one descriptor that is readable when `step()` has something to do, timers that are due included."""
         return self._never_waiting.fileno()
+
+    def wake(self) -> None:
+        """Have `fileno()` readable now, though there may be nothing to do; a signal handler may call this."""
+        self._never_waiting.wake()
 
     def step(self) -> None:
         """Run until idle, or for a few milliseconds. Raises what asyncio lets out of any task: SystemExit, KeyboardInterrupt."""

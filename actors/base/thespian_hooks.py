@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from thespian.actors import Actor
+from thespian.actors import Actor, ActorAddress
 from thespian.system.multiprocCommon import ChildInfo, MultiProcReplicator
 from thespian.system.systemCommon import systemCommonBase
 
@@ -36,6 +36,10 @@ class ActorTransport(Protocol):
     @abstractmethod
     def resting_on(self) -> list[int] | None:
         """The descriptors that Thespian would wait for now, without any limit; None where it has something to do, or a time to keep."""
+
+    @abstractmethod
+    def is_behind(self, address: ActorAddress) -> bool:
+        """Whether that actor has not taken for a second what was sent to it last."""
 
     @abstractmethod
     def childResetFileNumList(self) -> Collection[int]:  # noqa: N802  (Thespian's name)

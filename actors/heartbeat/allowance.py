@@ -22,7 +22,8 @@ class Allowance:
     """A token bucket of one incarnation. Times are in seconds of one clock.
 
     That it is ready, that it stops and `WATCHDOG=trigger` are passed on immediately, each once. Of the rest `AT_FIRST` are, and then one
-    every `EVERY` seconds; what comes meanwhile is merged, and the last value of each variable wins.
+    every `EVERY` seconds; what comes meanwhile is merged, and the last value of each variable wins. While the receiver is behind, the rest
+    waits as well.
     """
 
     def __init__(self, now: float) -> None:
@@ -37,8 +38,8 @@ class Allowance:
         """Whether something has been said that is not passed on yet."""
         return self._waiting is not None
 
-    def hear(self, said: Notification, now: float) -> Passed | None:
-        """It said something: what is to be passed on now, if anything is."""
+    def hear(self, said: Notification, now: float, *, behind: bool = False) -> Passed | None:
+        """It said something: what is to be passed on now, if anything is; `behind` where the receiver has not taken what came before."""
         facts = {name for name, is_said in (("ready", said.ready), ("stopping", said.stopping), ("trigger", said.trigger)) if is_said}
         is_news = not facts <= self._facts
         self._facts |= facts
@@ -46,16 +47,16 @@ class Allowance:
             self._skipped += 1
             said = _merged(self._waiting, said)
         self._waiting = said
-        return self.rest() if is_news or self._may(now) else None
+        return self.rest() if is_news or self._may(now, behind=behind) else None
 
     def due_in(self, now: float) -> float:
-        """In how many seconds what waits may be passed on."""
+        """In how many seconds what waits may be passed on. Where the receiver alone is what it waits for: in how many to look again."""
         self._count(now)
-        return max(0.0, (1.0 - self._left) * EVERY)
+        return EVERY if self._left >= 1.0 else (1.0 - self._left) * EVERY
 
-    def due(self, now: float) -> Passed | None:
-        """What waits, where its time has come."""
-        return self.rest() if self.waits and self._may(now) else None
+    def due(self, now: float, *, behind: bool = False) -> Passed | None:
+        """What waits, where its time has come and the receiver is not behind."""
+        return self.rest() if self.waits and self._may(now, behind=behind) else None
 
     def rest(self) -> Passed | None:
         """What waits, whenever it was due: it says nothing more."""
@@ -65,9 +66,9 @@ class Allowance:
         self._waiting, self._skipped = None, 0
         return passed
 
-    def _may(self, now: float) -> bool:
+    def _may(self, now: float, *, behind: bool) -> bool:
         self._count(now)
-        if self._left < 1.0:
+        if behind or self._left < 1.0:
             return False
         self._left -= 1.0
         return True

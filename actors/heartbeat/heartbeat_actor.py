@@ -83,7 +83,7 @@ class HeartbeatActor(LoopActor):
         self._queue_length = int(_QUEUE_LENGTH.read_text())
         for opened in self.notify_sockets.all:
             self._listen_at(opened)
-        self.every_idle(begin.context.heartbeat.interval, partial(STAMPS.stamp, "heartbeat"))
+        self.every(begin.context.heartbeat.interval, partial(STAMPS.stamp, "heartbeat"))
         self.keeper = SocketKeeper(self.loop, self.notify_sockets, begin.context.shared_dir, self._listen_at)
         self.supervisor.tell(Started(begin.id, begin.incarnation))
 
@@ -224,11 +224,11 @@ class HeartbeatActor(LoopActor):
             self._early.append((time.monotonic(), lineage, said))
 
     def _pass_on(self, key: Key, said: Notification) -> None:
-        """Tell its supervisor, within the allowance of that incarnation."""
-        allowance, now = self._allowances[key], time.monotonic()
+        """Tell its supervisor, within the allowance of that incarnation; one that does not answer hears the newest later."""
+        allowance, watcher, now = self._allowances[key], self.watchers[key], time.monotonic()
         waited = allowance.waits
-        if passed := allowance.hear(said, now):
-            self.watchers[key].tell(Notified(*key, passed.said, passed.skipped))
+        if passed := allowance.hear(said, now, behind=watcher.is_behind):
+            watcher.tell(Notified(*key, passed.said, passed.skipped))
         elif not waited:
             self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
 
@@ -236,8 +236,9 @@ class HeartbeatActor(LoopActor):
         allowance, now = self._allowances.get(key), time.monotonic()
         if allowance is None or not allowance.waits:
             return
-        if passed := allowance.due(now):
-            self.watchers[key].tell(Notified(*key, passed.said, passed.skipped))
+        watcher = self.watchers[key]
+        if passed := allowance.due(now, behind=watcher.is_behind):
+            watcher.tell(Notified(*key, passed.said, passed.skipped))
         else:
             self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
 
@@ -250,6 +251,9 @@ class HeartbeatActor(LoopActor):
 
     def _tell_refused(self) -> None:
         self._refusals_due = None
+        if self.supervisor.is_behind:
+            self._refusals_due = self.loop.call_later(_TELL_REFUSED_EVERY, self._tell_refused)
+            return
         self.supervisor.tell(Refused(self.begin.id, self.begin.incarnation, self._strangers, self._malformed))
 
     def _set_timer(self) -> None:

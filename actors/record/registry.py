@@ -104,7 +104,7 @@ class RegistryActor(LoopActor):
         self.own_operations = {RECORD: self._record, HERE: self._here, "ping_ages": self._ping_ages}
         self.early: dict[str, list[dict[str, Any]]] = {}
         self.link: asyncio.StreamWriter | None = None
-        self.every_idle(begin.context.heartbeat.interval, partial(STAMPS.stamp, "registry"))
+        self.every(begin.context.heartbeat.interval, partial(STAMPS.stamp, "registry"))
         self.spawn(self._serve_link())
 
     def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:

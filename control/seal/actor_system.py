@@ -117,7 +117,6 @@ def start_actor_system(state_dir: Path, address: str = LOOPBACK) -> TreeSystem:
     os.environ.update(
         THESPIAN_BASE_IPADDR=address,
         THESPLOG_FILE=str(state_dir / "thespian.log"),
-        THESPIAN_MAX_PENDING_TRANSMITS="1000",
     )
     check_actor_hooks()
     check_hooks()

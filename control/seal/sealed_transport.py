@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from thespian.actors import ActorAddress
 from thespian.system.timing import ExpirationTimer
 from thespian.system.transport import TCPTransport as Tcp
+from thespian.system.transport import Thespian__UpdateWork, TransmitIntent
 from thespian.system.transport.IPBase import IPActorAddress
 
 from suptree.actors.base.thespian_hooks import ActorTransport
@@ -23,6 +24,7 @@ from ..refusals import Why
 from .refused_frame_counter import RefusedFrameCounter
 from .seal import Seal
 from .sealed_socket import FRAME_LIMIT, SealedSocket
+from .send_turns import SendTurns
 from .waiting_room import WaitingRoom
 
 _LISTEN_DEPTH = 1024
@@ -40,6 +42,7 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
     def __init__(self, init_type: Any, *args: Any) -> None:
         self._accepted: SealedSocket | None = None
         self._refused = RefusedFrameCounter(self.report_socket)
+        self._turns = SendTurns(super()._schedulePreparedIntent)
         super().__init__(init_type, *args)
         # Thespian's 100 are soon filled by strangers, and then the next process waits for a second.
         self.socket.listen(_LISTEN_DEPTH)
@@ -140,6 +143,28 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
             self._count(connection.refused)
         return has_come
 
+    # Sending: one message at a time to each receiver
+
+    def is_behind(self, address: ActorAddress) -> bool:
+        """Whether that actor has not taken for a second what was sent to it last."""
+        known = self._addressMgr.exportAddr(address)
+        return known is None or self._turns.is_behind(Tcp.opsKey(known))
+
+    def _schedulePreparedIntent(self, transmitIntent: Any, has_exclusive_flag: bool = False) -> None:  # noqa: N802, N803
+        if isinstance(transmitIntent.message, Thespian__UpdateWork):
+            super()._schedulePreparedIntent(transmitIntent, has_exclusive_flag=has_exclusive_flag)
+        else:
+            self._turns.take(Tcp.opsKey(transmitIntent.targetAddr), transmitIntent)
+
+    def _canSendNow(self) -> bool:  # noqa: N802
+        # Thespian has 20 under way, and what else there is to send waits for one of them: but all 20 may be to receivers that are silent.
+        return True
+
+    def close(self) -> None:
+        """Release everything, and send nothing any more."""
+        self._turns.close()
+        super().close()
+
     # Sending: as Thespian does it, but what waits for the other end's proof waits as if for its acknowledgement
 
     def _next_XMIT_1(self, intent: Any) -> bool:  # noqa: N802
@@ -216,6 +241,12 @@ _HOOKS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (Tcp.TCPTransport, "new_socket", ("self", "op", "args", "kw")),
     (Tcp.TCPTransport, "external_transport_clone", ("self",)),
     (Tcp.TCPTransport, "serializer", ("self", "intent")),
+    (Tcp.TCPTransport, "_schedulePreparedIntent", ("self", "transmitIntent", "has_exclusive_flag")),
+    (Tcp.TCPTransport, "_canSendNow", ("self",)),
+    (Tcp.TCPTransport, "close", ("self",)),
+    (TransmitIntent, "addCallback", ("self", "onSuccess", "onFailure")),
+    (TransmitIntent, "expired", ("self",)),
+    (TransmitIntent, "tx_done", ("self", "status")),
     (Tcp.TCPTransport, "_acceptNewIncoming", ("self",)),
     (Tcp.TCPTransport, "_handlePossibleIncoming", ("self", "incomingSocket", "fileno", "closed", "has_exclusive_flag")),
     (Tcp.TCPTransport, "protectedFileNumList", ("self",)),

@@ -84,7 +84,7 @@ class SupervisorActor(LoopActor):
 
     def on_begin(self, begin: Begin, sender: ActorAddress) -> None:
         self.supervisor = self.open(sender)
-        self.every_idle(begin.context.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
+        self.every(begin.context.heartbeat.interval, Pinger(begin.context.runtime_dir).ping)
         self.supervise(begin, BelowSupervisor(self, begin, Above(self.parent_pid, self.supervisor)))
 
     def supervise(self, begin: Begin, place: Place) -> None:

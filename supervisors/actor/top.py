@@ -39,5 +39,5 @@ class TopSupervisor(SupervisorActor):
     def on_begin(self, begin: Begin, _sender: ActorAddress) -> None:
         # Every heartbeat actor is forked from here.
         HeartbeatActor.notify_sockets = NotifySockets(begin.context.runtime_dir)
-        self.every_idle(begin.context.heartbeat.interval, partial(STAMPS.stamp, TOP))
+        self.every(begin.context.heartbeat.interval, partial(STAMPS.stamp, TOP))
         self.supervise(replace(begin, spec=top_spec(begin.spec)), AtTheTop(begin))

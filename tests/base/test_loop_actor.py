@@ -118,6 +118,71 @@ finally:
 """
 
 
+SIGNS = """
+import time
+from suptree.actors.base.life_stamps import LifeStamps
+from suptree.actors.base.loop_actor import LoopActor
+from suptree.actors.base.thespian_hooks import transport_of
+
+STAMPS = LifeStamps("every", "every_idle")
+
+
+class Worker(LoopActor):
+    def __init__(self):
+        super().__init__()
+        self.handlers = {str: self.on_do}
+
+    def on_do(self, what, sender):
+        if what in ("every", "every_idle"):
+            getattr(self, what)(0.05, lambda: STAMPS.stamp(what))
+        elif what == "send":
+            self.other = self.createActor(Stuck)
+            self.send(self.other, "get stuck")
+            self.send(self.other, "what it cannot take")
+        else:
+            transport_of(self)._processIntentTimeouts = lambda: time.sleep(1000)
+            return
+        self.send(sender, "done")
+
+
+class Stuck(Worker):
+    def on_do(self, what, sender):
+        time.sleep(1000)
+"""
+
+USE_SIGNS = """
+import sys, time
+from pathlib import Path
+from suptree.actors.kernel.linux import become_subreaper
+from suptree.control.seal.actor_system import start_actor_system
+from worker import STAMPS, Worker
+
+become_subreaper()
+system = start_actor_system(Path(sys.argv[1])).thespian
+try:
+    def stamps_again(what, within):
+        seen, deadline = STAMPS.seen(what), time.monotonic() + within
+        while time.monotonic() < deadline:
+            if STAMPS.seen(what) > seen:
+                return True
+            time.sleep(0.01)
+        return False
+    for what in ("every", "every_idle"):
+        worker = system.createActor(Worker)
+        system.ask(worker, what, 20)
+        print(what, "at rest:", all(stamps_again(what, 20) for _ in range(5)))
+        system.ask(worker, "send", 20)
+        print(what, "while a message waits:", all(stamps_again(what, 20) for _ in range(5)))
+        system.tell(worker, "get stuck")
+        deadline = time.monotonic() + 20
+        while (stamps := stamps_again(what, 1)) and time.monotonic() < deadline:
+            pass
+        print(what, "where Thespian is stuck:", stamps)
+finally:
+    system.shutdown()
+"""
+
+
 def run(folder: Path, actor: str, use: str) -> list[str]:
     """What a program says that uses an actor."""
     (folder / "worker.py").write_text(actor)
@@ -136,3 +201,10 @@ def test_no_timer_is_lost_when_nothing_else_happens(tmp_path: Path) -> None:
 def test_an_error_in_a_callback_of_ours_ends_the_actor(tmp_path: Path) -> None:
     endings = [f"{what} ends it: True" for what in ("Worker callback", "Worker every", "Worker task", "Worker reader", "Host every")]
     assert [*endings, "foreign code does not: True"] == run(tmp_path, ERRORS, USE_ERRORS)
+
+
+def test_an_actor_shows_that_it_lives_at_rest_and_while_a_message_waits_but_not_when_it_can_hear_nothing(tmp_path: Path) -> None:
+    states = {"at rest": True, "while a message waits": True, "where Thespian is stuck": False}
+    assert [f"{what} {state}: {shown}" for what in ("every", "every_idle") for state, shown in states.items()] == run(
+        tmp_path, SIGNS, USE_SIGNS
+    )

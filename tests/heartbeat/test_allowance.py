@@ -47,6 +47,15 @@ def test_nothing_but_statuses_is_lost_when_notifications_are_merged() -> None:
     assert Passed(Notification(watchdog=0.0, extend=2.0, status="a", pinged=True), 2) == allowance.rest()
 
 
+def test_while_the_receiver_is_behind_only_news_is_passed_on_and_the_newest_status_waits() -> None:
+    allowance = Allowance(0.0)
+    assert [None] * 3 == [allowance.hear(status(number), 0.0, behind=True) for number in range(3)]
+    assert (1.0, None) == (allowance.due_in(0.0), allowance.due(1.0, behind=True))
+    assert Passed(Notification(status="2", ready=True), 3) == allowance.hear(Notification(ready=True), 1.0, behind=True)
+    assert None is allowance.hear(status(3), 2.0, behind=True)
+    assert Passed(status(3), 0) == allowance.due(3.0)
+
+
 WORDS = st.builds(
     Notification,
     ready=st.booleans(),
