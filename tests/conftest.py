@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,3 +17,12 @@ def short_folder() -> Iterator[Path]:
     """A folder whose path is short enough for a socket, which `tmp_path` is not; it is removed however the test ends."""
     with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as folder:
         yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """A port that no other program is given; it does not listen, so that the launcher may bind it as well."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]

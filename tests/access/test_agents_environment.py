@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from suptree.control import ProcessManager
 from suptree.testing import LiveTree
+from tests.polling import poll_until, poll_until_async
 
 AGENTS = str(Path(__file__).parent / "agents")
 WITHIN = 30.0
@@ -66,7 +66,8 @@ env_inherit = ["PLANTED_*"]
     with LiveTree(text, sys_path=[AGENTS]) as tree:
         tree.wait_until_all_run(WITHIN)
         for name in ("plain", "program", "native", "probe"):
-            wait_for(tmp_path / name)
+            # A program renames it into place when it is whole.
+            poll_until((tmp_path / name).exists, WITHIN, f"{name} is written")
         status = tree.status()
         programs = {row["id"]: row["pid"] for row in status["agents"] if row["pid"]}
         # The launcher, the services, the supervisors and all actors.
@@ -89,14 +90,6 @@ env_inherit = ["PLANTED_*"]
     # Neither the launcher nor any actor was ever given them, nor holds them for others to take.
     assert (10, dict.fromkeys(ours, set())) == (len(ours), leaked)  # noqa: RUF024
     assert {0} == set(held)
-
-
-def wait_for(path: Path) -> None:
-    """A program renames it into place when it is whole."""
-    deadline = time.monotonic() + WITHIN
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} was not written"
-        time.sleep(0.02)
 
 
 def memory_files(process: psutil.Process) -> Iterator[int]:
@@ -156,7 +149,7 @@ def test_a_program_that_embeds_a_tree_is_inherited_from_as_it_is_now(tmp_path: P
             monkeypatch.setenv("LATER_KEY", "later")
             second = await pm.start_agent("second", "process_wrapper", {**config, "args": [*args, str(tmp_path / "second")]})
             for name in ("first", "second"):
-                await asyncio.to_thread(wait_for, tmp_path / name)
+                await poll_until_async((tmp_path / name).exists, WITHIN)
         return [first, second]
 
     assert [True, True] == asyncio.run(run())

@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from suptree.actors.kernel.linux import bound_to_us
 from suptree.actors.spec.agent_spec import AgentSpec
 from suptree.actors.state import AgentType
 from suptree.testing import LiveTree, kill
+from tests.polling import poll_until
 
 from .other_user import NOBODY, PYTHON, as_nobody, needs_root
 
@@ -74,10 +74,7 @@ def end_of(tree: LiveTree, agent: str) -> dict[str, Any]:
 
 
 def written(path: Path) -> dict[str, Any]:
-    deadline = time.monotonic() + WITHIN
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} was not written"
-        time.sleep(0.02)
+    poll_until(path.exists, WITHIN, f"{path} is written")
     found: dict[str, Any] = json.loads(path.read_text())
     return found
 

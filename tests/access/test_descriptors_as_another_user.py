@@ -1,11 +1,10 @@
 """Descriptors that an agent of another user sends along with what it says: nothing that such an agent sends blocks an actor of ours."""
 
-import time
-
 import pytest
 
 from suptree.actors.errors import StartFailed
 from suptree.testing import LiveTree
+from tests.polling import poll_until
 
 from .other_user import PYTHON, needs_root
 from .test_notify_as_another_user import WITHIN, pings, start, table
@@ -74,11 +73,8 @@ def test_a_user_who_sends_too_many_of_them_is_not_heard_any_more_and_everybody_e
     # Where the sender closes its copy later than we do, it is the sender who waits: so there are many.
     with LiveTree(attack("lingering", 60, 30)) as tree:
         tree.wait_until(lambda s: s["agents"][0]["status"] == "running", WITHIN)
-        deadline = time.monotonic() + 2 * WITHIN
         log = tree.launcher.paths.state / "launcher.log"
-        while "notify_socket_given_up" not in log.read_text():  # polls: nothing tells of a line in a log
-            assert time.monotonic() < deadline, (tree.status(), log.read_text())
-            time.sleep(0.1)
+        poll_until(lambda: "notify_socket_given_up" in log.read_text(), 2 * WITHIN, lambda: (tree.status(), log.read_text()))
         with pytest.raises(StartFailed, match="has sent descriptors to its notify socket that cannot be closed"):
             start(tree, {"command": "sleep", "args": ["1000"], "user": "nobody"})
         expect_a_verdict(tree)

@@ -15,6 +15,7 @@ import pytest
 from suptree.actors.kernel.cgroup import OFF_VARIABLE, Cgroup, make_run_groups
 from suptree.actors.kernel.linux import OOM_SCORE_OF_AGENTS, with_descendants
 from suptree.testing import LiveTree, kill
+from tests.polling import poll_until
 
 from .other_user import PYTHON, needs_root
 
@@ -82,10 +83,7 @@ def pid_of(status: dict[str, object], agent: str) -> int:
 def children_of_it(pid: int, at_least: int) -> int:
     """How many processes a program has below it, once there are so many."""
     program = psutil.Process(pid)
-    deadline = time.monotonic() + WITHIN
-    while (found := len(program.children(recursive=True))) < at_least and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
+    return poll_until(lambda: found if (found := len(program.children(recursive=True))) >= at_least else 0, WITHIN, f"{at_least} processes")
 
 
 def limit_of(pid: int) -> list[str]:
@@ -181,10 +179,7 @@ def test_an_agent_that_burns_every_core_gets_what_its_table_allows(groups: froze
         if "cpu" not in groups:
             assert 10 == program.nice() - psutil.Process().nice()
             return
-        deadline = time.monotonic() + WITHIN
-        while not program.children() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        both = [program, *program.children()]
+        both = [program, *poll_until(program.children, WITHIN, "its child")]
         before, began = sum(sum(one.cpu_times()[:2]) for one in both), time.monotonic()
         time.sleep(3.0)
         used = sum(sum(one.cpu_times()[:2]) for one in both) - before

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -24,14 +23,6 @@ async def manager() -> AsyncIterator[ProcessManager]:
     async with ProcessManager() as pm:
         yield pm
     assert [] == psutil.Process().children(recursive=True)
-
-
-async def until(true: Callable[[], bool], within: float = 10.0) -> None:
-    """Look after each event that the manager hears."""
-    deadline = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 def standing(pm: ProcessManager) -> dict[str, tuple[str, int]]:

@@ -2,7 +2,9 @@
 
 import sys
 
-from .managed import manager, run, until
+from tests.polling import poll_until_async
+
+from .managed import manager, run
 
 
 def test_an_agent_that_says_that_it_suspects_something_is_healthy() -> None:
@@ -14,7 +16,7 @@ def test_an_agent_that_says_that_it_suspects_something_is_healthy() -> None:
     async def watch() -> None:
         async with manager() as pm:
             assert await pm.start_agent("a", "process_wrapper", {"command": sys.executable, "args": ["-c", program]})
-            await until(lambda: pm.get_all_agents()["a"].detail == words)
+            await poll_until_async(lambda: pm.get_all_agents()["a"].detail == words)
             assert {"a": True} == await pm.monitor_agent_health()
 
     run(watch)

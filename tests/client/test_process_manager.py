@@ -15,9 +15,10 @@ import pytest
 
 from suptree.actors import AgentProcess, AgentStatus
 from suptree.control import ProcessManager, get_process_manager, reset_process_manager
+from tests.polling import poll_until_async
 
 from .loop_gaps import gaps_of_the_loop, late, longest_gap_of_a_first_start
-from .managed import AGENTS, SLEEP, STEADY, manager, run, standing, until
+from .managed import AGENTS, SLEEP, STEADY, manager, run, standing
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +82,7 @@ def test_a_crash_without_auto_restart_is_recorded_immediately_and_nothing_is_res
     async def program() -> None:
         async with manager() as pm:
             assert await pm.start_agent("a", "process_wrapper", {"command": "sh", "args": ["-c", "sleep 0.2; echo bad >&2; exit 3"]})
-            await until(lambda: pm.get_agent_status("a") is AgentStatus.CRASHED)
+            await poll_until_async(lambda: pm.get_agent_status("a") is AgentStatus.CRASHED)
             agent = pm.get_all_agents()["a"]
             assert agent.last_exit is not None
             assert (0, 1, "exit 3") == (agent.restart_count, agent.incarnation, agent.last_exit["reason"])
@@ -97,7 +98,9 @@ def test_the_restart_count_is_kept_so_that_the_limit_fires() -> None:
         async with manager() as pm:
             config = {"command": "sh", "args": ["-c", "exit 1"], "auto_restart": True, "max_restarts": 2}
             await pm.start_agent("a", "process_wrapper", config)
-            await until(lambda: pm.get_agent_status("a") is AgentStatus.CRASHED and "quarantine" in (pm.get_all_agents()["a"].detail or ""))
+            await poll_until_async(
+                lambda: pm.get_agent_status("a") is AgentStatus.CRASHED and "quarantine" in (pm.get_all_agents()["a"].detail or "")
+            )
             agent = pm.get_all_agents()["a"]
             assert (2, 3) == (agent.restart_count, agent.incarnation)
 
@@ -192,6 +195,13 @@ def test_configurations_are_copies() -> None:
     run(program)
 
 
+async def poll_restart(pm: ProcessManager, agent_id: str) -> None:
+    """Ask every 50 ms for a restart, until the supervisor of the agent is back and does that."""
+    async with asyncio.timeout(20):
+        while not await pm.restart_agent(agent_id):  # noqa: ASYNC110  (only asking tells)
+            await asyncio.sleep(0.05)
+
+
 def test_an_agent_whose_supervisor_was_killed_can_be_restarted() -> None:
     async def program() -> None:
         async with manager() as pm:
@@ -199,11 +209,8 @@ def test_an_agent_whose_supervisor_was_killed_can_be_restarted() -> None:
             supervisor = psutil.Process(pm.get_all_agents()["a"].pid).parents()[1]
             assert "st:root" == supervisor.name()
             supervisor.kill()
-            await until(lambda: not pm.get_all_agents()["a"].is_alive)
-            async with asyncio.timeout(20):
-                # Its supervisor has to be back.
-                while not await pm.restart_agent("a"):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+            await poll_until_async(lambda: not pm.get_all_agents()["a"].is_alive)
+            await poll_restart(pm, "a")
             assert ["a"] == pm.get_running_agents()
             assert SLEEP == pm.get_all_agents()["a"].config
 
@@ -215,7 +222,7 @@ def test_the_launcher_of_a_manager_that_was_reset_is_no_zombie() -> None:
         await get_process_manager().start_agent("a", "process_wrapper", SLEEP)
         (launcher,) = psutil.Process().children()
         reset_process_manager()
-        await until(lambda: not launcher.is_running())
+        await poll_until_async(lambda: not launcher.is_running())
 
     run(program)
 

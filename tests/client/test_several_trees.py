@@ -9,8 +9,9 @@ import pytest
 
 from suptree.actors import AgentStatus
 from suptree.control import ProcessManager
+from tests.polling import poll_until_async
 
-from .managed import SLEEP, manager, run, standing, until
+from .managed import SLEEP, manager, run, standing
 
 
 def test_a_launcher_that_dies_is_noticed_immediately_and_the_next_start_makes_a_new_tree(
@@ -25,7 +26,7 @@ def test_a_launcher_that_dies_is_noticed_immediately_and_the_next_start_makes_a_
             assert await pm.start_agent("a", "process_wrapper", SLEEP)
             assert await pm.restart_agent("a")
             psutil.Process().children()[0].kill()
-            await until(lambda: pm.get_running_agents() == [])
+            await poll_until_async(lambda: pm.get_running_agents() == [])
             agent = pm.get_all_agents()["a"]
             assert agent.last_exit is not None
             assert (AgentStatus.CRASHED, None, "the tree's launcher died") == (agent.status, agent.pid, agent.last_exit["reason"])

@@ -56,8 +56,8 @@ def begin(*arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([SUPTREE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def wait_until(true: Callable[[], bool], command: "subprocess.Popen[str] | None" = None) -> None:
-    """Wait, unless the command has ended without it: then what it said tells why."""
+def poll_until(true: Callable[[], bool], command: "subprocess.Popen[str] | None" = None) -> None:
+    """Polls every 5 ms, until it is true; fail, with what the command said, when the command ends before."""
     deadline = time.monotonic() + LIMIT
     while not true():
         if command is not None and command.poll() is not None:
@@ -86,7 +86,7 @@ def moments(folder: Path) -> dict[str, Callable[["subprocess.Popen[str]"], bool]
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_demo_interrupted_while_it_begins_leaves_nothing(folder: Path, moment: str, number: signal.Signals) -> None:
     with begin("demo") as command:
-        wait_until(lambda: moments(folder)[moment](command), command)
+        poll_until(lambda: moments(folder)[moment](command), command)
         command.send_signal(number)
         said = command.communicate(timeout=LIMIT)[0]
     assert (0, "demo: 0 processes left") == (command.returncode, said.splitlines()[-1]), said
@@ -99,7 +99,7 @@ def test_ctrl_c_while_the_command_line_is_loaded_ends_it_with_a_word(folder: Pat
     (slow / "click.py").write_text(f"import pathlib, time\npathlib.Path({str(slow / 'reached')!r}).touch()\ntime.sleep(60)\n")
     environment = {**os.environ, "PYTHONPATH": str(slow)}
     with subprocess.Popen([SUPTREE, "demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as command:
-        wait_until((slow / "reached").exists)
+        poll_until((slow / "reached").exists)
         command.send_signal(signal.SIGINT)
         said = command.communicate(timeout=LIMIT)[0]
     assert (0, "demo: interrupted, 0 processes left\n") == (command.returncode, said)
@@ -110,7 +110,7 @@ def test_after_ctrl_c_the_same_tree_can_go_up_immediately(folder: Path) -> None:
     file.write_text(SLOW)
     for _ in range(2):
         with begin("up", str(file)) as command:
-            wait_until(lambda: any(folder.glob("run/suptree/*/control.sock")), command)
+            poll_until(lambda: any(folder.glob("run/suptree/*/control.sock")), command)
             command.send_signal(signal.SIGINT)
             said = command.communicate(timeout=LIMIT)[0]
         assert (0, "slow: 0 processes left\n") == (command.returncode, said)
@@ -120,7 +120,7 @@ def test_ctrl_c_before_a_tree_runs_in_the_background_is_no_success(folder: Path)
     file = folder / "slow.toml"
     file.write_text(SLOW)
     with begin("up", str(file), "-d") as command:
-        wait_until(lambda: any(folder.glob("run/suptree/*/control.sock")), command)
+        poll_until(lambda: any(folder.glob("run/suptree/*/control.sock")), command)
         command.send_signal(signal.SIGINT)
         said = command.communicate(timeout=LIMIT)[0]
     assert (130, "up: interrupted, 0 processes left\n") == (command.returncode, said)
@@ -134,12 +134,12 @@ def test_what_takes_the_tree_down_while_it_goes_up_is_reported(folder: Path) -> 
         (signal.SIGKILL, "suptree: tree 'slow' ended before it was ready: its launcher ended with SIGKILL"),
     ):
         with begin("up", str(file), "-d") as command:
-            wait_until(lambda: any(folder.glob("run/suptree/*/control.sock")), command)
+            poll_until(lambda: any(folder.glob("run/suptree/*/control.sock")), command)
             pid = json.loads((folder / "home/trees/slow/run.json").read_text())["pid"]
             os.kill(pid, number)
             said = command.communicate(timeout=LIMIT)[0]
         assert (1, expected) == (command.returncode, said.splitlines()[0])
-        wait_until(lambda: not any(of_this_test(process, folder) for process in psutil.process_iter()))
+        poll_until(lambda: not any(of_this_test(process, folder) for process in psutil.process_iter()))
     for path in folder.glob("run/suptree/*/*"):
         path.unlink()
     for path in folder.glob("run/suptree/*"):

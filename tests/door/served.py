@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from starlette.requests import Request
@@ -107,9 +107,3 @@ async def ask(served: Served, request: bytes) -> tuple[int, bytes]:
     body = await reader.readexactly(length)
     writer.close()
     return int(head.split()[1]), body
-
-
-async def until(true: Callable[[], object]) -> None:
-    """Wait for something; the server's own deadline ends it."""
-    while not true():  # noqa: ASYNC110  (nothing tells when a server has let go)
-        await asyncio.sleep(0.01)

@@ -11,8 +11,9 @@ import pytest
 
 from suptree.control.door import bounds, http_protocol, request_input
 from suptree.control.refusals import Why
+from tests.polling import poll_until_async
 
-from .served import BAD_HEAD, GET, LIMIT, POST, Served, ask, until
+from .served import BAD_HEAD, GET, LIMIT, POST, Served, ask
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_who_does_not_read_is_cut_off(serve: Callable[..., None], path: bytes, m
             peer.setblocking(False)
             peer.connect(str(served.path))
             peer.send((GET % path).replace(b"\r\n\r\n", b"\r\n" + more + b"\r\n"))
-            await until(lambda: served.refused and not served.followers.count)
+            await poll_until_async(lambda: served.refused and not served.followers.count)
             heard = 0
             with contextlib.suppress(ConnectionError):
                 while data := await asyncio.get_running_loop().sock_recv(peer, 1_000_000):
@@ -174,7 +175,7 @@ def test_too_many_followers_are_refused_in_words(serve: Callable[..., None], mon
         refused = await ask(served, GET % b"follow")
         for _, writer in following:
             writer.close()
-        await until(lambda: not served.followers.count)
+        await poll_until_async(lambda: not served.followers.count)
         expected = {"error": "Crowded", "message": "2 follow already; try again when one has ended"}
         assert (503, expected, 200) == (refused[0], json.loads(refused[1]), (await ask(served, GET % b"follow"))[0])
 
@@ -207,7 +208,7 @@ def test_who_waits_for_an_agent_takes_no_room_of_others_and_may_wait_as_long_as_
         waiting = []
         for count in (1, 2):
             waiting.append(asyncio.ensure_future(ask(served, GET % b"wait?30")))
-            await until(lambda count=count: served.waiting == count)  # type: ignore[misc]
+            await poll_until_async(lambda count=count: served.waiting == count)  # type: ignore[misc]
         refused = await ask(served, GET % b"wait?30")
         expected = {"error": "HTTPException", "message": "2 wait for agents already; try again when one has its answer"}
         assert (503, expected, [Why.CROWDED]) == (refused[0], json.loads(refused[1]), served.refused)

@@ -24,6 +24,7 @@ import psutil
 
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree, kill
+from tests.polling import poll_until
 
 from .programs import MCP_SERVERS, Member, fleet, install_mcp_servers, missing, tree
 
@@ -55,9 +56,8 @@ class Storm:
             SETTLE,
         )
         for agent_id, member in self._members.items():
-            while not member.serves():  # polls: only asking tells whether a server serves
-                assert time.monotonic() < began + SETTLE, f"{agent_id} does not serve"
-                time.sleep(0.05)
+            # Only asking tells whether a server serves.
+            poll_until(member.serves, began + SETTLE - time.monotonic(), f"{agent_id} serves")
         self.slowest = max(self.slowest, time.monotonic() - began)
         return status
 
@@ -97,16 +97,19 @@ class Storm:
             ):
                 self._running.ask(partial(Client.tell, agent_id=agent_id, text=json.dumps(message)))
             log = self._running.launcher.paths.state / "logs" / f"{agent_id}.log"
-            deadline = time.monotonic() + SETTLE
-            while not ('"suptree-2"' in (text := log.read_text(errors="replace")) and '"tools"' in text):  # polls a file
-                assert time.monotonic() < deadline, f"{agent_id} does not answer"
-                time.sleep(0.05)
+            poll_until(partial(_lists_tools, log), SETTLE, f"{agent_id} answers")
 
     def _descendant(self, pid: int) -> int | None:
         with contextlib.suppress(psutil.NoSuchProcess):
             below = sorted(child.pid for child in psutil.Process(pid).children(recursive=True))
             return self._random.choice(below) if below else None
         return None
+
+
+def _lists_tools(log: Path) -> bool:
+    """Whether an MCP server has answered both requests."""
+    text = log.read_text(errors="replace")
+    return '"suptree-2"' in text and '"tools"' in text
 
 
 def run(folder: Path, npm: Path, seed: int, seconds: float) -> Storm:

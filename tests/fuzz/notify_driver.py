@@ -34,7 +34,7 @@ class DescriptorDriver:
         self._open = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  (numbers)
 
     def feed(self, data: bytes) -> None:
-        """Send one datagram, and receive it: nothing that came along stays open."""
+        """Send one datagram, and receive it; polls until nothing that came along is open any more."""
         if not data:
             return
         count = data[0] % (_MOST_DESCRIPTORS + 1)

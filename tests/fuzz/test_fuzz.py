@@ -1,5 +1,6 @@
 """Some fuzzing of each target; the long run is `python -m tests.fuzz --seconds 600 TARGET`."""
 
+import os
 import re
 import subprocess
 import sys
@@ -34,11 +35,12 @@ def test_what_fuzzing_begins_with_is_taken(name: str) -> None:
 
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not to be had for this platform")
 @pytest.mark.parametrize("name", TARGETS)
-def test_fuzzing_finds_nothing(name: str, tmp_path: Path) -> None:
+def test_fuzzing_finds_nothing(name: str, tmp_path: Path, short_folder: Path) -> None:
     command = [sys.executable, "-m", "tests.fuzz", "--inputs", str(INPUTS), "--seconds", "100", "--found", str(tmp_path), name]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=115, check=False)
+    environment = {**os.environ, "TMPDIR": str(short_folder)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=115, check=False)
     runs = re.search(r"^Done (\d+) runs", done.stderr, re.MULTILINE)
-    assert (0, []) == (done.returncode, list(tmp_path.iterdir())), done.stderr[-3000:]
+    assert (0, [], []) == (done.returncode, list(tmp_path.iterdir()), list(short_folder.iterdir())), done.stderr[-3000:]
     assert runs is not None
     assert int(runs[1]) >= INPUTS
 

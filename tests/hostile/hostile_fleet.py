@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.polling import poll_until
+
 PROGRAMS = Path(__file__).parents[1] / "programs"
 
 LADDER = 0.6
@@ -113,17 +115,17 @@ class Ledger:
             return (self.folder / "overlaps").read_text().splitlines()
         return []
 
+    @staticmethod
+    def still_there(those: set[Signature]) -> set[Signature]:
+        """Of these processes, those that have not ended."""
+        return {signature for signature in those if signature.is_there}
+
     def wait_until_gone(self, those: set[Signature], within: float = SETTLE) -> float:
-        """Return, in seconds, how long it took until none of them was there; AssertionError at the deadline."""
+        """Return, in seconds, how long it took until none of them was there."""
         began = time.monotonic()
-        while left := {signature for signature in those if signature.is_there}:
-            assert time.monotonic() - began < within, f"still there: {left}"
-            time.sleep(0.01)
+        poll_until(lambda: not self.still_there(those), within, lambda: f"the end of {self.still_there(those)}")
         return time.monotonic() - began
 
     def wait_until_signed(self, agents: set[str], within: float = SETTLE) -> None:
         """Return when a process of each of these agents has signed."""
-        deadline = time.monotonic() + within
-        while missing := agents - self.agents():
-            assert time.monotonic() < deadline, f"never began: {missing}"
-            time.sleep(0.01)
+        poll_until(lambda: not agents - self.agents(), within, lambda: f"{agents - self.agents()} begin")

@@ -23,6 +23,7 @@ import psutil
 
 from suptree.actors.kernel.cgroup import OFF_VARIABLE, run_groups
 from suptree.testing import LiveTree, kill
+from tests.polling import poll_until
 
 from .hostile_fleet import FLEET, SETTLE, Hostile, Ledger, tree
 
@@ -114,10 +115,7 @@ class Storm:
     def expect_one_family(self, status: Row) -> None:
         """Every process with our run token descends from the launcher, and so does every process that ever signed and is still there."""
         launcher = status["pids"]["launcher"]
-        deadline = time.monotonic() + SETTLE
-        while strangers := [*self._orphans(launcher)]:
-            assert time.monotonic() < deadline, f"outside of the tree: {strangers}"
-            time.sleep(0.01)
+        poll_until(lambda: not [*self._orphans(launcher)], SETTLE, lambda: f"the end of {[*self._orphans(launcher)]}, outside of the tree")
 
     def _orphans(self, launcher: int) -> Iterator[str]:
         pids = {process.pid for process in self._running.processes()} | {signature.pid for signature in self._ledger.left()}

@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+from tests.polling import poll_until
 
 from ..access.other_user import NOBODY, PYTHON, needs_root
 
@@ -153,21 +154,17 @@ def row_of(tree: OrdinaryTree, agent: str) -> dict[str, Any]:
 def test_hooks_and_probes_that_become_root_are_fenced_and_everything_else_goes_on(tree_with_hooks: OrdinaryTree) -> None:
     tree = tree_with_hooks
     before = tree.status()["pids"]
-    deadline = time.monotonic() + 90
     # The probe takes longer than it may, and cannot be ended: its agent is unhealthy, and does not start again while it is there.
-    while "unkillable" not in (row_of(tree, "probed")["detail"] or ""):  # polls the command line
-        assert time.monotonic() < deadline, tree.status()
+    poll_until(lambda: "unkillable" in (row_of(tree, "probed")["detail"] or ""), 90, tree.status)
     probe = psutil.Process(int((tree.home / "probe.pid").read_text()))
     assert (0, "stopping", 1) == (probe.uids().real, row_of(tree, "probed")["status"], row_of(tree, "probed")["incarnation"])
     with subprocess.Popen(
         [*AS_NOBODY, SUPTREE, "stop", "a"], cwd=tree.home, env=tree.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as stopping:
-        while "unkillable" not in (row_of(tree, "a")["detail"] or ""):  # polls the command line
-            assert time.monotonic() < deadline, tree.status()
+        poll_until(lambda: "unkillable" in (row_of(tree, "a")["detail"] or ""), 90, tree.status)
         hook = root_process(tree)
         os.kill(row_of(tree, "b")["pid"], 9)
-        while (row_of(tree, "b")["status"], row_of(tree, "b")["incarnation"]) != ("running", 2):  # polls the command line
-            assert time.monotonic() < deadline, tree.status()
+        poll_until(lambda: ("running", 2) == (row_of(tree, "b")["status"], row_of(tree, "b")["incarnation"]), 90, tree.status)
         assert (before, True, True) == (tree.status()["pids"], hook.is_running(), probe.is_running())
         hook.kill()
         assert 0 == stopping.wait(60)
@@ -175,39 +172,36 @@ def test_hooks_and_probes_that_become_root_are_fenced_and_everything_else_goes_o
 
 
 def root_process(tree: OrdinaryTree) -> psutil.Process:
-    deadline = time.monotonic() + 30
-    while True:  # polls: a file of the agent
-        text = (tree.home / "root.pid").read_text() if (tree.home / "root.pid").exists() else ""
-        if text.strip():
-            process = psutil.Process(int(text))
-            if process.uids().real == 0:
-                return process
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    """The process of the agent that has become root, once the agent has written its pid."""
+    file = tree.home / "root.pid"
+    text = poll_until(lambda: file.exists() and file.read_text().strip(), 30)
+    process = psutil.Process(int(text))
+    poll_until(lambda: process.uids().real == 0, 30)
+    return process
 
 
 def agents(status: dict[str, Any]) -> dict[str, tuple[str, int]]:
     return {row["id"]: (row["status"], row["incarnation"]) for row in status["agents"]}
 
 
-def wait_for(tree: OrdinaryTree, expected: dict[str, tuple[str, int]], word: str = "") -> None:
-    deadline = time.monotonic() + 60
-    while (found := agents(tree.status())) != expected or word not in (
-        tree.status()["agents"][0]["detail"] or ""
-    ):  # polls the command line
-        assert time.monotonic() < deadline, (found, tree.status())
+def poll_for(tree: OrdinaryTree, expected: dict[str, tuple[str, int]], word: str = "") -> None:
+    def stands() -> bool:
+        status = tree.status()
+        return agents(status) == expected and word in (status["agents"][0]["detail"] or "")
+
+    poll_until(stands, 60, tree.status)
 
 
 @pytest.mark.parametrize("how", ["killed", "actor killed"])
 def test_a_death_that_leaves_what_we_may_not_signal_is_fenced_and_everything_else_goes_on(tree: OrdinaryTree, how: str) -> None:
     root, before = root_process(tree), tree.status()
     os.kill(before["agents"][0]["pid" if how == "killed" else "actor_pid"], 9)
-    wait_for(tree, {"a": ("stopping", 1), "b": ("running", 1)}, "unkillable")
+    poll_for(tree, {"a": ("stopping", 1), "b": ("running", 1)}, "unkillable")
     assert root.is_running()
     assert before["pids"] == tree.status()["pids"]
     # A person ends it; then the next incarnation begins.
     root.kill()
-    wait_for(tree, {"a": ("running", 2), "b": ("running", 1)})
+    poll_for(tree, {"a": ("running", 2), "b": ("running", 1)})
 
 
 def test_a_stop_that_cannot_end_everything_waits_and_the_others_are_served_meanwhile(tree: OrdinaryTree) -> None:
@@ -219,13 +213,13 @@ def test_a_stop_that_cannot_end_everything_waits_and_the_others_are_served_meanw
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as stopping:
-        wait_for(tree, {"a": ("stopping", 1), "b": ("running", 1)}, "unkillable")
+        poll_for(tree, {"a": ("stopping", 1), "b": ("running", 1)}, "unkillable")
         assert 0 == tree.suptree("restart", "b").returncode
         os.kill(next(row["pid"] for row in tree.status()["agents"] if row["id"] == "b"), 9)
-        wait_for(tree, {"a": ("stopping", 1), "b": ("running", 3)}, "unkillable")
+        poll_for(tree, {"a": ("stopping", 1), "b": ("running", 3)}, "unkillable")
         root.kill()
         assert 0 == stopping.wait(60)
-    wait_for(tree, {"a": ("stopped", 1), "b": ("running", 3)})
+    poll_for(tree, {"a": ("stopped", 1), "b": ("running", 3)})
 
 
 def test_the_end_of_the_tree_goes_on_without_it_and_says_what_is_left(tree: OrdinaryTree) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from suptree.actors.kernel.cgroup import Cgroup, make_run_groups, own_groups
 from suptree.actors.kernel.linux import OOM_SCORE_OF_AGENTS
 from suptree.testing import LiveTree
+from tests.polling import poll_until
 
 from ..access.other_user import PYTHON, needs_root
 
@@ -138,13 +138,6 @@ def may_raise_limits() -> bool:
     return bool(int(line.split()[1], 16) & 1 << 24)
 
 
-def wait_for_kills(little: Little, count: int) -> None:
-    deadline = time.monotonic() + WITHIN
-    while little.kills() < count:  # polls: the kernel tells nobody
-        assert time.monotonic() < deadline, little.kills()
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_when_memory_runs_out_the_agent_that_takes_it_is_ended_and_nothing_of_ours(little: Little, kind: str) -> None:
     with little.tree(OTHER + KINDS[kind], [AGENTS]) as tree:
@@ -154,7 +147,7 @@ def test_when_memory_runs_out_the_agent_that_takes_it_is_ended_and_nothing_of_ou
         assert {int(Path("/proc/self/oom_score_adj").read_text())} == {*scores.values()}, scores
         if kind == "sixty small processes":
             # Those that are left have room again: the kernel takes as many as it must.
-            wait_for_kills(little, 4)
+            poll_until(lambda: little.kills() >= 4, WITHIN, little.kills)
         else:
             status = tree.wait_until(lambda s: all(row["last_exit"] for row in s["agents"] if row["id"] == "eats"), WITHIN)
             how = next(row["last_exit"] for row in status["agents"] if row["id"] == "eats")

@@ -54,15 +54,6 @@ SPEC = {"id": "x", "agent": {"agent_id": "x", "agent_type": "process_wrapper", "
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """A port that nobody else is given; it does not listen, so that the launcher may bind it as well."""
-    with socket.socket() as reserved:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        yield reserved.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
 def tree(port: int) -> Iterator[LiveTree]:
     with LiveTree(TREE, listen=f"127.0.0.1:{port}") as tree:
         assert tree.launcher.paths.token_file.exists()

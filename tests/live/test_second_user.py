@@ -37,14 +37,6 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can become a
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with socket.socket() as reserved:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        yield reserved.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
 def tree(port: int) -> Iterator[LiveTree]:
     with tempfile.TemporaryDirectory(prefix="st-") as runtime, pytest.MonkeyPatch.context() as patch:
         # A folder of sockets that no other tree has to do with: it will be opened.

@@ -84,7 +84,7 @@ async def talk(client: Client) -> None:
 
 
 def wait_for_port(port: int, within: float = 120) -> None:
-    """Return when somebody listens there."""
+    """Return when a server listens there; polls."""
     deadline = time.monotonic() + within
     while True:
         try:

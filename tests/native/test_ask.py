@@ -19,6 +19,7 @@ from suptree.actors.output.output_log import log_path
 from suptree.control import ProcessManager
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree, kill
+from tests.polling import poll_until
 
 AGENTS = str(Path(__file__).parents[1] / "agents")
 SUPTREE = str(Path(sys.executable).parent / "suptree")
@@ -85,10 +86,7 @@ def printed(live: LiveTree, agent_id: str) -> str:
 
 
 def wait_for_print(live: LiveTree, agent_id: str, text: str, count: int = 1, within: float = 10) -> None:
-    deadline = time.monotonic() + within
-    while printed(live, agent_id).count(text) < count:
-        assert time.monotonic() < deadline, printed(live, agent_id)
-        time.sleep(0.02)
+    poll_until(lambda: printed(live, agent_id).count(text) >= count, within, lambda: printed(live, agent_id))
 
 
 @pytest.mark.parametrize(

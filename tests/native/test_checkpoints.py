@@ -16,6 +16,7 @@ from suptree.actors.errors import AskFailed
 from suptree.actors.output.output_log import log_path
 from suptree.control import ProcessManager
 from suptree.testing import LiveTree, kill
+from tests.polling import poll_until
 
 AGENTS = str(Path(__file__).parents[1] / "agents")
 SUPTREE = str(Path(sys.executable).parent / "suptree")
@@ -53,10 +54,7 @@ def kept(live: LiveTree) -> dict[str, Any]:
 
 def wait_for_line(live: LiveTree, text: str, within: float = 10.0) -> None:
     path = log_path(str(live.launcher.paths.state), "a")
-    deadline = time.monotonic() + within
-    while text not in path.read_text():
-        assert time.monotonic() < deadline, path.read_text()
-        time.sleep(0.02)
+    poll_until(lambda: text in path.read_text(), within, path.read_text)
 
 
 def die(live: LiveTree, how: str = "die") -> None:
@@ -96,21 +94,10 @@ def test_what_it_does_by_itself_is_kept_every_interval() -> None:
         assert before <= count(live)
 
 
-def wait_for_file(path: Path, within: float = 10.0) -> None:
-    deadline = time.monotonic() + within
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def wait_for_count(live: LiveTree, least: int, within: float = 20.0) -> int:
     """What the checkpoint holds, when it holds more than that."""
-    wait_for_file(folder(live) / "a.json", within)
-    deadline = time.monotonic() + within
-    while (found := int(kept(live)["state"]["count"])) <= least:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
+    poll_until((folder(live) / "a.json").exists, within)
+    return poll_until(lambda: found if (found := int(kept(live)["state"]["count"])) > least else 0, within)
 
 
 def test_what_a_message_taught_it_is_kept_too() -> None:
@@ -203,7 +190,7 @@ def test_a_checkpoint_that_kills_its_agent_is_tried_once() -> None:
 def test_a_checkpoint_that_cannot_be_taken_is_reported_and_the_one_before_is_kept() -> None:
     with tree("Unjust", "checkpoint_interval = 0.1") as live:
         live.wait_until_all_run()
-        wait_for_file(folder(live) / "a.json")
+        poll_until((folder(live) / "a.json").exists)
         for why in (
             "a checkpoint was refused: it is not what JSON can express: Object of type object is not JSON serializable",
             "a checkpoint was refused: it has 2000002 bytes, more than 1048576",

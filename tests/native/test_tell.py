@@ -10,6 +10,7 @@ import pytest
 from suptree.actors.errors import InputRefused, NoSuchAgent
 from suptree.control import ProcessManager
 from suptree.testing import LiveTree
+from tests.polling import poll_until, poll_until_async
 
 MIB = 1024 * 1024
 AGENTS = str(Path(__file__).parents[1] / "agents")
@@ -52,10 +53,12 @@ def tell(live: LiveTree, text: str, agent_id: str = "a") -> None:
 
 def printed(live: LiveTree, count: int, within: float = 10.0) -> list[str]:
     """Stream and text of the first lines, when there are so many."""
-    deadline = time.monotonic() + within
-    while len(lines := live.ask(lambda client: client.log_lines("a"))) < count:
-        assert time.monotonic() < deadline, lines
-        time.sleep(0.02)
+
+    def read() -> list[str]:
+        lines = live.ask(lambda client: client.log_lines("a"))
+        return lines if len(lines) >= count else []
+
+    lines = poll_until(read, within, lambda: live.ask(lambda client: client.log_lines("a")))
     return [line.split(" ", 2)[2] for line in lines]
 
 
@@ -165,10 +168,8 @@ def test_the_handle_of_a_native_agent_gets_the_line(monkeypatch: pytest.MonkeyPa
             await pm.start_agent("cat", "process_wrapper", {"command": "cat", "stdin": "pipe"})
             taken = [await pm.tell(agent_id, "hello") for agent_id in ("listener", "deaf", "cat", "nobody")]
             await pm.tell("listener", "fail")
-            deadline = time.monotonic() + 10
-            while (last := pm.get_all_agents()["listener"].last_exit) is None:
-                assert time.monotonic() < deadline
-                await asyncio.sleep(0.01)
+            last = await poll_until_async(lambda: pm.get_all_agents()["listener"].last_exit)
+            assert last is not None
             return taken, last["reason"]
 
     assert ([True, False, True, False], "ValueError: after ['hello', 'fail']") == asyncio.run(talk())

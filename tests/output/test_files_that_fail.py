@@ -17,8 +17,7 @@ from suptree.actors.output.line_splitter import LineSplitter
 from suptree.actors.output.log_reader import tail
 from suptree.actors.output.output_log import OutputLog, log_path, rotated_path
 from suptree.testing import LiveTree
-
-from .test_output_of_agents import until
+from tests.polling import poll_until
 
 KIB, MIB = 1024, 1024 * 1024
 Writer = Callable[[OutputLog], OutputLog]
@@ -269,10 +268,10 @@ def test_no_fault_of_its_log_ends_an_agent(script: str, harm: Callable[[LiveTree
         harm(live)
         live.ask(lambda client: client.tell("loud", "go"))
         if harm is put_a_folder_there:
-            until(lambda: loss_reported(live))
+            poll_until(lambda: loss_reported(live), within=60)
             log_of(live).rmdir()
         live.ask(lambda client: client.tell("loud", "done"))
-        until(lambda: log_of(live).is_file() and "".join(tail(log_of(live), 1)).endswith(" done"))
+        poll_until(lambda: log_of(live).is_file() and "".join(tail(log_of(live), 1)).endswith(" done"), within=60)
         after = live.agent("loud")
         assert (before["pid"], before["incarnation"], "running") == (after["pid"], after["incarnation"], after["status"])
 
@@ -291,6 +290,6 @@ def test_what_c_code_of_a_native_agent_writes_is_in_the_log_again_after_its_next
     with LiveTree(f'[agents.loud]\ntype = "native_llm"\nfactory = "raw:make"\n{heartbeat}\n', sys_path=[str(tmp_path)]) as live:
         before = live.wait_until_all_run()["agents"][0]
         shutil.rmtree(log_of(live).parent)
-        until(lambda: "from C" in tail(log_of(live), 1), within=10)
+        poll_until(lambda: "from C" in tail(log_of(live), 1), within=10)
         after = live.agent("loud")
         assert (before["incarnation"], "running") == (after["incarnation"], after["status"])

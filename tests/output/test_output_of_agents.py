@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from suptree.actors.errors import SuptreeError
 from suptree.actors.output.log_reader import tail
 from suptree.actors.output.output_log import log_path, rotated_path
 from suptree.testing import LiveTree, kill
+from tests.polling import poll_until
 
 FLOOD = 200_000_000
 FIRST = 10**60
@@ -40,13 +40,6 @@ def texts(live: LiveTree, stream: str, lines: int = 100) -> list[str]:
     return [entry.split(" ", 3)[3] for entry in tail(log_of(live), lines) if re.match(rf"\S+ #1 {stream} ", entry)]
 
 
-def until(true: Callable[[], bool], within: float = 60.0) -> None:
-    deadline = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def peak_memory(pid: int) -> int:
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
@@ -57,7 +50,7 @@ def test_nothing_is_lost_of_200_mb_and_little_memory_taken() -> None:
     flood, calm = f"seq {FIRST} {FLOOD_ENDS}", f"seq {FLOOD_ENDS + 1} {LAST}; echo done"
     with LiveTree(tree(f"{flood} & {flood} >&2; wait; {calm}; {{ {calm}; }} >&2; exec sleep 1000000")) as live:
         live.wait_until_all_run()
-        until(lambda: "done" in texts(live, "err", 1))
+        poll_until(lambda: "done" in texts(live, "err", 1), within=60)
         assert peak_memory(live.agent("loud")["actor_pid"]) < MEMORY_LIMIT
         entries = [*rotated_path(log_of(live)).read_text().splitlines(), *log_of(live).read_text().splitlines()]
     for stream in ("out", "err"):
@@ -69,7 +62,7 @@ def test_nothing_is_lost_of_200_mb_and_little_memory_taken() -> None:
 def test_an_agent_that_floods_is_stopped_immediately_and_its_pings_go_on() -> None:
     with LiveTree(tree("yes & exec yes >&2", "heartbeat = { interval = 0.1, suspect_after = 1, dead_after = 5 }")) as live:
         live.wait_until_all_run()
-        until(lambda: rotated_path(log_of(live)).exists())
+        poll_until(lambda: rotated_path(log_of(live)).exists(), within=60)
         begun = time.monotonic()
         live.ask(lambda client: client.stop("loud"))
         assert time.monotonic() - begun < 1.5
@@ -80,7 +73,7 @@ def test_an_agent_that_floods_is_stopped_immediately_and_its_pings_go_on() -> No
 def test_a_program_that_closes_its_outputs_goes_on() -> None:
     with LiveTree(tree("echo bye; exec >&- 2>&-; exec sleep 1000000")) as live:
         pid = live.wait_until_all_run()["agents"][0]["pid"]
-        until(lambda: ["bye"] == texts(live, "out"))
+        poll_until(lambda: ["bye"] == texts(live, "out"), within=60)
         assert ("running", pid) == (live.agent("loud")["status"], live.agent("loud")["pid"])
 
 
@@ -108,4 +101,4 @@ def test_the_output_of_the_incarnation_before_is_shown() -> None:
 def wait_for_life(live: LiveTree, incarnation: int) -> None:
     """Wait until this incarnation has printed its line, which is the last."""
     live.wait_until(lambda status: status["agents"][0]["status"] == "running" and status["agents"][0]["incarnation"] == incarnation)
-    until(lambda: f"#{incarnation} out {incarnation - 1}" in tail(log_of(live), 1)[0])
+    poll_until(lambda: f"#{incarnation} out {incarnation - 1}" in tail(log_of(live), 1)[0], within=60)

@@ -16,8 +16,9 @@ from suptree.actors.output.newest_part import end_of
 from suptree.actors.output.output_log import OutputLog
 from suptree.actors.output.redaction import Redactor
 from suptree.testing import LiveTree
+from tests.polling import poll_until
 
-from .test_output_of_agents import log_of, tree, until
+from .test_output_of_agents import log_of, tree
 
 KEY = "sk-abcabcabd-0123456789"
 
@@ -86,7 +87,7 @@ def test_a_long_line_that_pauses_is_shown_and_one_that_goes_on_is_another_each_t
 
 
 def seen_after(live: LiveTree, text: str) -> list[str]:
-    until(lambda: log_of(live).exists() and text in " ".join(tail(log_of(live), 100)), within=10)
+    poll_until(lambda: log_of(live).exists() and text in " ".join(tail(log_of(live), 100)), within=10)
     return [entry.split(" ", 3)[3] for entry in tail(log_of(live), 100)]
 
 
@@ -94,7 +95,7 @@ def test_a_progress_bar_is_shown_while_it_goes_on_each_time_with_what_is_newest(
     script = 'n=0; while :; do n=$((n+1)); printf "\\\\r%d%%" $n; sleep 0.1; done'
     with LiveTree(tree(script)) as live:
         live.wait_until_all_run()
-        until(lambda: log_of(live).exists() and len(tail(log_of(live), 100)) >= 4, within=20)
+        poll_until(lambda: log_of(live).exists() and len(tail(log_of(live), 100)) >= 4, within=20)
         entries = [re.fullmatch(r"(\S+) #1 out (\d+)%", entry) for entry in tail(log_of(live), 100)]
     moments = [datetime.fromisoformat(entry[1]) for entry in entries if entry is not None]
     numbers = [int(entry[2]) for entry in entries if entry is not None]
@@ -146,5 +147,5 @@ def test_what_an_agent_says_of_itself_behind_a_progress_bar_is_heard_and_its_end
 def test_lines_of_a_flood_stay_whole() -> None:
     with LiveTree(tree("timeout 3 yes 0123456789012345678901234567890123456789; echo done; exec sleep 1000000")) as live:
         live.wait_until_all_run()
-        until(lambda: log_of(live).exists() and "".join(tail(log_of(live), 1)).endswith(" done"))
+        poll_until(lambda: log_of(live).exists() and "".join(tail(log_of(live), 1)).endswith(" done"), within=60)
         assert {"0123456789012345678901234567890123456789", "done"} == {entry.split(" ", 3)[3] for entry in tail(log_of(live), 1_000_000)}

@@ -5,13 +5,13 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from suptree.testing import LiveTree
+from tests.polling import poll_until
 
 WITHIN = 30.0
 
@@ -25,14 +25,6 @@ args = {json.dumps(command[1:])}
 restart = "temporary"
 liveness_probe = {{ exec = {json.dumps(["sh", "-c", script])}, {more} }}
 """
-
-
-def poll_until(is_true: Callable[[], bool], what: str) -> None:
-    """Look every 10 ms."""
-    deadline = time.monotonic() + WITHIN
-    while not is_true():
-        assert time.monotonic() < deadline, f"not within {WITHIN} s: {what}"
-        time.sleep(0.01)
 
 
 def lines(file: Path) -> list[str]:
@@ -66,11 +58,11 @@ def test_what_a_probe_leaves_behind_is_gone_with_it(tmp_path: Path, leave: str, 
     script = f"{leave}\n{ends}".format(noted=noted)
     timeout = 0.5 if ends == "sleep 2001" else 20
     with LiveTree(probed(script, f"period = 0.2, timeout = {timeout}, failure_threshold = 1000")) as running:
-        poll_until(lambda: len(lines(noted)) >= 3, "three probes")
+        poll_until(lambda: len(lines(noted)) >= 3, WITHIN, "three probes")
         # The program is left alone, with what it has started.
         assert "running" == running.agent("a")["status"]
         first = lines(noted)[:2]
-        poll_until(lambda: not any(map(alive, first)), f"the end of {first}")
+        poll_until(lambda: not any(map(alive, first)), WITHIN, f"the end of {first}")
 
 
 def test_what_the_program_itself_has_let_go_stays(tmp_path: Path) -> None:
@@ -78,7 +70,7 @@ def test_what_the_program_itself_has_let_go_stays(tmp_path: Path) -> None:
     daemon = f"(setsid sleep 2002 & echo $! >> {noted}); exec sleep 1000000"
     table = probed(f"sleep 2001 & echo $! >> {probes}", "period = 0.2, timeout = 5", ("sh", "-c", daemon))
     with LiveTree(table):
-        poll_until(lambda: len(lines(probes)) >= 3, "three probes")
+        poll_until(lambda: len(lines(probes)) >= 3, WITHIN, "three probes")
         assert [True] == list(map(alive, lines(noted)))
 
 
@@ -87,7 +79,7 @@ def test_a_tree_that_stood_still_while_it_probed_does_not_end_the_program_for_it
     script = f"echo begun >> {begun}; sleep 0.5; echo ended >> {ended}"
     heartbeat = "heartbeat = { interval = 0.2, suspect_after = 60, dead_after = 60 }"
     with LiveTree(probed(script, "period = 0.1, timeout = 3, failure_threshold = 1") + heartbeat) as running:
-        poll_until(lambda: len(lines(begun)) > len(lines(ended)), "a probe")
+        poll_until(lambda: len(lines(begun)) > len(lines(ended)), WITHIN, "a probe")
         before = len(lines(ended))
         everything = [process.pid for process in running.processes()]
         for pid in everything:
@@ -95,6 +87,6 @@ def test_a_tree_that_stood_still_while_it_probed_does_not_end_the_program_for_it
         time.sleep(4)
         for pid in everything:
             os.kill(pid, signal.SIGCONT)
-        poll_until(lambda: len(lines(ended)) >= before + 2, "two more probes")
+        poll_until(lambda: len(lines(ended)) >= before + 2, WITHIN, "two more probes")
         agent = running.agent("a")
         assert ("running", 1, None) == (agent["status"], agent["incarnation"], agent["last_exit"])

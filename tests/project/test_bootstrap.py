@@ -2,10 +2,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.polling import poll_until
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -68,10 +69,7 @@ def test_the_demo_interrupted_while_it_prepares_says_that_nothing_is_left(tmp_pa
         text=True,
         start_new_session=True,
     ) as demo:
-        deadline = time.monotonic() + 20
-        while not reached.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        poll_until(reached.exists)
         os.killpg(demo.pid, signal.SIGINT)
         said = demo.communicate(timeout=20)[0]
 

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from suptree.testing import LiveTree
 from suptree.testing.live_tree import Status
+from tests.polling import poll_until
 
 from ..full_disk import fill, needs_root, small_disk
 
@@ -89,9 +89,7 @@ def test_on_a_full_disk_what_the_commands_print_is_true_and_the_journal_is_compl
         known = tree.events()
 
         ballast.unlink()
-        deadline = time.monotonic() + 20
-        while tree.status()["journal"]["why"] is not None and time.monotonic() < deadline:
-            time.sleep(0.2)
+        poll_until(lambda: tree.status()["journal"]["why"] is None, what=lambda: tree.status()["journal"])
 
         with contextlib.closing(sqlite3.connect(f"file:{journal['path']}?mode=ro", uri=True)) as db:
             written = [json.loads(text) for (text,) in db.execute("SELECT event FROM events ORDER BY seq")]

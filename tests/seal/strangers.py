@@ -18,6 +18,7 @@ from thespian.system.transport.streamBuffer import toSendBuffer
 
 from suptree.control.refusals import Why
 from suptree.control.seal.seal import Seal
+from tests.polling import poll_until
 
 from .connections import OTHER_KEY, ByHand
 
@@ -138,14 +139,16 @@ def other_tree(target: Target) -> Connections:
     return []
 
 
+def expect_effect(target: Target) -> None:
+    """What was sealed with the right key makes a folder, which is removed again."""
+    poll_until(target.canary.exists, 5, "what was sealed with the right key has an effect")
+    target.canary.rmdir()
+
+
 def replay(target: Target) -> Connections:
     """What was said once, and had its effect, is said again: to the same process, and once more in the same connection."""
     said = sealed(target, Seal(target.key), again=1)
-    deadline = time.monotonic() + 5
-    while not target.canary.exists():
-        assert time.monotonic() < deadline, "what was sealed with the right key had no effect"
-        time.sleep(0.005)
-    target.canary.rmdir()
+    expect_effect(target)
     return say(target, said)
 
 

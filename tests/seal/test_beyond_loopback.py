@@ -16,10 +16,11 @@ import pytest
 from suptree.control.seal.encrypted_seal import EncryptedSeal
 from suptree.control.seal.seal import Seal
 from suptree.control.seal.tree_key import tree_key
+from tests.polling import poll_until
 
 from .connections import OTHER_KEY
 from .kernel_sockets import sockets_of
-from .strangers import Target, say, sealed, thespian_frame
+from .strangers import Target, expect_effect, say, sealed, thespian_frame
 
 ADDRESS = "127.0.0.2"
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,13 @@ _EVERY_PROTOCOL = 3
 _QUIET = 0.5
 _SO_RCVBUFFORCE = 33
 _IPV4, _TCP = b"\x08\x00", 6
+
+
+def whole_line(running: "subprocess.Popen[bytes]", log: Path) -> str | None:
+    """What the program has written, once that is a line; AssertionError when the program has ended without one."""
+    said, ended = log.read_text(), running.poll() is not None
+    assert not ended or said.endswith("\n"), said
+    return said if said.endswith("\n") else None
 
 
 @contextmanager
@@ -37,11 +45,8 @@ def system(folder: Path, address: str) -> Iterator[list[psutil.Process]]:
         running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT, start_new_session=True)
         process = psutil.Process(running.pid)
         try:
-            deadline = time.monotonic() + 30
-            while not (said := (folder / "log").read_text()).endswith("\n"):
-                assert time.monotonic() < deadline and running.poll() is None, said
-                time.sleep(0.02)
-            assert json.loads(said)["heard"], said
+            said = poll_until(lambda: whole_line(running, folder / "log"), 30, (folder / "log").read_text)
+            assert said is not None and json.loads(said)["heard"], said
             processes = [process, *process.children(recursive=True)]
             yield processes
         finally:
@@ -68,11 +73,7 @@ def test_a_system_at_an_address_is_heard_there_alone_and_by_its_own_alone(tmp_pa
             assert not target.canary.exists()
         for target in attacked:
             said = sealed(target, EncryptedSeal(target.key), again=1)
-            deadline = time.monotonic() + 5
-            while not target.canary.exists():
-                assert time.monotonic() < deadline, "what was sealed with the right key had no effect"
-                time.sleep(0.01)
-            target.canary.rmdir()
+            expect_effect(target)
             say(target, said)
             assert not target.canary.exists()
 

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import psutil
 import pytest
 
 from suptree.control.trees.standing import RUN_VARIABLE
+from tests.polling import poll_until
 
 SUPTREE = str(Path(sys.executable).parent / "suptree")
 LIMIT = 60.0
@@ -105,7 +105,7 @@ class Place:
         """End the tree, and see that nothing is left of it."""
         done = self.suptree("down")
         assert (0, "t: 0 processes left") == (done.returncode, done.stdout.splitlines()[-1])
-        wait_until(lambda: not self.processes())
+        poll_until(lambda: not self.processes(), LIMIT)
 
 
 @contextlib.contextmanager
@@ -117,14 +117,6 @@ def stranger() -> Iterator["subprocess.Popen[bytes]"]:
     finally:
         process.kill()
         process.wait()
-
-
-def wait_until(true: Callable[[], object], within: float = LIMIT) -> None:
-    """Return when it is true; AssertionError at the deadline."""
-    deadline = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.01)
 
 
 def token_of(process: "psutil.Process | subprocess.Popen[bytes]") -> str | None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from suptree.control import ProcessManager
+from tests.polling import poll_until
 
-from .commands import Place, wait_until
+from .commands import LIMIT, Place
 
 BEGIN = """
 import asyncio, os, sys, time
@@ -97,7 +98,7 @@ def said_by(place: Place, program: str) -> list[str]:
         )
         streams.seek(0)
         assert 0 == done.returncode, streams.read()
-    wait_until(lambda: not place.processes())
+    poll_until(lambda: not place.processes(), LIMIT)
     return path.read_text(encoding="utf-8").splitlines()
 
 

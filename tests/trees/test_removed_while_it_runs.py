@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .commands import SLEEPER, Place, send, wait_until
+from tests.polling import poll_until
+
+from .commands import LIMIT, SLEEPER, Place, send
 
 # Connects anew for each ping, as systemd-notify does.
 PINGS = """
@@ -65,11 +67,11 @@ def test_the_runtime_folder_comes_back_and_nobody_is_killed(place: Place, how: s
     else:
         for path in runtime.iterdir():
             path.unlink()
-    wait_until(lambda: runtime.is_dir() and names == {path.name for path in runtime.iterdir()}, 2.0)
+    poll_until(lambda: runtime.is_dir() and names == {path.name for path in runtime.iterdir()}, 2.0)
     # Longer than the watchdog of a program whose pings would be lost.
     registry = place.status()["pids"]["registry"]
     send(registry)
-    wait_until(lambda: place.status()["pids"]["registry"] not in (registry, None))
+    poll_until(lambda: place.status()["pids"]["registry"] not in (registry, None), LIMIT)
     psutil.wait_procs([psutil.Process(run["pid"])], timeout=5)
     assert {"a": 1, "pings": 1} == incarnations(place)
     assert 0 == place.log().count("actor_failed")
@@ -85,9 +87,8 @@ def test_a_new_heartbeat_actor_keeps_the_sockets_in_place_too(place: Place) -> N
         died = place.status()["pids"]["heartbeat"]
         send(died)
         notify.unlink()
-        while place.status()["pids"]["heartbeat"] in (died, None):
-            pass
-        wait_until(notify.exists, 5.0)
+        poll_until(lambda died=died: place.status()["pids"]["heartbeat"] not in (died, None), LIMIT)  # type: ignore[misc]
+        poll_until(notify.exists, 5.0)
     assert {"a": 1, "pings": 1} == incarnations(place)
     place.expect_down()
 
@@ -102,8 +103,8 @@ def test_where_the_folder_cannot_be_made_again_the_tree_is_found_elsewhere(place
             place.runtime.write_text("no folder", encoding="utf-8")
         return place.runtime.is_file()
 
-    wait_until(is_replaced)
-    wait_until(lambda: place.suptree("status").returncode == 0, 20.0)
+    poll_until(is_replaced, LIMIT)
+    poll_until(lambda: place.suptree("status").returncode == 0, 20.0)
     assert run["runtime"] != place.run["runtime"]
     assert {"a": 1, "pings": 1} == incarnations(place)
     elsewhere = Path(place.run["runtime"])
@@ -114,7 +115,7 @@ def test_where_the_folder_cannot_be_made_again_the_tree_is_found_elsewhere(place
 def test_the_state_folder_comes_back_and_the_tree_is_found(place: Place) -> None:
     run = place.up()
     shutil.rmtree(place.state, ignore_errors=True)
-    wait_until(lambda: (place.state / "lock").exists() and (place.state / "run.json").exists(), 5.0)
+    poll_until(lambda: (place.state / "lock").exists() and (place.state / "run.json").exists(), 5.0)
     again = place.suptree("up", str(place.file), "-d")
     assert (1, f"launcher pid {run['pid']}" in again.stdout) == (again.returncode, True), again.stdout
     assert 1 == incarnations(place)["a"]

@@ -12,7 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
-from .commands import SUPTREE, Place, wait_until
+from tests.polling import poll_until
+
+from .commands import LIMIT, SUPTREE, Place
 
 AGENTS = 15
 # Those that trap the signal, those that die of it, and those that end well after it.
@@ -99,7 +101,7 @@ def events(place: Place) -> list[dict[str, Any]]:
 
 def expect_orderly_end(place: Place) -> None:
     """Every hook has run once and every program had its time; nothing was restarted, nothing is left, and the end was on request."""
-    wait_until(lambda: not place.processes())
+    poll_until(lambda: not place.processes(), LIMIT)
     assert dict.fromkeys(IDS, "shutdown\n") == {
         path.name.removeprefix("post_exit-"): path.read_text() for path in place.folder.glob("post_exit-*")
     }
@@ -131,7 +133,7 @@ def test_every_hook_runs_once_and_nothing_is_restarted_in_the_foreground(place: 
         output.open("wb") as said,
         subprocess.Popen([SUPTREE, "up", str(place.file)], env=place.environment, stdout=said, stderr=said) as up,
     ):
-        wait_until(lambda: b"t is up" in output.read_bytes())
+        poll_until(lambda: b"t is up" in output.read_bytes(), LIMIT)
         terminate_all(place, ORDERS[order])
         assert 0 == up.wait(60)
     assert "t: 0 processes left" == output.read_text(encoding="utf-8").splitlines()[-1]
@@ -144,6 +146,6 @@ def test_native_agents_are_shut_down_in_order(place: Place, order: str) -> None:
     (place.folder / "ending_in_order.py").write_text(NATIVE_CODE.replace("FOLDER", str(place.folder)), encoding="utf-8")
     place.up()
     terminate_all(place, ORDERS[order])
-    wait_until(lambda: not place.processes())
+    poll_until(lambda: not place.processes(), LIMIT)
     assert {"native": "shut down, -15", "blocks": "shut down"} == {name: (place.folder / name).read_text() for name in ("native", "blocks")}
     assert {"shutdown"} == {said["exit"]["class"] for said in events(place) if said["event"].endswith("_exited")}

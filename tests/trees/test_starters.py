@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from suptree.actors.kernel.linux import children_of
+from tests.polling import poll_until
 
-from .commands import SUPTREE, Place, send, wait_until
+from .commands import LIMIT, SUPTREE, Place, send
 
 SOON = 2.0
 GIVES_UP = """
@@ -40,22 +41,14 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def test_admin_and_logger_are_gone_when_their_launcher_was_killed(place: Place) -> None:
+@pytest.mark.parametrize("killed", ["launcher", "admin"])
+def test_admin_and_logger_are_gone_when_the_launcher_or_the_admin_was_killed(place: Place, killed: str) -> None:
     place.up()
     pids = place.status()["pids"]
     thespian = [pids["admin"], *children_of(pids["admin"])]
-    send(pids["launcher"])
-    wait_until(lambda: all(is_gone(pid) for pid in thespian), SOON)
-    wait_until(lambda: not place.processes())
-
-
-def test_the_admin_takes_its_logger_with_it(place: Place) -> None:
-    place.up()
-    pids = place.status()["pids"]
-    thespian = [pids["admin"], *children_of(pids["admin"])]
-    send(pids["admin"])
-    wait_until(lambda: all(is_gone(pid) for pid in thespian), SOON)
-    wait_until(lambda: not place.processes())
+    send(pids[killed])
+    poll_until(lambda: all(is_gone(pid) for pid in thespian), SOON)
+    poll_until(lambda: not place.processes(), LIMIT)
 
 
 def test_a_refused_up_leaves_no_process(place: Place) -> None:
@@ -82,20 +75,20 @@ def test_signals_that_mean_nothing_end_neither_launcher_nor_admin(place: Place) 
 def test_a_tree_hears_sigterm_and_its_agents_are_free_whatever_its_starter_blocked_or_ignored(place: Place, how: str) -> None:
     command = ["env", how, SUPTREE, "up", str(place.file)]
     with subprocess.Popen(command, env=place.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as up:
-        wait_until(lambda: place.suptree("status").returncode == 0)
+        poll_until(lambda: place.suptree("status").returncode == 0, LIMIT)
         (row,) = place.status()["agents"]
         lines = Path(f"/proc/{row['pid']}/status").read_text(encoding="ascii").splitlines()
         masks = {line.split()[0]: int(line.split()[1], 16) for line in lines if line.startswith(("SigBlk", "SigIgn"))}
         up.terminate()
         assert (0, {"SigBlk:": 0, "SigIgn:": 0}) == (up.wait(60), masks)
-    wait_until(lambda: not place.processes())
+    poll_until(lambda: not place.processes(), LIMIT)
 
 
 @pytest.mark.parametrize("how", ["--ignore-signal=CHLD", "--default-signal=CHLD"])
 def test_a_tree_that_gave_up_says_so_whatever_its_starter_does_with_sigchld(place: Place, how: str) -> None:
     place.file.write_text(GIVES_UP, encoding="utf-8")
     assert 1 == place.suptree("up", str(place.file), before=("env", how)).returncode
-    wait_until(lambda: not place.processes())
+    poll_until(lambda: not place.processes(), LIMIT)
 
 
 def test_without_a_home_and_an_entry_in_passwd_every_command_says_it_in_one_line(place: Place) -> None:
@@ -129,7 +122,7 @@ def test_up_whose_output_nobody_reads_hears_sigterm(place: Place, *, full_before
     if full_before:
         fill(writer)
     with subprocess.Popen([SUPTREE, "up", str(place.file)], env=place.environment, stdout=writer, stderr=subprocess.DEVNULL) as up:
-        wait_until(lambda: place.suptree("status").returncode == 0)
+        poll_until(lambda: place.suptree("status").returncode == 0, LIMIT)
         if not full_before:
             fill(writer)
         # For each there are events, for which there is no room.
@@ -138,4 +131,4 @@ def test_up_whose_output_nobody_reads_hears_sigterm(place: Place, *, full_before
         assert 0 == up.wait(30)
     for end in (reader, writer):
         os.close(end)
-    wait_until(lambda: not place.processes())
+    poll_until(lambda: not place.processes(), LIMIT)

@@ -1,5 +1,6 @@
 """One answer for every command, which the kernel gives: whatever the caller's environment says, and whatever the files say."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -15,8 +16,9 @@ import pytest
 
 from suptree.control.trees.paths import TreePaths
 from suptree.control.trees.standing import standing
+from tests.polling import poll_until
 
-from .commands import SLEEPER, Place, send, stranger, wait_until
+from .commands import LIMIT, SLEEPER, Place, send, stranger
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_another_pid_in_the_run_file_is_never_signalled(place: Place) -> None:
 def test_a_stranger_with_the_pid_of_a_dead_launcher_is_left_alone(place: Place, begun: bool) -> None:
     run = place.up()
     send(run["pid"])
-    wait_until(lambda: not place.processes())
+    poll_until(lambda: not place.processes(), LIMIT)
     with stranger() as other:
         started = int(Path(f"/proc/{other.pid}/stat").read_bytes().rpartition(b")")[2].split()[19]) if begun else run["started"]
         (place.state / "run.json").write_text(json.dumps({**run, "pid": other.pid, "started": started}), encoding="utf-8")
@@ -76,7 +78,7 @@ def test_up_refuses_a_tree_whose_files_were_removed_and_leaves_it_alone(place: P
     again = place.suptree("up", str(place.file), "-d")
     send(run["pid"], signal.SIGCONT)
     assert (1, f"launcher pid {run['pid']}" in again.stdout) == (again.returncode, True), again.stdout
-    wait_until(lambda: all((place.state / name).exists() for name in removed))
+    poll_until(lambda: all((place.state / name).exists() for name in removed), LIMIT)
     assert before == pids(place)
     place.expect_down()
 
@@ -84,9 +86,9 @@ def test_up_refuses_a_tree_whose_files_were_removed_and_leaves_it_alone(place: P
 def test_a_lock_that_was_removed_is_held_again_within_a_second(place: Place) -> None:
     run = place.up()
     (place.state / "lock").unlink()
-    wait_until((place.state / "lock").exists, 1.0)
+    poll_until((place.state / "lock").exists, 1.0)
     paths = TreePaths("t", place.state, Path("/nowhere"))
-    wait_until(lambda: (found := standing(paths)) is not None and found.pid == run["pid"], 1.0)
+    poll_until(lambda: (found := standing(paths)) is not None and found.pid == run["pid"], 1.0)
     place.expect_down()
 
 
@@ -124,7 +126,7 @@ def test_a_run_file_that_says_nothing_of_use_hides_no_tree(place: Place, content
     again = place.suptree("up", str(place.file), "-d")
     send(run["pid"], signal.SIGCONT)
     assert (1, f"launcher pid {run['pid']}" in again.stdout) == (again.returncode, True)
-    wait_until(lambda: (place.state / "run.json").read_text(encoding="utf-8") != content)
+    poll_until(lambda: (place.state / "run.json").read_text(encoding="utf-8") != content, LIMIT)
     place.expect_down()
 
 
@@ -141,15 +143,21 @@ def test_a_stopped_launcher_is_ended_in_the_promised_time(place: Place, also: st
     assert [] == place.processes()
 
 
-def test_another_pid_namespace_is_named_in_one_sentence_by_every_command(place: Place) -> None:
-    inside = subprocess.Popen(
-        ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-m", "suptree.scripts.main", "up", str(place.file)],
-        env=place.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+@contextlib.contextmanager
+def tree_in_a_container(place: Place) -> Iterator["subprocess.Popen[bytes]"]:
+    """An `up` in a pid namespace of its own, whose tree runs."""
+    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-m", "suptree.scripts.main", "up"]
+    inside = subprocess.Popen([*command, str(place.file)], env=place.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: (place.state / "run.json").exists() and any(place.runtime.glob("suptree/*/control.sock")))
+        poll_until(lambda: (place.state / "run.json").exists() and any(place.runtime.glob("suptree/*/control.sock")), LIMIT)
+        yield inside
+    finally:
+        inside.kill()
+        inside.wait(60)
+
+
+def test_another_pid_namespace_is_named_in_one_sentence_by_every_command(place: Place) -> None:
+    with tree_in_a_container(place) as inside:
         namespace = place.run["place"]["pid_namespace"]
         for command in (["up", str(place.file), "-d"], ["status"], ["down"], ["stop", "a"], ["status", "--tree", "t"]):
             done = place.suptree(*command)
@@ -157,28 +165,15 @@ def test_another_pid_namespace_is_named_in_one_sentence_by_every_command(place: 
             assert f"in pid namespace {namespace}" in done.stdout
             assert "give the command there" in done.stdout
         assert inside.poll() is None
-    finally:
-        inside.kill()
-        inside.wait(60)
-    wait_until(lambda: not place.processes())
+    poll_until(lambda: not place.processes(), LIMIT)
 
 
 @pytest.mark.parametrize("file", ["lock", "run.json"])
 def test_a_tree_in_a_container_is_known_from_outside_whichever_file_is_gone(place: Place, file: str) -> None:
-    inside = subprocess.Popen(
-        ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-m", "suptree.scripts.main", "up", str(place.file)],
-        env=place.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until(lambda: (place.state / "run.json").exists() and any(place.runtime.glob("suptree/*/control.sock")))
+    with tree_in_a_container(place):
         (place.state / file).unlink()
         done = place.suptree("up", str(place.file), "-d")
         assert (1, True) == (done.returncode, "pid namespace" in done.stdout), done.stdout
-    finally:
-        inside.kill()
-        inside.wait(60)
 
 
 NO_LOCKS = r"""

@@ -7,11 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from suptree.testing import LiveTree
+from tests.polling import poll_until
 
 TREE = """
 [tree]
@@ -41,11 +43,9 @@ def test_a_program_that_is_being_written_is_started_when_it_is_whole(program: Pa
     log = tree.home / "trees" / "t" / "logs" / "a.log"
 
     def close_when_it_waits() -> None:
-        deadline = time.monotonic() + 60
         with program.open("ab"):
             opened.set()
-            while time.monotonic() < deadline and not (log.exists() and "tried again" in log.read_text()):
-                time.sleep(0.05)
+            poll_until(lambda: log.exists() and "tried again" in log.read_text(), 60)
 
     opened = threading.Event()
     closing = threading.Thread(target=close_when_it_waits)
@@ -88,6 +88,16 @@ def test_a_program_that_ran_before_and_stays_away_is_held_in_the_end_and_a_stop_
         assert ("permanent", 2) == (agent["last_exit"]["class"], agent["incarnation"])
 
 
+def is_removed(group: Path) -> bool:
+    """Whether a group is gone, when its processes have been moved out of it; one that is ending keeps it for a moment."""
+    for process in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(OSError):
+            (PIDS / "cgroup.procs").write_text(process)
+    with contextlib.suppress(OSError):
+        group.rmdir()
+    return not group.exists()
+
+
 @contextlib.contextmanager
 def process_limit(pid: int, spare: int) -> Iterator[None]:
     """A control group with a process and what it forks from now on, in which there may be `spare` more."""
@@ -100,16 +110,7 @@ def process_limit(pid: int, spare: int) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             (group / "pids.max").write_text("max")
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            for process in (group / "cgroup.procs").read_text().split():
-                with contextlib.suppress(OSError):
-                    (PIDS / "cgroup.procs").write_text(process)
-            try:
-                group.rmdir()
-                break
-            except OSError:
-                time.sleep(0.05)
+        poll_until(partial(is_removed, group), 10)
 
 
 @pytest.mark.skipif(not os.access(PIDS / "tasks", os.W_OK), reason="no control group of processes that we may write to")
