@@ -20,7 +20,7 @@ class AgentEnds(Exception):
     cause: CauseId | None = None
 
     def because(self, cause: CauseId) -> Self:
-        """This error, with the cause of the exit that comes of it."""
+        """This error, with the cause of the exit that it leads to."""
         self.cause = cause
         return self
 

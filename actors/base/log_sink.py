@@ -1,4 +1,4 @@
-"""Where the launcher and every actor log: a stream that never raises and never waits, whatever became of the file behind it."""
+"""Where the launcher and every actor log: a stream that never raises and never waits, even when the file behind it is full or gone."""
 
 import io
 import json

@@ -344,7 +344,7 @@ class ClientRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of a ClientRequest: an OTP answer (`ok`, `not_found`, …) and a value; with `more` a part of it, and more follows."""
+    """The answer to a ClientRequest: an OTP answer (`ok`, `not_found`, …) and a value; with `more` a part of it, and more follows."""
 
     request: str
     answer: str

@@ -52,7 +52,7 @@ def _class_and_reason(code: int, number: int | None) -> tuple[ExitClass, str]:
 
 
 def says_why(how: Exit) -> bool:
-    """Whether what a program said last may be why it ended: not where it was to end, or ended by another's hand."""
+    """Whether what a program said last may be why it ended: not where its supervisor was to end it, or something from outside killed it."""
     by_another = how.exit_class in (ExitClass.EXTERNAL, ExitClass.OOM) or how.signal == signal.SIGKILL
     return not how.is_normal and not by_another
 

@@ -1,4 +1,4 @@
-"""Why something died, and what becomes of it now: as a structure for programs, and as one screen for people."""
+"""Why something died, and how it stands now: as a structure for programs, and as one screen for people."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ def deaths_of(state: Path, child: str) -> list[Death]:
 
 
 def explanation(tree: str, row: Row, supervisor: Row | None, deaths: list[Death], now: datetime) -> Explanation:
-    """What became of a child of a tree that runs: `now` (`status`, `text`, `do`: a command or None) and `deaths`, newest first."""
+    """How a child of a tree that runs stands, `now` (`status`, `text`, `do`: a command or None), and its `deaths`, newest first."""
     newest = deaths[0] if deaths and row["last_exit"] and deaths[0]["at"] == row["last_exit"]["at"] else None
     text, todo = _now(row, newest, now)
     if todo is not None and supervisor is not None and supervisor["status"] in ("stopped", "crashed"):

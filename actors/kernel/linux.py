@@ -113,7 +113,7 @@ def set_timer(descriptor: int, seconds: float | None) -> None:
 
 
 def create_inotify() -> int:
-    """A descriptor that tells of changes in folders (inotify_init1(2)). Raises OSError: a user has but so many."""
+    """A descriptor that is readable after changes in folders (inotify_init1(2)). Raises OSError: a user may have only so many."""
     return _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
 

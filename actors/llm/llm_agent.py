@@ -70,7 +70,7 @@ class LLMAgent:
                         yield part
                 self._remember(prompt, text)
             except (asyncio.CancelledError, GeneratorExit):
-                # The client has stopped waiting; the question has been read all the same.
+                # The client has stopped waiting; but the model has read the question.
                 usage = usage or estimated_usage(messages, text)
                 raise
             finally:

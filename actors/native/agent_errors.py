@@ -12,7 +12,7 @@ from ..exits import Exit, ExitClass
 
 _LONGEST_FIRST = (ExitClass.PERMANENT, ExitClass.QUOTA, ExitClass.BUDGET, ExitClass.HUNG, ExitClass.FAILED, ExitClass.SHUTDOWN)
 _RANKS = {exit_class: rank for rank, exit_class in enumerate(_LONGEST_FIRST)}
-"""Of several, that counts which keeps an agent down for the longest: to start it earlier would be in vain for that one."""
+"""Of several, that counts which keeps an agent down for the longest: a start before that would fail again."""
 
 
 def meaning_of(error: BaseException | None) -> AgentEnds | None:

@@ -29,7 +29,7 @@ async def _shut_down(agent: Any, checkpoints: CheckpointSchedule) -> None:
         if shutdown is not None:
             await call(shutdown)
         await checkpoints.take()
-    except BaseException as error:  # noqa: BLE001  (the agent ends all the same)
+    except BaseException as error:  # noqa: BLE001  (the agent ends in any case)
         if not isinstance(error, asyncio.CancelledError):
             print_error(error)
 

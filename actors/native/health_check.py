@@ -16,7 +16,7 @@ class HealthCheck:
     def __init__(
         self, heartbeat: HeartbeatSpec, is_ready: asyncio.Event, *, began: Callable[[], None], unwell: Callable[[str], None]
     ) -> None:
-        # What happens right after a good answer is found out within `dead_after` all the same.
+        # So a fault right after a good answer is still found within `dead_after`.
         self._limit = max(heartbeat.dead_after - heartbeat.interval, heartbeat.dead_after / 5)
         self._is_ready = is_ready
         self._began = began

@@ -16,7 +16,7 @@ class NativeAgent(AgentActor):
         super().__init__(self._begin_native)
 
     def wants_to_end(self, wish: SystemExit | KeyboardInterrupt) -> None:
-        """As if its `run()` had raised it, which may hear of it too."""
+        """As if its `run()` had raised it; the error may reach `run()` too."""
         self._native.end_over(wish)
 
     def _begin_native(self, incarnation: Incarnation) -> NativeLife:

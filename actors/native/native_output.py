@@ -45,7 +45,7 @@ class NativeOutput:
         if not self._is_redirected:
             return
         self._log.make_again()
-        with contextlib.suppress(OSError):  # as everywhere: what becomes of its log harms no agent
+        with contextlib.suppress(OSError):  # as everywhere: a fault of its log harms no agent
             if not self._raw or not self._raw[-1].reads(1):
                 # The log has rotated; child processes that were started before go on writing to the old file.
                 self._raw = (*self._raw[-1:], RawOutput(_OWN_STDOUT, self._redactor, 0))

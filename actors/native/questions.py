@@ -19,7 +19,7 @@ QUESTIONS_LIMIT = 100
 _SEND_EVERY = 0.05
 
 Answer = Callable[[str, str, Any, bool, bool], None]
-"""Says what came of a request: request, answer, value, whether more follows, and whether the agent ends (see `AgentAnswered`)."""
+"""Reports the outcome of a request: request, answer, value, whether more follows, and whether the agent ends (see `AgentAnswered`)."""
 
 
 def failure(message: str, error: BaseException | None = None) -> dict[str, Any]:
@@ -35,9 +35,9 @@ class _ReplyRefused(Exception):
 class Questions:
     """Runs the agent's `ask` for each question, many at the same time.
 
-    `answer` says what came of each; `describe` puts an error of the agent into words; `fatal` is called with an error that ends the agent:
-    an AgentEnds (see meaning_of), or one that is no `Exception`. Any other error is an answer, and the agent lives on. `settled` returns
-    when what the agent has learned by answering is kept: only then is the reply sent.
+    `answer` reports the outcome of each; `describe` puts an error of the agent into words; `fatal` is called with an error that ends the
+    agent: an AgentEnds (see meaning_of), or one that is no `Exception`. Any other error is an answer, and the agent lives on. `settled`
+    returns when what the agent has learned by answering is kept: only then is the reply sent.
     """
 
     def __init__(

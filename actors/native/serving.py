@@ -21,7 +21,7 @@ class Serving:
     """One agent at work.
 
     `must_end` is the Exit of an agent that ends by something else than its `run()`, once there is one; `end_over` is called with an error
-    that ends it. `answer` says what came of a question.
+    that ends it. `answer` reports the outcome of a question.
     """
 
     def __init__(

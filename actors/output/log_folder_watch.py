@@ -20,7 +20,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class FolderWatch:
-    """Waits for changes in a folder: by inotify; while there is no such folder, or no inotify to be had, by the clock."""
+    """Waits for changes in a folder: by inotify; while there is no such folder, or inotify is not available, by the clock."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = os.fsencode(folder)

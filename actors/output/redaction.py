@@ -113,7 +113,7 @@ class Redactor:
     def __init__(self, own: Mapping[str, str], inherited: Mapping[str, str], named: Iterable[tuple[str, str]] = ()) -> None:
         self._own = own
         self._environment = {**inherited, **own}
-        # A value that the spec replaces is a secret all the same.
+        # A value that the spec replaces is still a secret.
         secrets = _forms_of([*secrets_in(own), *secrets_in(inherited), *named])
         self._names = {_bytes(text): f"[redacted {name}]".encode() for text, name in secrets.items()}
         self._pattern = _pattern(tuple(sorted(self._names, key=lambda text: (-len(text), text))))

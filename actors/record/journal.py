@@ -51,7 +51,7 @@ def lives_before(path: Path, run_id: str, ids: Iterable[str]) -> dict[str, tuple
 
 
 class Journal:
-    """SQLite in WAL mode: an event is in it before anybody hears of it, and survives the process that wrote it. No fault is raised.
+    """SQLite in WAL mode: an event is in it before any client gets the event, and survives the process that wrote it. No fault is raised.
 
     `picture` gives every row, for a file that is begun anew.
     """
@@ -174,7 +174,7 @@ class Journal:
         return record._replace(seq=record.seq + self._shift)
 
     def _mention_losses(self, file: JournalFile) -> None:
-        """Events that are lost have left their numbers: the last of these tells of them all."""
+        """Events that are lost have left their numbers: the last of these accounts for all of them."""
         if self.losses.count:
             last = self._waiting[0].seq - 1 if self._waiting else self._last
             lost = EventsLost(count=self.losses.count, why=self.losses.why)

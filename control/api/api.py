@@ -168,7 +168,7 @@ class Api:
         return await self._conversation.tell(self._row(request)["id"], request)
 
     async def ask(self, request: Request) -> Response:
-        """Ask a native agent something; answered with its reply, or with what became of it."""
+        """Ask a native agent something; answered with its reply, or with why there is none."""
         only(request)
         return await self._conversation.ask(self._row(request)["id"], request)
 

@@ -70,7 +70,7 @@ class Conversation:
         return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
 
     async def _parts(self, agent_id: str, arguments: dict[str, Any], limit: float) -> AsyncIterator[dict[str, str]]:
-        """Each part of a reply as it comes, then what came of it."""
+        """Each part of a reply as it comes, then the answer."""
         parts: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         asking = asyncio.create_task(self._within(limit, "ask", agent_id, arguments, hear=parts.put_nowait))
         asking.add_done_callback(lambda _asking: parts.put_nowait(None))

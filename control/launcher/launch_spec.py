@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 class LaunchSpec:
     """The tree of a file, or, without a file, an empty tree for a program that embeds it.
 
-    `listen`: where the control API is to be had on TCP too. `owner_pid`: the tree ends when that process does.
+    `listen`: the address at which the control API listens on TCP too. `owner_pid`: the tree ends when that process does.
     `ephemeral`: its files are removed when it has ended.
     """
 

@@ -230,7 +230,7 @@ class Launcher:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._terminated, loop)
         loop.add_signal_handler(STARTER_ASKS, self.ask_to_stop, Asks.STARTER)
-        loop.add_reader(self.system.refused_frames, self._hear_of_refused_frames)
+        loop.add_reader(self.system.refused_frames, self._take_refused_frames)
         link = asyncio.create_task(self.link.serve(RegistryActor.link_offers))
         api = await serve_api(self)
         self.keeper = Keeper(self.paths, self._run, self._tree_lock, api.listen_on_path)
@@ -283,7 +283,7 @@ class Launcher:
         return min(task.get_name() for task in done)
 
     def _top_judged(self, verdict: Silent | Suspect) -> None:
-        """The top supervisor has no supervisor that could restart it: the tree ends with it, and its starter hears of that."""
+        """The top supervisor has no supervisor that could restart it: the tree ends with it, and the starter of the tree is informed."""
         if isinstance(verdict, Silent):
             self._top_silent = f"no sign of life from it for {verdict.age:.1f} s: it was killed as hung"
             log.error("top_hung", pid=self.pids["top"], silent_for=round(verdict.age, 1))
@@ -301,7 +301,7 @@ class Launcher:
             self.ask_to_stop(Asks.FAILURE)
             log.exception("launcher_failed", work=getattr(work, "__name__", str(work)))
 
-    def _hear_of_refused_frames(self) -> None:
+    def _take_refused_frames(self) -> None:
         for pid, refused in reports(self.system.refused_frames):
             self.refusals.add(f"actor {self._name_of(pid)}", refused)
 

@@ -114,7 +114,7 @@ async def spawn_launcher(
 
 
 async def to_the_end(work: Coroutine[Any, Any, Result] | asyncio.Future[Result]) -> Result:
-    """What comes of some work, for which a cancellation waits, and each further one too."""
+    """The result of some work; a cancellation, and each further one, waits until the work is done."""
     task = asyncio.ensure_future(work)
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):

@@ -22,7 +22,7 @@ class RefusedFrameCounter:
 
     @property
     def has_unreported(self) -> bool:
-        """Whether the launcher has yet to hear of some."""
+        """Whether some are not reported to the launcher yet."""
         return bool(self._unreported)
 
     def count(self, why: str) -> None:

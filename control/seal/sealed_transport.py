@@ -52,7 +52,7 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
 
     @property
     def inherited(self) -> set[int]:
-        """The descriptors that were made before this process, and are its own all the same."""
+        """The descriptors that were made before this process, and still belong to it."""
         return {self.report_socket.fileno()}
 
     def resting_on(self) -> list[int] | None:

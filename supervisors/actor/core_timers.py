@@ -1,4 +1,4 @@
-"""The timers that a core sets, and hears of when they fire."""
+"""The timers that a core sets, and that reach it as events when they fire."""
 
 import asyncio
 from collections.abc import Callable

@@ -32,7 +32,7 @@ class Place(Protocol):
 
 
 class BelowSupervisor:
-    """The place of every supervisor but the top: the supervisor above hears of its start and of its end."""
+    """The place of every supervisor but the top: its start and its end are reported to the supervisor above."""
 
     def __init__(self, actor: LoopActor, begin: Begin, above: Above) -> None:
         self._actor = actor

@@ -1,4 +1,4 @@
-"""What a supervisor hears of the life of its children, from them and from the heartbeat actor, and which of them it condemns for it."""
+"""What the children and the heartbeat actor report to a supervisor about the life of the children, and which of them it condemns."""
 
 import asyncio
 import contextlib

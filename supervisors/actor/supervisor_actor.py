@@ -285,7 +285,7 @@ class SupervisorActor(LoopActor):
         self.timers.cancel_all()
         self.flushing.then(partial(self.place.say_goodbye, command.exit))
 
-    # What becomes of the children
+    # The lives of the children
 
     def _child_is_up(self, child: LivingChild) -> None:
         if child.kind is Kind.SERVICE:

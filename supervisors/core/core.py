@@ -50,7 +50,7 @@ __all__ = ["ChildView", "Phase", "SupervisorCore"]
 
 
 class SupervisorCore:
-    """Decides what becomes of the children of one supervisor.
+    """Decides which children of one supervisor start, stop and restart, and when.
 
     `lives` says which incarnation and how many restarts each child had under an earlier supervisor, so that they go on counting.
     `uniform(low, high)` is where jitter comes from. Raises SpecError for children that cannot work together or under these flags.

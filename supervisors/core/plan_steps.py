@@ -1,4 +1,4 @@
-"""The way of a plan: its next stop or start is ordered, and what comes of that moves it on."""
+"""The steps of a plan: its next stop or start is ordered, and the outcome leads to the step after that."""
 
 from dataclasses import replace
 

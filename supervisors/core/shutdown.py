@@ -57,7 +57,7 @@ def too_late(state: CoreState, call: OtpCall) -> None:
 
 
 def exit_supervisor(state: CoreState) -> None:
-    """All children are down, but for those that do not die: nobody is to wait for these."""
+    """All children are down, except those that do not die: no request is to wait for these."""
     for child_id in state.went_on:
         requests, state.children[child_id].terminations = state.children[child_id].terminations, []
         for request in requests:

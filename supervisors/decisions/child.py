@@ -90,7 +90,7 @@ _NEVER_RAN = Exit(ExitClass.SHUTDOWN, "never started")
 
 @dataclass(slots=True)
 class Child:
-    """A child spec and what has become of it.
+    """A child spec, and how the child stands.
 
     `restarts` counts every automatic restart for good; `in_a_row` counts those that its own exits and failed starts caused, and is what
     backoff and the child's own limit look at; a healthy life forgets them.

@@ -29,7 +29,7 @@ def normalise(text: str) -> str:
 def fingerprint(exit_: Exit) -> str | None:
     """What exits that look alike have in common; None where an exit says nothing against the child.
 
-    A normal exit says nothing, and neither does one by another's hand (class `external`, or a SIGKILL) or for a shortage, which passes.
+    A normal exit says nothing, and neither does one from outside (class `external`, or a SIGKILL) or for a shortage, which passes.
     """
     if exit_.is_normal or exit_.cause is CauseId.SHORTAGE or exit_.exit_class is ExitClass.EXTERNAL or exit_.signal == signal.SIGKILL:
         return None

@@ -1,4 +1,4 @@
-"""The tables of what becomes of a child that ended: OTP's own, and the rules that a child's spec turns on."""
+"""The tables of what follows when a child ends: OTP's own, and the rules that a child's spec turns on."""
 
 from collections.abc import Callable
 

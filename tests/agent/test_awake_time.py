@@ -32,7 +32,7 @@ asyncio.run(main())
 """
 
 
-def test_a_process_that_was_stopped_has_its_limit_all_the_same() -> None:
+def test_a_process_that_was_stopped_still_has_its_limit() -> None:
     with subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, text=True) as sleeper:
         assert sleeper.stdout is not None
         assert "waits\n" == sleeper.stdout.readline()

@@ -55,7 +55,7 @@ def longest_gap_of_a_first_start() -> float:
 def late(gaps: list[float]) -> list[float]:
     """Those of more than 100 ms; `benchmarks/first_start.py` holds the first start of a program to 50 ms.
 
-    The kernel does not tell of a wait for a child that was just forked to get a core, nor of a core that the host of a virtual machine
+    The kernel does not report a wait for a child that was just forked to get a core, nor of a core that the host of a virtual machine
     takes away: one or two may be for these.
     """
     return [gap for gap in gaps if gap > 0.1]

@@ -46,7 +46,7 @@ def test_a_start_right_after_the_death_of_the_launcher_makes_a_new_tree() -> Non
             assert await pm.start_agent("a", "process_wrapper", SLEEP)
             launcher = psutil.Process().children()[0]
             launcher.kill()
-            os.waitid(os.P_PID, launcher.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  (the loop must not hear of it yet)
+            os.waitid(os.P_PID, launcher.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  (the loop must not notice it yet)
             assert await pm.start_agent("b", "process_wrapper", SLEEP) is True
             assert {"a": ("crashed", 1), "b": ("running", 1)} == standing(pm)
 

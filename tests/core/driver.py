@@ -91,7 +91,7 @@ class Driver:
             self.feed(SupervisorStarted())
 
     def feed(self, *events: Event) -> list[str]:
-        """What the core orders, with what comes of that if children are `auto`."""
+        """What the core orders, and what follows from that if children are `auto`."""
         self.commands = []
         waiting = list(events)
         while waiting:

@@ -1,4 +1,4 @@
-"""What is foretold is what then happens."""
+"""What the forecast says is what then happens."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def forecast_of(driver: Driver, child_id: str, exit_: Exit = CRASH) -> list[str]
     return [str(action) for action in forecast(driver.core, child_id, exit_, driver.now).actions]
 
 
-def test_the_ordered_actions_of_a_group_restart_are_foretold() -> None:
+def test_the_ordered_actions_of_a_group_restart_are_forecast() -> None:
     driver = Driver(specs("abc"), strategy=Strategy.ONE_FOR_ALL)
     assert ["stop c", "stop a", "start a", "start b", "start c"] == forecast_of(driver, "b")
 
@@ -32,7 +32,7 @@ def test_asking_changes_nothing() -> None:
     assert 0 == driver.core.restarts_in_window(0)
 
 
-def test_the_decision_and_the_restarts_left_are_foretold() -> None:
+def test_the_decision_and_the_restarts_left_are_forecast() -> None:
     report = forecast(Driver(specs("a"), max_restarts=3).core, "a", CRASH, 0.0).report
     assert (Decision.RESTART, "crash (SIGSEGV)", 2) == (report.decision, report.why, report.restarts_left)
 
@@ -46,7 +46,7 @@ def test_an_end_that_waits_for_its_turn_is_taken_in_first() -> None:
     assert ["start c"] == forecast_of(driver, "c")
 
 
-def test_a_wait_is_foretold() -> None:
+def test_a_wait_is_forecast() -> None:
     driver = Driver(specs("ab", backoff=Backoff()), strategy=Strategy.ONE_FOR_ALL, max_restarts=5, within=100.0)
     driver.exits("a")
     assert ["wait 1 s for a", "stop b", "start a", "start b"] == forecast_of(driver, "a")
@@ -75,12 +75,12 @@ class iter_uniform:  # noqa: N801
         return low + self.numbers.pop(0)
 
 
-def test_a_brutal_kill_is_foretold() -> None:
+def test_a_brutal_kill_is_forecast() -> None:
     driver = Driver(specs("ab", shutdown=BRUTAL_KILL), strategy=Strategy.ONE_FOR_ALL)
     assert ["kill b", "start a", "start b"] == forecast_of(driver, "a")
 
 
-def test_a_hold_is_foretold() -> None:
+def test_a_hold_is_forecast() -> None:
     driver = Driver(specs("a", hold=True))
     forecast_ = forecast(driver.core, "a", PERMANENT_FAILURE, 0.0)
     assert ((), Decision.HOLD, None) == (forecast_.actions, forecast_.report.decision, forecast_.last_words)
@@ -105,7 +105,7 @@ def test_a_child_that_does_not_run_cannot_end() -> None:
         forecast(driver.core, "x", CRASH, 0.0)
 
 
-def test_how_far_it_escalates_is_foretold() -> None:
+def test_how_far_it_escalates_is_forecast() -> None:
     writers = Driver(specs("ab"), max_restarts=0)
     root = Driver(specs("w", restart=RestartType.PERMANENT))
     top = Driver(specs("r"))
@@ -130,7 +130,7 @@ def test_an_escalation_that_reaches_the_top_ends_there() -> None:
     assert 1 == len(escalation([(driver.core, "a")], CRASH, 0.0))
 
 
-def test_after_the_shutdown_there_is_nothing_to_foretell() -> None:
+def test_after_the_shutdown_the_forecast_is_empty() -> None:
     driver = Driver(specs("a"))
     driver.feed(ShutdownRequested())
     with pytest.raises(ValueError, match="down"):
@@ -169,11 +169,11 @@ def trees(draw: st.DrawFn) -> Driver:
 
 @given(driver=trees(), child_id=st.sampled_from("abcd"), exit_=st.sampled_from([CRASH, NORMAL, QUOTA, PERMANENT_FAILURE]))
 @settings(max_examples=200, deadline=None)
-def test_the_crash_then_does_exactly_what_was_foretold(driver: Driver, child_id: str, exit_: Exit) -> None:
+def test_the_crash_then_does_exactly_what_the_forecast_said(driver: Driver, child_id: str, exit_: Exit) -> None:
     if driver.states().get(child_id) != "running":
         return
     set_before = dict(driver.timers)
-    foretold = forecast(driver.core, child_id, exit_, driver.now)
+    predicted = forecast(driver.core, child_id, exit_, driver.now)
     done = driver.exits(child_id, exit_)
     reports = [c for c in driver.commands if isinstance(c, Report)]
     while new := {name: timer for name, timer in driver.timers.items() if set_before.get(name) != timer}:
@@ -181,9 +181,9 @@ def test_the_crash_then_does_exactly_what_was_foretold(driver: Driver, child_id:
         del driver.timers[fired.timer]
         done += driver.feed(fired)
     verbs = [word for word in done if word.split()[0] in ("stop", "kill", "start", "exit")]
-    expected = [str(action) for action in foretold.actions if action.verb is not Verb.WAIT]
+    expected = [str(action) for action in predicted.actions if action.verb is not Verb.WAIT]
     assert expected == [word.split()[0] if word.startswith("exit") else word.rstrip("0123456789") for word in verbs]
-    assert foretold.report == reports[0]
+    assert predicted.report == reports[0]
 
 
 def test_a_question_is_given_up_when_what_goes_on_takes_too_many_steps() -> None:

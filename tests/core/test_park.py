@@ -83,7 +83,7 @@ def test_those_that_wait_for_a_parked_child_follow_it_when_a_person_starts_it() 
     assert [] == driver.pass_time(1000)
 
 
-def test_a_parked_child_that_a_person_starts_in_vain_stays_down_and_those_that_wait_start_without_it() -> None:
+def test_a_parked_child_that_fails_when_a_person_starts_it_stays_down_and_those_that_wait_start_without_it() -> None:
     driver = Driver([*specs("a", park=True), *specs("b")], strategy=Strategy.ONE_FOR_ALL)
     driver.exits("a", QUOTA)
     driver.auto = False

@@ -275,13 +275,13 @@ class AnyOrder(RuleBasedStateMachine):
         """It is answered, whatever is going on, and changes nothing."""
         before = pickle.dumps(self.core)
         try:
-            foretold = forecast(self.core, child_id, exit_, self.now)
+            predicted = forecast(self.core, child_id, exit_, self.now)
         except KeyError:
             pass
         except ValueError as refusal:
             assert f"{child_id} does not run: it is" in str(refusal)
         else:
-            assert child_id == foretold.report.id
+            assert child_id == predicted.report.id
         assert pickle.dumps(self.core) == before
 
     @rule(chance=st.integers(0, 9))
@@ -326,7 +326,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert not any(child.state in ALIVE for child in self.core.children())
 
     def come_to_rest(self) -> None:
-        """Children do as they are foretold, until there is nothing to do."""
+        """Children do as the forecast says, until there is nothing to do."""
         for _ in range(1000):
             under_way = [c for c in self.core.children() if c.state in (ChildState.STARTING, ChildState.STOPPING) and c.id in self.living]
             if under_way:

@@ -1,4 +1,4 @@
-"""`explain crash` and the crash itself: what was foretold is what happens, in random trees."""
+"""`explain crash` and the crash itself: what the forecast says is what happens, in random trees."""
 
 import asyncio
 import random
@@ -48,7 +48,7 @@ def done_by(step: dict[str, Any], events: list[dict[str, Any]]) -> list[tuple[st
 
 
 async def crash(client: Client, victim: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Kill an agent's actor; return what was foretold, and every event until all of it was done and nothing is under way any more."""
+    """Kill an agent's actor; return the forecast, and every event until all of it was done and nothing is under way any more."""
     steps = await client.forecast(victim["id"])
     known = await client.known_events()
     kill(victim["actor_pid"])
@@ -59,17 +59,17 @@ async def crash(client: Client, victim: dict[str, Any]) -> tuple[list[dict[str, 
             decided = any(e["event"].endswith("_decided") and e["id"] == steps[-1]["child"] for e in events)
             status = await client.status()
             settled = all(row["status"] not in ("starting", "stopping") for row in (*status["agents"], *status["supervisors"]))
-            if decided and settled and len(done_by(steps[-1], events)) >= len(foretold(steps[-1])):
+            if decided and settled and len(done_by(steps[-1], events)) >= len(predicted(steps[-1])):
                 break
     return steps, events
 
 
-def foretold(step: dict[str, Any]) -> list[tuple[str, str]]:
+def predicted(step: dict[str, Any]) -> list[tuple[str, str]]:
     return [(action["verb"], action["id"]) for action in step["actions"] if action["verb"] != "wait"]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_crash_does_what_was_foretold(seed: int) -> None:
+def test_the_crash_does_what_the_forecast_said(seed: int) -> None:
     rng = random.Random(seed)
     with LiveTree(random_tree(seed)) as tree:
         for _ in range(CRASHES):
@@ -77,7 +77,7 @@ def test_the_crash_does_what_was_foretold(seed: int) -> None:
             if not running:
                 break
             steps, events = tree.ask(partial(crash, victim=rng.choice(running)))
-            assert [foretold(step) for step in steps] == [done_by(step, events) for step in steps]
+            assert [predicted(step) for step in steps] == [done_by(step, events) for step in steps]
             assert [step["decision"] for step in steps] == [
                 next(e["decision"] for e in events if e["event"].endswith("_decided") and e["id"] == step["child"]) for step in steps
             ]

@@ -91,7 +91,7 @@ GOOD = encode(entry(ONE_OF_EACH[0]))
         {**encode(entry(ONE_OF_EACH[5])), "exit": "failed"},
     ],
 )
-def test_what_is_no_event_is_refused_and_shown_all_the_same(bad: dict[str, Any]) -> None:
+def test_what_is_no_event_is_refused_and_still_shown(bad: dict[str, Any]) -> None:
     with pytest.raises(UnknownEvent):
         decode(bad)
     assert str(bad.get("event")) in line(bad)

@@ -33,7 +33,7 @@ def test_what_fuzzing_begins_with_is_taken(name: str) -> None:
     assert taken > 3
 
 
-@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not to be had for this platform")
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not available for this platform")
 @pytest.mark.parametrize("name", TARGETS)
 def test_fuzzing_finds_nothing(name: str, tmp_path: Path, short_folder: Path) -> None:
     command = [sys.executable, "-m", "tests.fuzz", "--inputs", str(INPUTS), "--seconds", "100", "--found", str(tmp_path), name]
@@ -45,7 +45,7 @@ def test_fuzzing_finds_nothing(name: str, tmp_path: Path, short_folder: Path) ->
     assert int(runs[1]) >= INPUTS
 
 
-@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not to be had for this platform")
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not available for this platform")
 def test_fuzzing_would_find_something(tmp_path: Path) -> None:
     """A target with a fault that only its coverage leads to."""
     tests = "".join(f"{' ' * (at + 4)}if data[{at}:{at + 1}] == {bytes([byte])!r}:\n" for at, byte in enumerate(b"stop"))
@@ -67,7 +67,7 @@ __main__.main()
 
 
 @pytest.mark.parametrize("fault", ["an answer of 500", "an error in the log", "a connection that does not end"])
-def test_the_driver_of_the_api_tells_of(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_driver_of_the_api_reports(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = Driver()
     match fault:
         case "an answer of 500":

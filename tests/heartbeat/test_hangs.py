@@ -14,7 +14,7 @@ WITHIN = 60.0
 
 
 def reserve_port(keep: ExitStack) -> int:
-    """A port that nobody else is given meanwhile; a program may listen there all the same."""
+    """A port that nobody else is given meanwhile; a program may still listen there."""
     reserved = keep.enter_context(socket.socket())
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reserved.bind(("127.0.0.1", 0))

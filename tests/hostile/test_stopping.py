@@ -116,7 +116,7 @@ def test_a_stop_without_grace_takes_no_rung(running: LiveTree) -> None:
     assert ["ready"] == [text for _, text in said(running, "patient")]
 
 
-def test_a_program_that_is_stopped_hears_sigterm_all_the_same(running: LiveTree) -> None:
+def test_a_program_that_is_stopped_still_gets_sigterm(running: LiveTree) -> None:
     running.ask(lambda client: asyncio.wait_for(client.stop("stopped"), SETTLE))
     assert "SIGTERM" == running.agent("stopped")["last_exit"]["reason"]
 

@@ -1,4 +1,4 @@
-"""A tree ends with the program that owns it, whatever became of the launcher's log, and whatever fails in the launcher itself."""
+"""A tree ends with the program that owns it, even when the launcher's log is gone or full, and whatever fails in the launcher itself."""
 
 import contextlib
 import json

@@ -55,7 +55,7 @@ def tree() -> Iterator[LiveTree]:
 
 
 @pytest.mark.parametrize("prompt", ["die", "fail", "wait"])
-def test_a_client_that_hears_of_an_end_sees_that_end(tree: LiveTree, prompt: str) -> None:
+def test_a_client_whose_answer_is_about_an_end_sees_that_end(tree: LiveTree, prompt: str) -> None:
     tree.wait_until_all_run(within=30)
 
     async def talk(client: Client) -> list[int | None]:

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can become a
 @pytest.fixture(scope="module")
 def tree(port: int) -> Iterator[LiveTree]:
     with tempfile.TemporaryDirectory(prefix="st-") as runtime, pytest.MonkeyPatch.context() as patch:
-        # A folder of sockets that no other tree has to do with: it will be opened.
+        # A folder of sockets that no other tree uses: other users will be let in.
         patch.setenv("XDG_RUNTIME_DIR", runtime)
         with LiveTree(TREE, listen=f"127.0.0.1:{port}") as tree:
             tree.wait_until_all_run()

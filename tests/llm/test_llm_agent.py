@@ -1,4 +1,4 @@
-"""`LLMAgent` against a real server on loopback: what it says, and what becomes of it when its provider does not answer as it should."""
+"""`LLMAgent` against a real server on loopback: what it says, and how it ends when its provider does not answer as it should."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What becomes of a log that is full, forbidden, gone or something else: its writer lives on, the loss is counted, the file comes again."""
+"""A log that is full, forbidden, gone or something else: its writer lives on, the loss is counted, the file comes again."""
 
 import contextlib
 import os
@@ -183,7 +183,7 @@ def test_what_stands_in_place_of_a_log_costs_the_output_until_it_is_gone(put: Ca
     assert (True, "after") == (missing.startswith(f"[suptree] {log.lost} bytes of output before this are missing: "), after)
 
 
-def test_a_folder_in_place_of_the_rotated_log_bounds_the_log_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_folder_in_place_of_the_rotated_log_the_log_is_still_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_log, "_ROTATE_AT", 10 * KIB)
     path = tmp_path / "a.log"
     (rotated_path(path) / "in it").mkdir(parents=True)

@@ -17,7 +17,14 @@ BANNED = {
     r"stands? twice": "duplicate",
     r"no ping of": "no ping from",
     r"want of": "without, lack of",
+    r"(?:comes?|came|becomes?|became) of": "outcome, result, answer",
     r"whatever becomes": "the outcome",
+    r"foretold|foretells?": "forecast",
+    r"to be had": "available",
+    r"all the same": "even so, still",
+    r"tells? of|hears? of": "reports, gets a report of",
+    r"another's hand": "from outside, by a person",
+    r"in vain": "without success",
 }
 PATTERN = re.compile("|".join(rf"(?<![a-z])(?:{words.replace(' ', '[ _]')})(?![a-z])" for words in BANNED), re.IGNORECASE)
 

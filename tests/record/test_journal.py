@@ -336,7 +336,7 @@ def test_a_reader_that_never_ends_does_not_have_the_log_of_the_journal_grow_for_
     assert (None, 601) == (writer.journal.state()["why"], writer.seqs()[-1])
 
 
-def test_an_event_that_tells_of_others_is_in_words() -> None:
+def test_an_event_that_reports_others_is_in_words() -> None:
     entry = replace(ENTRY, event=EventsLost(count=3, why="disk full"), supervisor=None)
 
     assert {"event": "tree_events_lost", "count": 3, "why": "disk full"}.items() <= json.loads(json.dumps(encode(entry))).items()

@@ -157,7 +157,7 @@ def idle(target: Target) -> Connections:
 
 
 def one_byte_a_second(target: Target) -> Connections:
-    """A greeting that would be right, but for its pace."""
+    """A greeting that would be right, except for its pace."""
     connection = target.connect()
     connection.setblocking(False)
     return [connection]

@@ -93,7 +93,7 @@ def test_what_was_not_changed_is_heard(seal: Seal) -> None:
         assert MESSAGE == hear(server)
 
         port = server.getsockname()[1]
-    # The whole of it again, to a server that is the same but for its nonce.
+    # The whole of it again, to a server that is the same except for its nonce.
     assert (b"", Why.FORGED) == heard(seal, by_hand.said, port)
 
 
