@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -64,6 +65,9 @@ class LiveTree:
             self.expect_nothing_left()
         finally:
             self.end_by_force()
+            # A launcher that was killed has left its sockets there.
+            for folder in (self.launcher.paths.runtime, self.launcher.paths.shared):
+                shutil.rmtree(folder, ignore_errors=True)
             self._home.cleanup()
 
     def up(self) -> None:
@@ -142,7 +146,7 @@ class LiveTree:
             psutil.wait_procs(left, timeout=0.2)
 
     def end_by_force(self) -> None:
-        """Kill whatever of the tree is still there."""
+        """Kill every process of the tree that is still there."""
         while left := self.processes():
             for process in left:
                 with contextlib.suppress(psutil.Error):
