@@ -1,7 +1,7 @@
 """Time limits that count only the time in which this process could run.
 
 A process that was stopped (SIGSTOP, a frozen control group, a machine that stood still) finds all its deadlines passed when it goes on,
-and what it waited for, which was stopped with it, had no chance. So it waits in slices, and each counts for no more than its length.
+although the work that it waited for was stopped too. So a wait is made of slices, and each slice counts for no more than its length.
 """
 
 import asyncio

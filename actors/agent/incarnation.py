@@ -1,4 +1,4 @@
-"""What one life of an agent has, of whichever kind: what it runs with, where its output goes, and what it reports to its supervisor."""
+"""What an incarnation of either kind of agent has: its settings, the log of its output, and its reports to the supervisor."""
 
 import asyncio
 import signal

@@ -56,7 +56,7 @@ class ProgressWatch:
             self._look()
 
     def hear(self, *, waits: bool) -> None:
-        """It said a `STATUS=`; while it says that it waits, its clock stands still."""
+        """The agent said a `STATUS=`; while the agent says that it waits, its time without progress does not grow."""
         self._waits = waits
         if self._timer is not None:
             self._progressed()

@@ -37,8 +37,8 @@ class Swept:
 class Usage:
     """What an incarnation has used: CPU time of all its processes, in seconds, and memory at its peak, in bytes.
 
-    The peak is that of its control group where the kernel counts one, or else that of the process of it that held the most; None where
-    that is not known.
+    The peak is that of the control group where the kernel counts one, or else that of the process that held the most memory; None where
+    neither is known.
     """
 
     peak_memory: int | None

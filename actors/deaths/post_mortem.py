@@ -112,7 +112,7 @@ def run_of(death: Death) -> str:
 
 
 def summary(death: Death, newest: Death) -> str:
-    """One death in one line; it says of which run it is where that is another than that of the newest."""
+    """One death in one line, with its run where that is not the run of the newest death."""
     how, decision = death["exit"], death["decision"]
     run = "" if death.get("run_began") == newest.get("run_began") else f"  ({run_of(death)})"
     return f"#{death['incarnation']}  {death['at'][:19].replace('T', ' ')}  {how['class']}, {how['reason']} → {_short(decision)}{run}"

@@ -50,7 +50,7 @@ _TELL_REFUSED_EVERY = 5.0
 class HeartbeatActor(LoopActor):
     """One timer, set to the nearest deadline; the kernel says who sent each ping.
 
-    Its sockets are its parent's, who forks it.
+    The top supervisor, which forks this actor, owns the sockets.
     """
 
     notify_sockets: ClassVar[NotifySockets]

@@ -16,8 +16,9 @@ _CHARACTERS_KEPT = 200_000
 class LLMAgent:
     """Answers what it is asked, one question after the other, and remembers the last messages, also across a crash.
 
-    What it cannot go on with ends it, classed by what it was: a rate limit as `quota`, a model that keeps silent as `hung`, a budget that
-    is used up as `budget`, an error of the provider as `failed`, a key or model that is refused as `permanent`; the client hears it too.
+    An error that the agent cannot survive ends it, with the class of the error: a rate limit as `quota`, a model that keeps silent as
+    `hung`, a budget that is used up as `budget`, an error of the provider as `failed`, a key or model that is refused as `permanent`. The
+    client gets the error too.
     """
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Concluding: what is still done for a native agent that ends, so that its exit and what it has learned are kept."""
+"""Concluding: the last work for a native agent that ends, which keeps its exit and its state."""
 
 import asyncio
 from collections.abc import Callable

@@ -47,7 +47,7 @@ class HealthCheck:
 
 
 async def _ask(agent: Any) -> str | BaseException | None:
-    """What is wrong with it, or what ends it; nothing that `health_check()` may raise leaves the task."""
+    """What is wrong with the agent, or the error that ends it; no exception of `health_check()` leaves the task."""
     try:
         well = await call(agent.health_check)
     except BaseException as error:  # noqa: BLE001  (a user's code may raise anything)

@@ -24,7 +24,7 @@ def tail(path: Path, lines: int) -> list[str]:
 
 
 def tail_of(path: Path, lines: int, incarnation: int) -> list[str]:
-    """The last lines that one incarnation wrote, of those that are still kept. Raises SuptreeError when they cannot be read."""
+    """The last lines of one incarnation that are still kept. Raises SuptreeError when they cannot be read."""
     found: deque[str] = deque(maxlen=max(lines, 0))
     writer = None
     with _reading(path), contextlib.closing(LogFiles(path, sys.maxsize)) as files:

@@ -34,9 +34,9 @@ def _as_it_is(text: bytes) -> bytes:
 class OutputLog:
     """Writes lines to a file that rotates by size, and remembers the last few of each source.
 
-    Whatever is kept has passed `clean`: it gets whole lines, several at a time with newlines between them, and may change what is in them,
-    but not how many they are. A very long line comes in pieces; see LineSplitter. `safe_end` says where the beginning of a line may be cut
-    off, so that both parts are cleaned to what the whole would be, whatever comes next.
+    All that is kept has passed `clean`, which gets whole lines, several at a time with newlines between them. It may change the text of
+    the lines, but not their number. A very long line comes in pieces; see LineSplitter. `safe_end` says where the beginning of a line may
+    be cut off, so that cleaning both parts gives what cleaning the whole line gives.
 
     No fault of the file is raised: what could not be written is counted, and the log says where it is missing.
     """

@@ -1,7 +1,7 @@
 """The append-only record of every event, and the last picture beside it; only the registry writes it.
 
-One rule holds for every fault of its file: the registry goes on, what cannot be written waits, and of what cannot wait any more it is
-counted how much is missing, which the journal itself says as soon as it can be written again.
+One rule holds for every fault of its file: the registry goes on, and events that cannot be written wait. Events for which there is no room
+any more are counted; the journal itself says how many are missing, as soon as it can be written again.
 """
 
 import json

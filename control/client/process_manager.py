@@ -74,7 +74,7 @@ class ProcessManager:
         `config` knows `name`, `role`, `model`, `command`, `args`, `auto_restart` (False: a crash is recorded and nothing restarted),
         `max_restarts` (3: that many restarts of this agent, then it stays `crashed`; a life of `healthy_after`, 60 s, forgets those before)
         and every key of an agent in a tree file.
-        One agent starts after the other, as in OTP: one that takes its time holds up those that come after it.
+        One agent starts after the other, as in OTP: a slow start delays the agents that are started after it.
         """
         try:
             kept = copied(agent_id, config or {})
@@ -250,7 +250,7 @@ class ProcessManager:
     # The tree behind it
 
     def _leave_parents_tree(self) -> None:
-        """After `os.fork()` the child begins with no tree: the one that it remembers is its parent's, with all files and connections."""
+        """After `os.fork()` the child begins with no tree: the tree, its files and its connections belong to the parent."""
         if self._pid != os.getpid():
             # Kept, so that nothing is closed: an event loop, closed here, would stop watching for the parent too.
             self._of_parent = (self._of_parent, self._launcher, self._mirror, self._monitor, self._loop, self._lock)

@@ -12,7 +12,7 @@ TOKEN_VARIABLE = "SUPTREE_TOKEN"  # noqa: S105
 
 
 def remote_url(name: str | None) -> str | None:
-    """Where the tree is that is meant, when no name says that it is one of this machine; None for one of this machine."""
+    """The URL of the tree that is meant, unless a name says that the tree is on this machine; then None."""
     return None if name or os.environ.get(TREE_VARIABLE) else os.environ.get(URL_VARIABLE) or None
 
 

@@ -66,7 +66,7 @@ class Address(NamedTuple):
 
     @property
     def hosts(self) -> frozenset[str]:
-        """What a client that means this address may call it; empty when any address of the machine may be meant."""
+        """The Host headers by which a client may name this address; empty when the server listens at every address of the machine."""
         if ip_address(self.host).is_unspecified:
             return frozenset()
         return frozenset({self.host, *(("localhost", "127.0.0.1", "::1") if self.is_loopback else ())})

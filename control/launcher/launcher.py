@@ -306,7 +306,7 @@ class Launcher:
             self.refusals.add(f"actor {self._name_of(pid)}", refused)
 
     def _name_of(self, pid: int) -> str:
-        """The id of the child that has that process as its actor, else what Thespian uses it for."""
+        """The id of the child whose actor this process is, else the part of Thespian that it is."""
         known = {row["actor_pid"]: str(row["id"]) for row in self.link.picture.rows.values()}
         return known.get(pid) or next((name for name, other in self.pids.items() if other == pid), "unknown")
 

@@ -219,21 +219,21 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
 
     def _count(self, why: Why) -> None:
         self._refused.count(why)
-        self._tell_refusals()
+        self._report_refusals()
 
     def _update_runtime(self, max_runtime: Any) -> None:
         super()._update_runtime(max_runtime)
-        self._tell_refusals()
+        self._report_refusals()
 
-    def _tell_refusals(self) -> None:
-        """Tell what was refused when it is time to, and see to it that the wait for messages ends when it will be."""
+    def _report_refusals(self) -> None:
+        """Report what was refused when a report is due; otherwise let the wait for messages end when the report is due."""
         wait = self._refused.report()
         if wait is not None and (due := ExpirationTimer(wait)) < self.run_time:
             self.run_time = due
 
 
 def bind_to(address: str) -> None:
-    """Let Thespian listen at one address: it advertises the one that it is given, but binds every interface, and has no option for that."""
+    """Let Thespian listen at one address only: by itself it advertises the address that it is given, but binds every interface."""
     IPActorAddress.bindArgs = property(lambda own: ((address, own.sockname[1]),))
 
 

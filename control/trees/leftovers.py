@@ -31,7 +31,7 @@ def processes_of(run_id: str) -> list[psutil.Process]:
 
 
 def left_of(paths: TreePaths, run_id: str) -> list[psutil.Process]:
-    """Every process of a run that has ended: those that carry its token, and those that its launcher could not end."""
+    """Every process of a run that has ended: processes that carry the token of the run, and processes that its launcher could not end."""
     found = {process.pid: process for process in processes_of(run_id)}
     last = recorded(paths)
     for pid, started in last.left if last is not None and last.run_id == run_id else ():

@@ -79,7 +79,7 @@ def recorded(paths: TreePaths) -> Run | None:
 
 
 def begun(pids: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Those of some processes that live, each with its start time."""
+    """The processes among `pids` that live, each with its start time."""
     return tuple((pid, started) for pid in pids if (started := start_time(pid)) is not None)
 
 

@@ -44,7 +44,7 @@ class SecretFile:
         self._write(content)
 
     def refused(self, fault: str) -> SuptreeError:
-        """What to raise when what is in it is no such secret."""
+        """The error to raise when the content of the file is no such secret."""
         return SuptreeError(f"{self.path} {fault}: {self.remedy}")
 
     def _write(self, content: bytes, *, only_if_missing: bool = False) -> None:

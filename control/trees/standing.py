@@ -1,4 +1,4 @@
-"""Which tree this is, whether it runs, and whether it may be touched: one answer for every command, and the kernel gives it.
+"""Which tree is meant, whether that tree runs, and whether a command may touch it: one answer for all commands, from the kernel.
 
 A tree runs when a process holds the lock of its state folder, or listens on its control socket, or is the launcher of the run file by pid,
 start time and run token. Any one of the three is enough: the lock file may have been removed, and so may the others.

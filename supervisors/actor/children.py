@@ -105,7 +105,7 @@ class LivingChild:
     """What its `env_from` held at each look."""
 
     def learn_secrets(self) -> None:
-        """Hide what its `env_from` holds from now on, and what it held before: it may be changed while its actor starts."""
+        """From now on hide what the file of `env_from` holds, and what it held before: the file may change while the actor starts."""
         if isinstance(self.spec.start, AgentSpec) and self.spec.start.env_from is not None:
             self.from_files.append(variables_in_file(self.spec.start))
             self.redactor = redactor_of(self.spec, *self.from_files)

@@ -21,7 +21,7 @@ class Above(NamedTuple):
 
 
 class Neighbours:
-    """Knows where they are, and sends them what they must know.
+    """Knows the addresses of the actors around a supervisor, and sends them its messages.
 
     `open_channel` opens a channel to an address. `new_registry` and `new_heartbeat` are called when there is another one than before.
     """

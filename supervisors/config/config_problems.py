@@ -1,4 +1,4 @@
-"""Reads one configuration table through its model, and words every fault so that it says what would be right."""
+"""Reads one configuration table through its model; the text of each fault says what would be right."""
 
 import difflib
 import json

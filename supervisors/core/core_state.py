@@ -63,7 +63,7 @@ Waiting = OtpCall | QuotaGroupParked | tuple[Turn, str]
 
 
 class CoreState:
-    """The children of one supervisor, what it is in the middle of, and what waits for that to end.
+    """The children of one supervisor, the plan that it carries out, and the messages that wait for the end of the plan.
 
     Raises SpecError for children that cannot work together or under these flags.
     """

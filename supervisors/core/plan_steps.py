@@ -76,7 +76,7 @@ def go_on_without(state: CoreState, child: Child, plan: Plan) -> None:
 
 
 def _start_later(state: CoreState, child: Child, plan: Plan) -> None:
-    """This child does not die: it is started when it has, and so are those that would be started after it."""
+    """This child does not die: when it has died, it is started, and then the children after it in the plan."""
     state.went_on[child.spec.id] = plan
     for child_id in plan.starts:
         if child_id in state.children:

@@ -20,7 +20,7 @@ def quota_group_parked(state: CoreState, event: QuotaGroupParked) -> None:
 
 
 def park_quota_group(state: CoreState, event: QuotaGroupParked) -> None:
-    """All that share the quota wait as well: those that run are stopped for it, those that wait already wait at least as long."""
+    """All children that share the quota wait: a child that runs is stopped, and one that waits already waits at least as long."""
     seconds = wait_for_quota(event.retry_after)
     members = [c for c in state.children.values() if c.spec.quota_group == event.quota_group and _can_park(c)]
     if state.restarts_siblings:

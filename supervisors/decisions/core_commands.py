@@ -108,7 +108,7 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Tell the registry what was decided about a child that ended, and why; or that one which did not end parks with its quota group.
+    """Report to the registry what was decided about a child that ended, and why; or that a living child parks with its group.
 
     `delay` is how many seconds it waits first; `affected` are the ids that its restart stops or starts, itself among them, in start order
     (none for one that is itself taken along by a sibling's restart);

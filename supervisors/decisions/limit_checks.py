@@ -30,7 +30,8 @@ def check_limits(flags: SupervisorFlags, children: Iterable[ChildSpec]) -> None:
 def never_exceeded(flags: SupervisorFlags, children: Iterable[ChildSpec]) -> NeverExceeded | None:
     """Whether the supervisor's limit could never be exceeded, because every child that could waits too long for that.
 
-    One that crashes in a loop without a backoff exceeds any limit, and many that wait may exceed together what none of them could.
+    A child that crashes in a loop without a backoff exceeds any limit, and several that wait may together exceed a limit that one alone
+    could not.
     """
     charged = [spec for spec in children if _is_charged(spec)]
     waits = [spec.backoff for spec in charged if spec.backoff is not None]
