@@ -54,6 +54,23 @@ def make_own(folder: Path) -> None:
         os.chmod(folder.name, 0o700, dir_fd=parent)
 
 
+def who_could_change(path: Path) -> str | None:
+    """Why less trusted users could change a file, or put something into a folder, in words; None where they cannot, or nothing is there.
+
+    In a sticky folder (such as /tmp) others may put something too, and so may take a name that somebody will look for.
+    """
+    path = path.resolve()
+    try:
+        with trusted_folder(path.parent) as parent:
+            found = os.stat(path.name or ".", dir_fd=parent)
+        _check_owner(found, path, {0, os.geteuid(), Path("/").stat().st_uid})
+    except FolderNotTrusted as refused:
+        return str(refused)
+    except OSError:
+        return None
+    return f"others may write to {path} (chmod go-w it)" if _others_write(found) else None
+
+
 def _walk(path: Path, *, make: bool) -> int:
     to_go, where, links = list(path.parts[1:]), Path("/"), 0
     descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -28,6 +28,7 @@ class Refusal(NamedTuple):
 
 
 _HEAD = Refusal(Why.TOO_LARGE, 431, f"the head of the request is longer than {HEAD_LIMIT} bytes")
+_LENGTH = Refusal(Why.MALFORMED, 400, "a request says how long it is by Content-Length or by Transfer-Encoding, and not by both")
 _HOST = Refusal(Why.HOST, 421, "this address is not called so: the Host header must name the address that the tree listens on")
 _ORIGIN = Refusal(Why.ORIGIN, 403, "no page of another origin may use this")
 _TOKEN = Refusal(Why.TOKEN, 401, "the token is missing or wrong: `suptree token` prints it, Authorization: Bearer carries it")
@@ -69,6 +70,9 @@ class Door:
         host = headers.get("host", "")
         if not self._is_ours(host):
             return _HOST
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # What stands before us may go by the other (RFC 9112, section 6.1: request smuggling).
+            return _LENGTH
         if any(origin != f"http://{host}" for origin in headers.getlist("origin")):
             return _ORIGIN
         if self._token is not None and not same(_bearer(headers), token):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from suptree.actors.agent.confinement import CannotConfine, find_account
 from suptree.actors.agent.environment import base_environment
+from suptree.actors.kernel.trusted_folder import who_could_change
 from suptree.actors.program.execution import CannotExecute, resolve
 from suptree.actors.spec.agent_secrets import has_secrets
 from suptree.actors.spec.agent_spec import AgentSpec
@@ -42,11 +43,24 @@ def find_in_tree(tree: TreeSpec, file: Path, path: Sequence[str]) -> list[Findin
     except (OSError, ValueError):
         lines = {}
     found = []
-    for keys, what, fatal in (*_missing(tree, path), *_useless_holds(tree), *_shared_secrets(tree)):
+    for keys, what, fatal in (*_missing(tree, path), *_useless_holds(tree), *_shared_secrets(tree), *_within_reach(tree, file, path)):
         known = next((lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in lines), 0)
         place = Problem(keys, what).place
         found.append(Finding(f"{place} (line {known})" if known else place, what, fatal))
     return found
+
+
+def _within_reach(tree: TreeSpec, file: Path, path: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str, bool]]:
+    """Who can change the tree file, or put a module before those that native agents import, has us run what is there."""
+    if why := who_could_change(file):
+        yield ("tree",), f"what this file names runs as you, and others could change it: {why}", False
+    native = next(
+        (child.id for _, child in tree.root.walk() if isinstance(child.start, AgentSpec) and child.start.factory is not None), None
+    )
+    for folder in path if native is not None else ():
+        if why := who_could_change(Path(folder)):
+            what = f"native agents import from {folder} before anything else, and others could put a module there: {why}"
+            yield ("agents", str(native), "factory"), what, False
 
 
 def _missing(tree: TreeSpec, path: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str, bool]]:

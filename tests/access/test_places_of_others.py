@@ -290,3 +290,56 @@ def test_a_folder_of_a_private_group_is_its_users_alone(tmp_path: Path) -> None:
     os.chown(folder, 0, 0)
     with trusted_folder(folder, own=True) as descriptor:
         assert folder.samefile(f"/proc/self/fd/{descriptor}")
+
+
+NATIVE = '[agents.n]\ntype = "native_llm"\nfactory = "agents_of_n:Agent"\n'
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "of_file", "expected"),
+    [
+        (0o755, "root", "root", []),
+        (0o700, "root", "nobody", ["tree"]),
+        (0o1777, "root", "root", ["agents.n.factory (line 8)"]),
+        (0o777, "root", "root", ["tree", "agents.n.factory (line 8)"]),
+        (0o755, "nobody", "root", ["tree", "agents.n.factory (line 8)"]),
+    ],
+)
+def test_check_says_that_others_could_change_the_tree_file_or_put_a_module_beside_it(
+    tmp_path: Path, mode: int, owner: str, of_file: str, expected: list[str]
+) -> None:
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    (folder / "agents_of_n.py").write_text("class Agent: ...\n")
+    file = folder / "t.toml"
+    file.write_text(TREE + NATIVE)
+    file.chmod(0o644)
+    folder.chmod(mode)
+    for path, user in ((folder, owner), (file, of_file)):
+        if user == "nobody":
+            given_away(path)
+    done = subprocess.run([SUPTREE, "check", str(file)], capture_output=True, text=True, timeout=60, check=False)
+    warned = [line.partition(": warning: ")[0].removeprefix(f"{file}: ") for line in done.stderr.splitlines() if "others could" in line]
+    assert (0, expected) == (done.returncode, [place.partition(" (")[0] if place.startswith("tree") else place for place in warned]), done
+
+
+def test_a_tree_file_within_reach_of_others_is_still_started_and_up_says_so(tmp_path: Path) -> None:
+    """A module that another user has put there is imported before the standard library's: the warning is all that is between them."""
+    (tmp_path / "t.toml").write_text(TREE)
+    given_away(tmp_path / "t.toml")
+    done = subprocess.run(
+        [SUPTREE, "up", "-d", str(tmp_path / "t.toml")],
+        env={**os.environ, "SUPTREE_HOME": str(tmp_path / "home"), "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    subprocess.run(
+        [SUPTREE, "down"],
+        env={**os.environ, "SUPTREE_HOME": str(tmp_path / "home"), "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert f"others could change it: {tmp_path / 't.toml'} belongs to user nobody" in done.stderr, done

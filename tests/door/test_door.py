@@ -52,6 +52,12 @@ def test_the_token_opens_the_door(tcp: Opened, token: TokenFile) -> None:
     assert (200, {"in": True}, []) == (answer.status_code, answer.json(), tcp.refused)
 
 
+def test_a_request_that_says_its_length_in_both_ways_is_refused(tcp: Opened, token: TokenFile) -> None:
+    both = {"content-length": "2", "transfer-encoding": "chunked", "content-type": "application/json"}
+    answer = tcp.ask("POST", {**bearer(token), **both}, content=b"{}")
+    assert (400, "close", [Why.MALFORMED]) == (answer.status_code, answer.headers["connection"], tcp.refused)
+
+
 @pytest.mark.parametrize("where", ["a header", "headers", "the query"])
 def test_a_head_that_is_too_long_is_refused_also_when_it_comes_whole(tcp: Opened, token: TokenFile, where: str) -> None:
     more = {"a header": {"x": "a" * 33_000}, "headers": {f"x{number}": "a" for number in range(4000)}, "the query": {}}[where]
