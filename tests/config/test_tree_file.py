@@ -152,7 +152,7 @@ class TestGoodFiles:
         assert expected == children(tree)["writers"]
 
     def test_an_infinite_shutdown_may_be_written_out(self, parse: Parse) -> None:
-        assert children(parse("[supervisors.writers]\nshutdown = 'infinity'"))["writers"].shutdown == INFINITY
+        assert INFINITY == children(parse("[supervisors.writers]\nshutdown = 'infinity'"))["writers"].shutdown
 
     def test_the_root_has_flags_of_its_own(self, parse: Parse) -> None:
         tree = parse("""

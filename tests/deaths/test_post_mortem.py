@@ -90,7 +90,7 @@ def test_a_post_mortem_is_the_story_the_environment_and_itself_for_programs() ->
     text = compose(DEATH)
     assert "Post-mortem of agent coder #3 in tree shop, by suptree 1" == text.splitlines()[0]
     assert text.index("sleep 600") < text.index("A_KEY=[redacted]\n           LANG=C\n") < text.index("for programs")
-    assert parse(text) == DEATH
+    assert DEATH == parse(text)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "no post-mortem", compose(DEATH)[:-10]])

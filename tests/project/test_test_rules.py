@@ -29,10 +29,12 @@ def modules() -> list[Path]:
 
 
 def is_constant(node: ast.expr) -> bool:
-    """Whether an expression is a literal, or made of literals alone."""
+    """Whether an expression is a literal, a constant by its name, or made of these alone."""
     match node:
         case ast.Constant():
             return True
+        case ast.Name(id=named) | ast.Attribute(attr=named):
+            return named.isupper() or named == "expected"
         case ast.UnaryOp(operand=operand):
             return is_constant(operand)
         case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements):
@@ -110,6 +112,9 @@ def test_every_folder_that_a_test_makes_is_one_of_pytest() -> None:
         ("assert found == 3", True),
         ("assert found == [1, -2]", True),
         ("assert run() == {'a': None}", True),
+        ("assert found == Phase.RUNNING", True),
+        ("assert found == [expected, 1]", True),
+        ("assert DEATH == found", False),
         ("assert 3 == found", False),
         ("assert [] == found", False),
         ("assert expected == found", False),
