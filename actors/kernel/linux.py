@@ -117,9 +117,14 @@ def create_inotify() -> int:
     return _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
 
-def add_inotify_watch(descriptor: int, path: Path, changes: int) -> None:
-    """Watch a file or folder for changes, a sum of inotify(7)'s `IN_…`. Raises OSError."""
-    _checked(_libc.inotify_add_watch(descriptor, os.fsencode(path), ctypes.c_uint32(changes)))
+def add_inotify_watch(descriptor: int, path: Path, changes: int) -> int:
+    """Watch a file or folder for changes, a sum of inotify(7)'s `IN_…`; return the number of the watch. Raises OSError."""
+    return _checked(_libc.inotify_add_watch(descriptor, os.fsencode(path), ctypes.c_uint32(changes)))
+
+
+def remove_inotify_watch(descriptor: int, watch: int) -> None:
+    """Watch this no more. Raises OSError."""
+    _checked(_libc.inotify_rm_watch(descriptor, watch))
 
 
 def children_of(pid: int) -> list[int]:

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import struct
 from pathlib import Path
+
+from ..kernel.linux import add_inotify_watch, create_inotify, remove_inotify_watch
 
 _IN_MODIFY, _IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x2, 0x40, 0x80, 0x100, 0x200
 _IN_DELETE_SELF, _IN_MOVE_SELF, _IN_UNMOUNT, _IN_IGNORED = 0x400, 0x800, 0x2000, 0x8000
@@ -16,27 +17,25 @@ _EVENT_BUFFER = 64 * 1024
 # Where the kernel cannot say that something changes, it is looked at so often.
 _LOOK_EVERY = 0.5
 
-_libc = ctypes.CDLL(None, use_errno=True)
 
-
-class FolderWatch:
+class LogFolderWatch:
     """Waits for changes in a folder: by inotify; while there is no such folder, or inotify is not available, by the clock."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = os.fsencode(folder)
+        self._folder = folder
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._watched: int | None = None
-        # A user has only so many of them.
-        self._inotify = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._inotify >= 0:
-            self._loop.add_reader(self._inotify, self._hear)
+        self._inotify: int | None = None
+        with contextlib.suppress(OSError):
+            self._inotify = create_inotify()
+            self._loop.add_reader(self._inotify, self._hear, self._inotify)
             self._begin()
 
     def clear(self) -> None:
         """Forget the changes so far: before they are looked for."""
         self._changed.clear()
-        if self._watched is None and self._inotify >= 0:
+        if self._watched is None:
             self._begin()
 
     async def wait(self) -> None:
@@ -47,23 +46,25 @@ class FolderWatch:
 
     def close(self) -> None:
         """Watch no more."""
-        if self._inotify >= 0:
+        if self._inotify is not None:
             self._loop.remove_reader(self._inotify)
             os.close(self._inotify)
 
     def _begin(self) -> None:
-        watch = _libc.inotify_add_watch(self._inotify, self._folder, _CHANGES)
-        self._watched = watch if watch >= 0 else None
+        if self._inotify is not None:
+            with contextlib.suppress(OSError):
+                self._watched = add_inotify_watch(self._inotify, self._folder, _CHANGES)
 
-    def _hear(self) -> None:
+    def _hear(self, inotify: int) -> None:
         with contextlib.suppress(BlockingIOError):
-            data, place = os.read(self._inotify, _EVENT_BUFFER), 0
+            data, place = os.read(inotify, _EVENT_BUFFER), 0
             while place < len(data):
                 watch, mask, _cookie, length = _EVENT.unpack_from(data, place)
                 place += _EVENT.size + length
                 if mask & _LOST and watch == self._watched:
                     # A folder that was moved away is the old one still.
                     if not mask & _IN_IGNORED:
-                        _libc.inotify_rm_watch(self._inotify, watch)
+                        with contextlib.suppress(OSError):
+                            remove_inotify_watch(inotify, watch)
                     self._watched = None
         self._changed.set()

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import SuptreeError
 from ..kernel.private_files import make_private
 from .log_files import LogFiles, text
-from .log_folder_watch import FolderWatch
+from .log_folder_watch import LogFolderWatch
 
 _ENTRY = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z #(\d+) (?:out|err) ")
 
@@ -46,7 +46,7 @@ async def follow_log(path: Path, lines: int) -> AsyncIterator[str]:
     with contextlib.suppress(OSError):
         make_private(path.parent)
     # Watched before it is read, so that nothing is written in between unnoticed.
-    with contextlib.closing(FolderWatch(path.parent)) as changes, _reading(path):
+    with contextlib.closing(LogFolderWatch(path.parent)) as changes, _reading(path):
         files = await asyncio.to_thread(LogFiles, path, lines)
         with contextlib.closing(files):
             while True:

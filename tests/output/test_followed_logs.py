@@ -1,6 +1,7 @@
 """`logs -f` goes on as `tail -F` does, whatever people do to the file that it follows, and says where something is missing."""
 
 import asyncio
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -66,14 +67,12 @@ def test_a_follower_hears_each_line_when_the_log_is_taken_away(
     log = OutputLog(path, 1)
     write(log, "before")
 
-    class NoInotify:
+    def none_left() -> int:
         """As where a user has used up all that there are."""
-
-        def inotify_init1(self, _flags: int) -> int:
-            return -1
+        raise OSError(errno.EMFILE, "too many")
 
     if not with_inotify:
-        monkeypatch.setattr(log_folder_watch, "_libc", NoInotify())
+        monkeypatch.setattr(log_folder_watch, "create_inotify", none_left)
 
     def act() -> None:
         write(log, "last in the old file")
