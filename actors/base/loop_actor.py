@@ -23,7 +23,7 @@ from .dispatch import Handlers
 from .messages import Ended
 from .stepped_loop import SteppedLoop
 from .termination import TERMINATION
-from .thespian_hooks import has_messages, last_forked, transport_of
+from .thespian_hooks import forget_child, has_messages, keep_only_living_children, last_forked, transport_of
 
 log = structlog.get_logger()
 
@@ -121,6 +121,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         process = last_forked(self)
         if process is None or process is before or process.pid is None:
+            self.forget_child(address)
             raise BlockingIOError(errno.EAGAIN, "no process can be forked now: a limit of processes, memory or descriptors is reached")
         return address, process.pid, process
 
@@ -133,6 +134,10 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
         if self.origin not in self._outboxes:
             self._outboxes[self.origin] = self.open(sender)
         return self._outboxes[self.origin]
+
+    def forget_child(self, address: ActorAddress) -> None:
+        """That child, which `fork` gave this address, is dead, and nothing will be sent to it."""
+        forget_child(self, address)
 
     def forget_sender(self, pid: int) -> None:
         """That process is dead: nothing more comes from it."""
@@ -260,6 +265,7 @@ class LoopActor(Actor):  # type: ignore[misc]  # Thespian is untyped
 
     def _set_up(self) -> SteppedLoop:
         self._close_inherited()
+        keep_only_living_children(self)
         for number in _FATAL_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         # The handler of the parent, whose timer this process does not have.

@@ -6,8 +6,10 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 from thespian.actors import Actor, ActorAddress
+from thespian.system.addressManager import ActorAddressManager, ActorLocalAddress
 from thespian.system.multiprocCommon import ChildInfo, MultiProcReplicator
-from thespian.system.systemCommon import systemCommonBase
+from thespian.system.systemCommon import AddressWaitTransmits, systemCommonBase
+from thespian.system.transport import SendStatus
 
 from ..errors import SuptreeError
 
@@ -19,6 +21,15 @@ _USED_BY: tuple[tuple[Any, str, str], ...] = (
     (ChildInfo, "__init__", "childProc"),
     (systemCommonBase, "__init__", "transport"),
     (systemCommonBase, "__init__", "_receiveQueue"),
+    (systemCommonBase, "__init__", "_addrManager"),
+    (systemCommonBase, "__init__", "_awaitingAddressUpdate"),
+    (systemCommonBase, "_retryPendingChildOperations", "remove_intents_for_address"),
+    (AddressWaitTransmits, "remove_intents_for_address", "_awt"),
+    (ActorAddressManager, "__init__", "_managed"),
+    (ActorAddressManager, "createLocalAddress", "_managed"),
+    (ActorAddressManager, "associateUseableAddress", "_managed"),
+    (ActorAddressManager, "exportAddr", "_managed"),
+    (ActorLocalAddress, "__init__", "addressInstanceNum"),
 )
 
 
@@ -62,6 +73,53 @@ def last_forked(actor: Actor) -> multiprocessing.process.BaseProcess | None:
     # There is no list before the first child.
     processes = vars(actor._myRef).get("_child_procs") or [None]
     return None if processes[-1] is None else processes[-1].childProc
+
+
+class ChildAddresses:
+    """The addresses of an actor's children, by number, as Thespian uses its list of them, which grows with each child that ever was.
+
+    Here what is forgotten takes no room, and stays forgotten when the child is heard of once more.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._kept: dict[int, ActorAddress | None] = {}
+
+    @property
+    def kept(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
+
+    def append(self, address: ActorAddress | None) -> None:
+        """One more child, whose address may not be known yet."""
+        self._kept[self._count] = address
+        self._count += 1
+
+    def forget(self, number: int) -> None:
+        """That child is dead."""
+        self._kept.pop(number, None)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> ActorAddress | None:
+        return self._kept.get(number)
+
+    def __setitem__(self, number: int, address: ActorAddress) -> None:
+        if number in self._kept:
+            self._kept[number] = address
+
+
+def keep_only_living_children(actor: Actor) -> None:
+    """From now on the addresses of dead children can be forgotten; to be called before the actor has any child."""
+    actor._myRef._addrManager._managed = ChildAddresses()
+
+
+def forget_child(actor: Actor, address: ActorAddress) -> None:
+    """A child, by the address that `createActor` gave it, is dead: forget that address, and give up what waits until the child is up."""
+    for intent in actor._myRef._awaitingAddressUpdate.remove_intents_for_address(address):
+        intent.tx_done(SendStatus.Failed)
+    actor._myRef._addrManager._managed.forget(address.addressDetails.addressInstanceNum)
 
 
 def check_actor_hooks() -> None:

@@ -219,6 +219,19 @@ class EventsLost(TreeEvent):
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsSkipped(TreeEvent):
+    """So many events are not sent: the launcher keeps the latest 10,000, and the client asked for older ones, or was too slow.
+
+    It comes first, with the `seq` of the last event that is skipped, and is not in the journal, which has what is skipped. A client that
+    adds events up to a picture has to begin again with `GET /picture`, as a client of Kubernetes has to after `410 Gone`.
+    """
+
+    name: ClassVar[str] = "events_skipped"
+
+    count: int
+
+
 Event = ChildEvent | TreeEvent
 
 EVENT_TYPES: tuple[type[Event], ...] = (
@@ -238,6 +251,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     TreeReady,
     TreeRefused,
     EventsLost,
+    EventsSkipped,
 )
 """All of them, in the order in which a life passes through; nothing else can be written down."""
 

@@ -11,6 +11,7 @@ from .event_types import (
     Decided,
     Event,
     EventsLost,
+    EventsSkipped,
     Exited,
     Ignored,
     NotificationsRefused,
@@ -117,6 +118,10 @@ def _events_lost(event: EventsLost) -> str:
     return f"{event.count} events before this one are missing from the journal: {event.why}"
 
 
+def _events_skipped(event: EventsSkipped) -> str:
+    return f"{event.count} events before the next one are not kept here; the journal has them"
+
+
 _WORDS: dict[type[Event], Callable[[Any], str]] = {
     Starting: _starting,
     Started: _started,
@@ -134,6 +139,7 @@ _WORDS: dict[type[Event], Callable[[Any], str]] = {
     TreeReady: _tree_ready,
     TreeRefused: _tree_refused,
     EventsLost: _events_lost,
+    EventsSkipped: _events_skipped,
 }
 """What is said of an event, by its type; of a child without naming it."""
 

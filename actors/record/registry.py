@@ -222,7 +222,8 @@ class RegistryActor(LoopActor):
         self.seq = max(self.seq, json.loads(await reader.readline())["seq"])
         recent = list(self.journal.events(after=self.journal.before_run, last=_EVENTS_SENT_FIRST))
         rows = list(self.picture.rows.values())
-        self._tell_link({"hello": {"seq": self.seq, "rows": rows, "events": recent, "journal": self.journal.state()}})
+        hello = {"seq": self.seq, "before_run": self.journal.before_run, "rows": rows, "events": recent, "journal": self.journal.state()}
+        self._tell_link({"hello": hello})
         self._see_to_journal()
         self.supervisor.tell(Started(self.begin.id, self.begin.incarnation))
         while line := await reader.readline():

@@ -124,11 +124,11 @@ class Api:
         return JsonAnswer({"seq": self._link.seq, "ready": self._link.ready.is_set(), "rows": list(self._link.picture.rows.values())})
 
     async def events(self, request: Request) -> Response:
-        """Every event after number `after`, as they come; with `follow=false` only those that are known."""
+        """Every event after number `after`, as they come; with `follow=false` only those that are known. First how many are not kept."""
         only(request, "after", "follow")
         after = whole_number(request, "after", 0, _MOST_EVENTS)
         if not boolean(request, "follow", True):
-            return JsonAnswer([event for event in self._link.events if event["seq"] > after])
+            return JsonAnswer(self._link.known(after))
 
         async def stream() -> AsyncIterator[dict[str, str]]:
             async for event in self._link.follow(after):

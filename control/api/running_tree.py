@@ -40,6 +40,9 @@ class RegistryLink(Protocol):
     ) -> dict[str, Any]:
         """Send a command and return its answer (`answer`, `value`, `seq`); raises RequestTimeout after `limit` seconds."""
 
+    def known(self, after: int) -> list[dict[str, Any]]:
+        """The events with a number above `after` that are kept; how many are not comes first."""
+
     def follow(self, after: int) -> AsyncIterator[dict[str, Any]]:
         """Every event with a number above `after`, as they come."""
 

@@ -250,7 +250,7 @@ class Client:
         await self._call("POST", "/shutdown")
 
     async def known_events(self, after: int = 0) -> list[dict[str, Any]]:
-        """The events of this run with a number above `after`, oldest first."""
+        """The events of this run with a number above `after`, oldest first; a `tree_events_skipped` counts those not kept."""
         return list(await self._call("GET", f"/events?follow=false&after={after}"))
 
     def events(self, after: int = 0) -> AsyncGenerator[dict[str, Any], None]:

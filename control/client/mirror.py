@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from suptree.actors.errors import NotRunning, SuptreeError, UnknownEvent
 from suptree.actors.events.entry import decode, entry_now
-from suptree.actors.events.event_types import Exited, Kind
+from suptree.actors.events.event_types import EventsSkipped, Exited, Kind, event_name
 from suptree.actors.events.picture import Picture, is_alive
 from suptree.actors.exits import Exit, ExitClass
 
@@ -17,6 +17,7 @@ from .client import Client
 log = logging.getLogger(__name__)
 
 _CATCH_UP = 10.0
+_SKIPPED = event_name(EventsSkipped, Kind.TREE)
 
 
 class Mirror:
@@ -76,12 +77,24 @@ class Mirror:
         async with self.client:
             with contextlib.suppress(SuptreeError):
                 async for event in self.client.events(self._seq):
+                    if event["event"] == _SKIPPED:
+                        await self._begin_again()
+                    if event["seq"] <= self._seq:
+                        continue
                     with contextlib.suppress(UnknownEvent):  # A launcher of a later version may know more.
                         self.picture.apply(decode(event))
                     async with self._heard:
                         self._seq = event["seq"]
                         self._heard.notify_all()
         self.end_all()
+
+    async def _begin_again(self) -> None:
+        """Take the picture as it is now: events of it were skipped."""
+        now = await self.client.picture()
+        self.picture = Picture(now["rows"])
+        async with self._heard:
+            self._seq = now["seq"]
+            self._heard.notify_all()
 
     async def _hear(self, seq: int) -> None:
         async with self._heard:

@@ -13,8 +13,8 @@ from typing import Any
 
 from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.errors import RequestTimeout, UnknownEvent
-from suptree.actors.events.entry import decode
-from suptree.actors.events.event_types import Kind, TreeReady, event_name
+from suptree.actors.events.entry import decode, encode, entry_now
+from suptree.actors.events.event_types import EventsSkipped, Kind, TreeReady, event_name
 from suptree.actors.events.picture import Picture
 from suptree.actors.record.link_offers import LinkOffers
 
@@ -41,6 +41,8 @@ class Link:
         self.journal: dict[str, Any] = {"path": None, "lost": 0, "waiting": 0, "why": None}
         """How many events of this run are missing from the journal or wait for it, and why."""
         self._seq = 0
+        self._before_run: int | None = None
+        """The number of the last event before this run."""
         self._heard_at = time.monotonic()
         self._writer: asyncio.StreamWriter | None = None
         self._asked: dict[str, _Asked] = {}
@@ -115,10 +117,19 @@ class Link:
         self._taking_back.add(task)
         task.add_done_callback(self._taking_back.discard)
 
+    def known(self, after: int) -> list[dict[str, Any]]:
+        """The events with a number above `after` that are kept; when some are not, an `EventsSkipped` comes first, which counts these."""
+        found = [event for event in self.events if event["seq"] > after]
+        skipped = found[0]["seq"] - 1 - max(after, self._before_run or 0) if found else 0
+        if skipped > 0:
+            marker = encode(entry_now(EventsSkipped(count=skipped), None, source="launcher", serial=0))
+            found.insert(0, {"seq": found[0]["seq"] - 1, **marker})
+        return found
+
     async def follow(self, after: int) -> AsyncIterator[dict[str, Any]]:
-        """Every event with a number above `after`, as they come."""
+        """Every event with a number above `after`, as they come; an `EventsSkipped` stands for those that are not kept any more."""
         while True:
-            for event in [event for event in self.events if event["seq"] > after]:
+            for event in self.known(after):
                 after = event["seq"]
                 yield event
             async with self._changed:
@@ -147,6 +158,8 @@ class Link:
     async def _take(self, said: dict[str, Any]) -> None:
         if hello := said.get("hello"):
             self.picture = Picture(hello["rows"])
+            if self._before_run is None:
+                self._before_run = hello["before_run"]
             for event in hello["events"]:
                 self._keep(event)
             self._seq = max(self._seq, hello["seq"])

@@ -123,6 +123,7 @@ class ChildProcesses:
         await self._hear_out(child)
         how = how_it_ended(child, code)
         del self._children[child.id]
+        self._parent.forget_child(child.channel.address)
         ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
         evidence = evidence_of(child, swept.swept, self._state_dir)
         end = (Ignored if ignored else Exited)(*child.life, exit=how, swept=tuple(process.pid for process in evidence.swept))

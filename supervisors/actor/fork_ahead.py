@@ -31,6 +31,9 @@ class Forks(Protocol):
     def fork(self, actor_class: type[Actor]) -> tuple[ActorAddress, int, multiprocessing.process.BaseProcess]:
         """Create a child actor; return its address, its pid and its process."""
 
+    def forget_child(self, address: ActorAddress) -> None:
+        """That child is dead, and nothing will be sent to it."""
+
 
 class Forked(NamedTuple):
     """An actor whose process has just been forked. Its pidfd was opened immediately, so it shows the end of this very process."""
@@ -63,6 +66,7 @@ class ForkAhead:
         if self._ready is not None:
             os.close(self._ready.pidfd)
             self._supervisor.spawn(end_child(self._ready.pid))
+            self._supervisor.forget_child(self._ready.address)
             self._ready = None
         if self._timer is not None:
             self._timer.cancel()
@@ -86,6 +90,7 @@ class ForkAhead:
         except OSError:
             # What cannot be watched is of no use; nobody has heard of it yet.
             process.kill()
+            self._supervisor.forget_child(address)
             raise
 
     def _fork_ahead(self, actor_class: type[Actor]) -> None:

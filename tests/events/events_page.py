@@ -32,6 +32,9 @@ The types: `text`, `whole number`, `number`, `true or false`, lists and objects 
 | `at` | text | the time of day, UTC, ISO 8601 to the millisecond |
 | `monotonic` | number | seconds on the clock of the machine, which runs on evenly |
 | `source`, `serial` | text, whole number | who reported it, and its number there: an event that is sent twice is written once |
+
+The launcher keeps the latest 10,000 events of the run. To a client that asks for older ones it sends a `tree_events_skipped` first, with
+their number; the same comes where a client that follows is so slow that events are dropped before it has read them.
 """
 
 _TYPES: dict[object, str] = {str: "text", int: "whole number", float: "number", bool: "true or false", typing.Any: "any value"}

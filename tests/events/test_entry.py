@@ -13,6 +13,7 @@ from suptree.actors.events.event_types import (
     Decided,
     Event,
     EventsLost,
+    EventsSkipped,
     Exited,
     Ignored,
     Kind,
@@ -51,6 +52,7 @@ ONE_OF_EACH: list[Event] = [
     TreeReady(),
     TreeRefused(refused={"control": {"stranger": 2}}),
     EventsLost(count=3, why="database or disk is full"),
+    EventsSkipped(count=4),
 ]
 
 
