@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from suptree.actors.errors import AskFailed, RequestTimeout
+from suptree.actors.errors import AskFailed, InputRefused, RequestTimeout
 from suptree.control.client.client import Client
 from suptree.testing.live_tree import LiveTree
 
@@ -65,8 +65,8 @@ def test_a_client_whose_answer_is_about_an_end_sees_that_end(tree: LiveTree, pro
             if prompt == "wait":
                 os.kill(pids[-1], signal.SIGSTOP)
                 os.kill(pids[-1], signal.SIGKILL)
-            # A question that comes after the restart is taken by the next incarnation, which never answers.
-            with pytest.raises(AskFailed if prompt != "wait" else (AskFailed, RequestTimeout)):
+            # A question that comes after the end is refused, or taken by the next incarnation, which never answers.
+            with pytest.raises(AskFailed if prompt != "wait" else (AskFailed, InputRefused, RequestTimeout)):
                 await client.ask("oracle", prompt, timeout=60 if prompt != "wait" else 3)
             pids.append((await client.agent("oracle"))["actor_pid"])
             async for event in client.events(0):
