@@ -8,9 +8,11 @@ import asyncio
 import math
 import os
 import signal
+import threading
 import time
 from typing import Final
 
+from ..kernel.linux import is_pending
 from .life_stamps import LifeStamps
 
 TOGETHER = 0.25
@@ -24,8 +26,9 @@ class Termination:
 
     def __init__(self) -> None:
         self._launcher = LifeStamps("launcher")
+        self._maker = os.getpid()
         self._heard_at = -math.inf
-        self._pid = 0
+        self._masks = threading.local()
 
     def announce(self) -> None:
         """The launcher has heard SIGTERM: it stops the tree."""
@@ -33,21 +36,23 @@ class Termination:
 
     @property
     def is_announced(self) -> bool:
-        """Whether the launcher has heard SIGTERM."""
-        return self._launcher.seen("launcher") > 0.0
+        """Whether the launcher was sent SIGTERM: it has heard that, or will when it gets a processor."""
+        return self._launcher.seen("launcher") > 0.0 or is_pending(signal.SIGTERM, self._maker)
 
     def begin(self, *, ends_alone: bool) -> None:
         """Hear SIGTERM from now on, in an actor that was just forked. `ends_alone`: a SIGTERM that is meant for this process ends it."""
         self._heard_at = -math.inf
-        self._pid = os.getpid()
         signal.signal(signal.SIGTERM, self._hear_or_end if ends_alone else self._hear)
+        if ends_alone:
+            os.register_at_fork(before=self._block, after_in_parent=self._unblock, after_in_child=self._forget)
 
     @property
     def heard_for(self) -> float | None:
         """For how many seconds a SIGTERM to every process of the tree has been heard here; None where there was none."""
-        if not self.is_announced or abs(self._launcher.seen("launcher") - self._heard_at) > _SAME_REQUEST:
+        heard_at = self._heard_at
+        if not self.is_announced or abs((self._launcher.seen("launcher") or heard_at) - heard_at) > _SAME_REQUEST:
             return None
-        return time.monotonic() - self._heard_at
+        return time.monotonic() - heard_at
 
     async def explains(self, *, died_of_it: bool) -> bool:
         """Whether an end that nobody ordered is part of the stop of the whole tree: asked when a program has ended, by SIGTERM or not.
@@ -65,16 +70,26 @@ class Termination:
         self._heard_at = time.monotonic()
 
     def _hear_or_end(self, number: int, frame: object) -> None:
-        # A copy of this process, which code that runs here has forked, is not of the tree.
-        if os.getpid() == self._pid:
-            self._hear(number, frame)
-            # Here, and not on the loop, which code that is not ours may hold.
-            while not self.is_announced and time.monotonic() - self._heard_at < TOGETHER:
-                time.sleep(_LOOK_EVERY)
-            if self.is_announced:
-                return
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
+        self._hear(number, frame)
+        # Here, and not on the loop, which code that is not ours may hold.
+        while not self.is_announced and time.monotonic() - self._heard_at < TOGETHER:
+            time.sleep(_LOOK_EVERY)
+        if not self.is_announced:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    # A copy of this process, which code that runs here forks, is not of the tree: SIGTERM ends it, from its first moment on.
+
+    def _block(self) -> None:
+        self._masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def _unblock(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.before)
+
+    def _forget(self) -> None:
+        if signal.getsignal(signal.SIGTERM) == self._hear_or_end:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._unblock()
 
 
 TERMINATION: Final = Termination()

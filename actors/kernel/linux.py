@@ -152,6 +152,15 @@ def own_children() -> list[int]:
     return children_of(os.getpid())
 
 
+def is_pending(number: int, pid: int) -> bool:
+    """Whether a signal was sent to a process that has not heard it yet."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123
+        for line in status:
+            if line.startswith("ShdPnd:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
 def signal_name(number: int) -> str:
     """`SIGSEGV` for 11; `signal 40` for one that has no name."""
     try:

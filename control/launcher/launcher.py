@@ -228,7 +228,8 @@ class Launcher:
         from ..api.server import serve_api  # noqa: PLC0415
 
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._terminated, loop)
+        # Not by the loop, which may be busy: the actors wait for that word.
+        signal.signal(signal.SIGTERM, lambda *_: self._terminated(loop))
         loop.add_signal_handler(STARTER_ASKS, self.ask_to_stop, Asks.STARTER)
         loop.add_reader(self.system.refused_frames, self._take_refused_frames)
         link = asyncio.create_task(self.link.serve(RegistryActor.link_offers))
@@ -334,9 +335,9 @@ class Launcher:
 
     def _terminated(self, loop: asyncio.AbstractEventLoop) -> None:
         """SIGTERM: begin when it was sent to every process that it is meant for, so that it hits nothing that is started for the stop."""
-        self.stop_asked = True
         TERMINATION.announce()
-        loop.call_later(TOGETHER, self.ask_to_stop, Asks.SIGTERM)
+        self.stop_asked = True
+        loop.call_soon_threadsafe(loop.call_later, TOGETHER, self.ask_to_stop, Asks.SIGTERM)
 
     def _begin_to_stop(self) -> None:
         # Before the tree has begun it is only noted, and afterwards there is nothing left to stop.

@@ -147,5 +147,6 @@ def test_native_agents_are_shut_down_in_order(place: Place, order: str) -> None:
     place.up()
     terminate_all(place, ORDERS[order])
     poll_until(lambda: not place.processes(), LIMIT)
-    assert {"native": "shut down, -15", "blocks": "shut down"} == {name: (place.folder / name).read_text() for name in ("native", "blocks")}
-    assert {"shutdown"} == {said["exit"]["class"] for said in events(place) if said["event"].endswith("_exited")}
+    ends = {said["id"]: said["exit"]["reason"] for said in events(place) if said["event"] == "agent_exited"}
+    assert {"native": "stop requested", "blocks": "stop requested"} == ends
+    assert {"native": "shut down, -15", "blocks": "shut down"} == {name: (place.folder / name).read_text() for name in ends}
