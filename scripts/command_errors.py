@@ -11,7 +11,7 @@ import click
 from suptree.actors.errors import ConfigError, MissingOnMachine, NoSuchAgent, NotRunning, SuptreeError
 
 from .interrupts import interrupted
-from .screen import say
+from .printer import say_if_read
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_RUNNING, EXIT_NO_SUCH_AGENT = 1, 2, 3, 4
 
@@ -22,6 +22,9 @@ _STATUS: tuple[tuple[type[SuptreeError], int], ...] = (
     (NoSuchAgent, EXIT_NO_SUCH_AGENT),
     (SuptreeError, EXIT_FAILED),
 )
+
+
+_NO_FOLDER = "the folder in which the command was given does not exist any more: change to another one (cd), or give an absolute path"
 
 
 class Group(click.Group):
@@ -39,15 +42,24 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except SuptreeError as error:
-            say(f"suptree: {error}" if not isinstance(error, ConfigError) else str(error), err=True)
+            say_if_read(f"suptree: {error}" if not isinstance(error, ConfigError) else str(error), err=True)
             ctx.exit(next(status for kind, status in _STATUS if isinstance(error, kind)))
         except KeyboardInterrupt:
             ctx.exit(interrupted())
         except OSError as error:
             _discard_output()
             if error.errno != errno.EPIPE:
-                say(f"suptree: {error}", err=True)
+                say_if_read(f"suptree: {_NO_FOLDER if _has_no_folder(error) else error}", err=True)
             ctx.exit(EXIT_FAILED)
+
+
+def _has_no_folder(error: OSError) -> bool:
+    """Whether a relative path means nothing, for the folder in which the command was given is gone."""
+    try:
+        os.getcwd()  # noqa: PTH109  (whether it can be had, not where it is)
+    except OSError as missing:
+        return missing.errno == error.errno
+    return False
 
 
 def _discard_output() -> None:

@@ -13,7 +13,7 @@ from suptree.actors.events.picture import is_alive
 from suptree.control.client.client import Client
 from suptree.control.client.reach import reach
 
-from .screen import say
+from .printer import say_if_read
 
 Result = TypeVar("Result")
 
@@ -54,7 +54,7 @@ async def with_progress(work: Awaitable[Result], describe: Callable[[], Awaitabl
                     text = f"the launcher of the tree has not answered for {_ANSWERS_WITHIN:g} s"
                 if text not in ("", said):
                     said = text
-                    say(text, err=True)
+                    say_if_read(text, err=True)
         return await working
     finally:
         # What it does when it is cancelled is waited for as well.

@@ -28,6 +28,12 @@ def leaving_at_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def leave_at_sigterm_as_process_1() -> None:
+    """In a container, hear SIGTERM from the beginning: the kernel keeps from process 1 what that does not handle (pid_namespaces(7))."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+
+
 def interrupted() -> int:
     """Say that Ctrl-C came when nothing ran; return the exit status: 0 for what would have run until Ctrl-C, else a shell's 130."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # one is enough

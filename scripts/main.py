@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from .interrupts import interrupted, leaving_at_interrupt
+from .interrupts import interrupted, leave_at_sigterm_as_process_1, leaving_at_interrupt
 from .streams import prepare_streams
 
 
@@ -11,6 +11,7 @@ def main() -> None:
     """Run the command line."""
     try:
         _forget_blocked_signals()
+        leave_at_sigterm_as_process_1()
         prepare_streams()
         with leaving_at_interrupt():
             from .command_line import main as command_line  # noqa: PLC0415  (it takes 0.4 s)

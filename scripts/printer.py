@@ -14,6 +14,9 @@ from suptree.actors.output.printable import printable_lines
 
 from .screen import say
 
+_MOMENT = 500
+"""Milliseconds."""
+
 _Job = tuple[bytes, "asyncio.Future[None]"]
 
 
@@ -31,7 +34,7 @@ class Printer:
         if self._descriptor is None:
             say(text)
             return
-        content = f"{printable_lines(text)}\n".encode(sys.stdout.encoding, "backslashreplace")
+        content = _bytes(text, sys.stdout)
         printed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._jobs.put((content, printed))
         await printed
@@ -58,14 +61,22 @@ class Printer:
 
 
 def say_if_read(text: str, *, err: bool = False) -> None:
-    """Print a text unless that would wait for a reader."""
-    descriptor = _descriptor(sys.stderr if err else sys.stdout)
-    if descriptor is not None:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLOUT)
-        if not poll.poll(0):
-            return
-    say(text, err=err)
+    """Print a text unless that would wait for a reader for more than a moment, or fails: it is a last word, and no client is left."""
+    stream = sys.stderr if err else sys.stdout
+    descriptor = _descriptor(stream)
+    if descriptor is None:
+        say(text, err=err)
+        return
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    if poll.poll(_MOMENT):
+        # Not by the stream, which would try again at the end of Python.
+        with contextlib.suppress(OSError):
+            os.write(descriptor, _bytes(text, stream))
+
+
+def _bytes(text: str, stream: TextIO) -> bytes:
+    return f"{printable_lines(text)}\n".encode(stream.encoding, "backslashreplace")
 
 
 def _descriptor(stream: TextIO) -> int | None:

@@ -70,6 +70,7 @@ _REGISTRY_PASSES_ON = 3.0
 _SHUTDOWN_HEARD_LIMIT = 10.0
 _RECORDED_LIMIT = 60.0
 _STORY_EVENTS = 20
+_LEAST_DESCRIPTORS = 64
 
 
 def main() -> int:
@@ -380,8 +381,10 @@ class Launcher:
 
 
 def _raise_descriptor_limit() -> tuple[int, int]:
-    """To what the machine lets us have; return what it was."""
+    """To what the machine lets us have; return what it was. Raises SuptreeError where that is too little for any tree."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < _LEAST_DESCRIPTORS:
+        raise SuptreeError(f"the limit of open files is {hard}, and a tree needs {_LEAST_DESCRIPTORS} or more: raise it (ulimit -n)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return soft, hard
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from suptree.actors.errors import NotRunning, StartFailed
 from suptree.actors.events.wording import line
 from suptree.actors.kernel.linux import signal_name
+from suptree.actors.kernel.sweep import reap_zombies
 from suptree.control.client.client import Client
 from suptree.control.launcher.spawn import LauncherProcess
 from suptree.control.trees import leftovers
@@ -59,6 +60,7 @@ async def run_in_foreground(
 
     with _at_interrupt(stop):
         launcher = begin()
+        _reap_strangers(launcher.process.pid)
         try:
             await launcher.ready()
         except StartFailed:
@@ -107,19 +109,46 @@ async def _show_each(
 ) -> None:
     """Show that the tree is ready, then a line for each event.
 
-    After a time in which this program was stopped, the launcher may have let it go: a line says how many events it missed.
+    An event is missed when this program was stopped for so long that the launcher let it go, or when its line could not be written (a full
+    disk, a reader that has gone), which ends no tree: a line says how many were.
     """
-    await on_ready(launcher)
+    complained = False
+
+    async def shows(*lines: str) -> bool:
+        nonlocal complained
+        try:
+            for text in lines:
+                await show(text)
+        except OSError as error:
+            if not complained:
+                say_if_read(f"stdout: {error.strerror}: events are not shown, and the tree goes on", err=True)
+            complained = True
+            return False
+        return True
+
+    with contextlib.suppress(OSError):
+        await on_ready(launcher)
     last = 0
     while not ended.done():
         with contextlib.suppress(NotRunning):
             async with Client(launcher.paths.control_socket) as client, contextlib.aclosing(client.events(last)) as events:
                 async for event in events:
-                    if last and (missed := event["seq"] - last - 1) > 0:
-                        await show(f"({missed} events are not shown: see `suptree events --tree {launcher.paths.name}`)")
-                    last = event["seq"]
-                    await show(line(event))
+                    missed = event["seq"] - last - 1 if last else 0
+                    gap = [f"({missed} events are not shown: see `suptree events --tree {launcher.paths.name}`)"] if missed > 0 else []
+                    if await shows(*gap, line(event)):
+                        last = event["seq"]
         await asyncio.wait({ended}, timeout=_RECONNECT_AFTER)
+
+
+def _reap_strangers(launcher: int) -> None:
+    """Take the exit status of every child but the launcher: process 1 of a container gets the orphans of all others (`docker exec`)."""
+
+    def reap() -> None:
+        reap_zombies({launcher})
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, reap)
+    # One that ended before has sent its signal.
+    reap()
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from suptree.supervisors.spec.longest_stop import longest_stop
 from suptree.supervisors.spec.tree_spec import TreeSpec
 
 from ..common import Seconds, alive_below, json_option, tree_option, with_client, with_progress
-from ..printer import Printer
+from ..printer import Printer, say_if_read
 from ..screen import print_json, say
 from .foreground import run_in_foreground
 
@@ -193,7 +193,7 @@ async def _up_in_background(launch: LaunchSpec, say_up: Callable[[LauncherProces
     except asyncio.CancelledError:
         if not asked:
             raise
-        say(f"{launch.name}: ended by SIGTERM before it was ready", err=True)
+        say_if_read(f"{launch.name}: ended by SIGTERM before it was ready", err=True)
         return 128 + signal.SIGTERM
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
