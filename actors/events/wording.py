@@ -69,7 +69,7 @@ def _decided(event: Decided) -> str:
 
 
 def _wait_cancelled(_event: WaitCancelled) -> str:
-    return "waits no more: its backoff or park is cancelled"
+    return "no longer waits: its backoff or park is cancelled"
 
 
 def _suspect(event: Suspect) -> str:

@@ -1,4 +1,4 @@
-"""Who stamps no more: the services, watched by the top supervisor, and the top supervisor, watched by the launcher."""
+"""Who no longer stamps: the services, which the top supervisor watches, or the top supervisor, which the launcher watches."""
 
 import asyncio
 import time

@@ -22,7 +22,7 @@ def open_private(path: Path) -> int:
         if stat.S_ISREG(mode):
             os.fchmod(descriptor, 0o600)
         elif not stat.S_ISCHR(mode):
-            raise FileExistsError(errno.EEXIST, "something stands there that is no file", str(path))
+            raise FileExistsError(errno.EEXIST, "it is no regular file", str(path))
     except OSError:
         os.close(descriptor)
         raise
@@ -36,7 +36,7 @@ def open_to_read(path: Path, *, write: bool = False) -> BinaryIO:
     descriptor = os.open(path, flags) if path.parent == _OWN_DESCRIPTORS else open_in_folder(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise FileExistsError(errno.EEXIST, "something stands there that is no file", str(path))
+        raise FileExistsError(errno.EEXIST, "it is no regular file", str(path))
     return os.fdopen(descriptor, "r+b" if write else "rb", buffering=0)
 
 

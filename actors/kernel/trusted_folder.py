@@ -142,7 +142,7 @@ def _check_own(found: os.stat_result, where: Path) -> None:
     if found.st_uid != os.geteuid():
         raise FolderNotTrusted(f"{where} belongs to {user_name(found.st_uid)}")
     if _others_write(found):
-        raise FolderNotTrusted(f"anybody may put something in the place of what is in {where} (chmod go-w it)")
+        raise FolderNotTrusted(f"every user may replace what is in {where} (chmod go-w it)")
 
 
 def _others_write(found: os.stat_result) -> bool:

@@ -38,7 +38,7 @@ class LLMAgent:
         self._requests = self._prompt_tokens = self._completion_tokens = 0
 
     async def run(self) -> None:
-        """Wait for questions, until it can answer no more."""
+        """Wait for questions, until it can no longer answer."""
         await self._say_usage()
         raise await self._end
 

@@ -55,7 +55,7 @@ class LogFiles:
                 return
             yield from self._end_rest()
             if self._file is not None and (skipped := _between(self._file, following)):
-                yield _mark(f"{skipped} bytes of output are skipped: they came faster than they were read, and are kept no more")
+                yield _mark(f"{skipped} bytes of output are skipped: they came faster than they were read, and are no longer kept")
             self.close()
             self._file, self._head = following, b""
 

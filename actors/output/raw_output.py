@@ -48,7 +48,7 @@ class RawOutput:
 
 
 def look_at_end(path: Path, redactor: Redactor) -> None:
-    """Overwrite the secrets at the end of a file whose actor can do so no more."""
+    """Overwrite the secrets at the end of a file whose actor can no longer do so."""
     try:
         RawOutput(path, redactor, max(0, path.stat().st_size - _AT_THE_END)).close()
     except OSError:

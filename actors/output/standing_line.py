@@ -1,4 +1,4 @@
-"""Showing within a second what stands there without a newline: a prompt, or a progress bar."""
+"""Showing within a second the output that has no newline yet: a prompt, or a progress bar."""
 
 import asyncio
 import contextlib

@@ -225,7 +225,7 @@ class ProgramLife:
         """End all that the program has left; return its return code."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         swept = self._incarnation.swept
-        # What the kernel ends all together can be looked at no more.
+        # What the kernel ends all together can no longer be looked at.
         swept.note_all(keep={running.pid})
         self._groups.kill()
         await sweep(lambda: {running.pid}, self._incarnation.report_unkillable, swept.note)

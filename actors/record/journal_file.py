@@ -78,7 +78,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """A connection that waits for nobody. Raises sqlite3.Error, and OSError for what is no regular file: a FIFO would hold us up."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(path.lstat().st_mode):
-            raise NoJournal(errno.EEXIST, "something stands there that is no file", str(path))
+            raise NoJournal(errno.EEXIST, "it is no regular file", str(path))
     db = sqlite3.connect(path, timeout=0.0, isolation_level=None)
     # A byte that is no UTF-8 is one more text that cannot be read, not an error of the database.
     db.text_factory = lambda data: data.decode("utf-8", "replace")

@@ -122,7 +122,7 @@ class Followers:
         return True
 
     def leave(self) -> None:
-        """One follows no more."""
+        """One client no longer follows."""
         self.count -= 1
 
 

@@ -141,7 +141,7 @@ def logs(agent_id: str, tree_name: str | None, lines: int, *, follow: bool, prev
     Colours are shown; everything else that would do something to the terminal is escaped.
     """
     if follow and previous:
-        raise click.UsageError("the previous incarnation writes no more: give one of --follow and --previous")
+        raise click.UsageError("the previous incarnation no longer writes: give one of --follow and --previous")
 
     async def talk(client: Client) -> None:
         await client.agent(agent_id)

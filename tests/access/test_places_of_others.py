@@ -100,7 +100,7 @@ def test_no_part_of_the_way_to_a_tree_may_be_others_to_change(theirs: Path, tmp_
             TreePaths.of("t", home).make()
     (wide / "mine").mkdir()
     wide.chmod(0o1777)
-    with pytest.raises(SuptreeError, match="anybody may put something in the place of"):
+    with pytest.raises(SuptreeError, match="every user may replace"):
         TreePaths.of("t", wide).make()
     # There others may make folders, and not touch this one.
     TreePaths.of("t", wide / "mine").make()

@@ -111,7 +111,7 @@ def test_a_follower_that_is_overtaken_says_how_much_it_has_skipped(tmp_path: Pat
     first = written.index(after[0])
     skipped = (first - len(before)) * (len("2026-11-27T00:10:42.000Z #1 out \n") + 100)
     assert (written[: len(before)], written[first : first + len(after)]) == (before, after)
-    assert f"[suptree] {skipped} bytes of output are skipped: they came faster than they were read, and are kept no more" == mark
+    assert f"[suptree] {skipped} bytes of output are skipped: they came faster than they were read, and are no longer kept" == mark
     assert skipped > 0
 
 
@@ -142,5 +142,5 @@ def a_folder(path: Path) -> None:
 @pytest.mark.parametrize("put", [a_folder, os.mkfifo])
 def test_what_is_no_log_is_refused_with_a_reason_and_nobody_waits_for_it(put: Callable[[Path], None], tmp_path: Path) -> None:
     put(tmp_path / "a.log")
-    with pytest.raises(SuptreeError, match=r"a\.log cannot be read: something stands there that is no file"):
+    with pytest.raises(SuptreeError, match=r"a\.log cannot be read: it is no regular file"):
         tail(tmp_path / "a.log", 10)
