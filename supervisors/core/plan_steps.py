@@ -93,8 +93,8 @@ def _has_died_after_all(state: CoreState, child: Child, plan: Plan) -> None:
         state.forget(child)
     elif plan.aim is Aim.RESTART and not by_request:
         child.waits_for = child.spec.id
-    elif child.state is ChildState.PARKED and child.until is None:
-        # The park was over before its end was.
+    else:
+        # It may be parked, and the park was over before its end was.
         state.put((Turn.RESUME, child.spec.id))
     release_followers(state, child)
 

@@ -265,6 +265,7 @@ def test_what_stays_tells_failures_apart(text: str, normal: str) -> None:
         (died("", "ValueError: 7"), "failed: ValueError: <n>"),
         (CRASH, "crash: SIGSEGV"),
         (Exit(ExitClass.CRASH, "SIGKILL", last_error="ready", signal=SIGKILL), None),
+        (Exit(ExitClass.CRASH, "SIGKILL", last_error="ready", signal=9), None),
         (died(None, "RuntimeError: my helper got SIGKILL"), "failed: RuntimeError: my helper got SIGKILL"),
         (Exit(ExitClass.EXTERNAL, "SIGTERM", last_error="no"), None),
         (NORMAL, None),

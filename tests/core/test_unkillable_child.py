@@ -51,6 +51,16 @@ def test_a_stop_of_one_that_is_known_not_to_die_holds_nobody_up() -> None:
     assert {"a": "down", "b": "down"} == driver.states()
 
 
+def test_one_that_nobody_waits_for_changes_nothing_about_the_stop_of_a_sibling() -> None:
+    driver = running("abc")
+    driver.terminate("b")
+    assert [] == unkillable(driver, "a")
+    assert [] == unkillable(driver, "c")
+    assert {"a": "running", "b": "stopping", "c": "running"} == driver.states()
+    assert ["cancel kill b", "reply t ok"] == driver.exits("b", STOPPED)
+    assert {"a": "running", "b": "down", "c": "running"} == driver.states()
+
+
 def test_one_that_ended_by_itself_is_restarted_when_it_has_died() -> None:
     driver = running("ab")
     assert [] == unkillable(driver, "a")
