@@ -43,6 +43,10 @@ class AgentProcess:
     incarnation: int = 0
     last_exit: Mapping[str, Any] | None = None
     detail: str | None = None
+    name: str = ""
+    role: str = ""
+    model: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_alive(self) -> bool:

@@ -5,7 +5,7 @@ python -m benchmarks.first_start            in the folder of the repository, on 
 
 import sys
 
-from tests.client.loop_gaps import longest_gap_of_a_first_start
+from tests.embedded.loop_gaps import longest_gap_of_a_first_start
 
 TIMES = 5
 MOST = 0.05

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 
 from suptree.control.client.client import Client
-from suptree.supervisors.config.agent_config import agent_child_from_config
+from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.testing import LiveTree, kill
 
 TREE = """

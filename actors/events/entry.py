@@ -16,7 +16,8 @@ from .event_types import BY_EVENT_NAME, EVENT_TYPES, Event, Exited, Ignored, Tre
 class Entry:
     """An event as it was reported: `source` and `serial` say which one it is, however often it is sent; `monotonic` is in seconds.
 
-    `evidence` comes with the end of a child, for its post-mortem; it is in no JSON object.
+    `evidence` comes with the end of a child, for its post-mortem; it is in no JSON object. `seq` is the number of the event in its run,
+    which the registry gives it: 0 before that.
     """
 
     event: Event
@@ -26,6 +27,7 @@ class Entry:
     source: str
     serial: int
     evidence: Mapping[str, Any] | None = None
+    seq: int = 0
 
 
 def entry_now(event: Event, supervisor: str | None, *, source: str, serial: int, evidence: Mapping[str, Any] | None = None) -> Entry:
@@ -81,6 +83,7 @@ def decode(said: Mapping[str, Any]) -> Entry:
             monotonic=_number(said["monotonic"]),
             source=_text(said.get("source", "")),
             serial=_whole(said.get("serial", 0)),
+            seq=_whole(said.get("seq", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnknownEvent(f"{said['event']}: {field_name} is not as docs/events.md says: {error}") from None

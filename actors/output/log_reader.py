@@ -5,8 +5,9 @@ import contextlib
 import re
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 from ..errors import SuptreeError
 from ..kernel.private_files import make_private
@@ -37,11 +38,12 @@ def tail_of(path: Path, lines: int, incarnation: int) -> list[str]:
     return list(found)
 
 
-async def follow_log(path: Path, lines: int) -> AsyncIterator[str]:
+async def follow_log(path: Path, lines: int, ended: "asyncio.Future[Any] | None" = None) -> AsyncGenerator[str, None]:
     """The last lines of a log, then each new one when it is written, as `tail -F` shows them.
 
     It goes on across rotations, and when the file or its folder is deleted, moved away, emptied or made again; where lines are
-    missing because of that, a line says so. Raises SuptreeError when the file cannot be read.
+    missing because of that, a line says so. It returns with the last line when `ended` is done, else never. Raises SuptreeError when the
+    file cannot be read.
     """
     with contextlib.suppress(OSError):
         make_private(path.parent)
@@ -50,10 +52,26 @@ async def follow_log(path: Path, lines: int) -> AsyncIterator[str]:
         files = await asyncio.to_thread(LogFiles, path, lines)
         with contextlib.closing(files):
             while True:
+                is_last = ended is not None and ended.done()
                 changes.clear()
                 for line in files.lines():
                     yield line
-                await changes.wait()
+                if is_last:
+                    break
+                await _either(changes.wait(), ended)
+            if files.rest:
+                yield text(files.rest)
+
+
+async def _either(change: Coroutine[Any, Any, None], ended: "asyncio.Future[Any] | None") -> None:
+    if ended is None:
+        await change
+        return
+    changed = asyncio.ensure_future(change)
+    try:
+        await asyncio.wait({changed, ended}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        changed.cancel()
 
 
 @contextlib.contextmanager

@@ -199,6 +199,7 @@ class AgentSpec:
     name: str = ""
     role: str = ""
     model: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
     factory: str | None = None
     command: str | None = None
     args: tuple[str, ...] = field(default=(), repr=False)

@@ -50,6 +50,7 @@ def description(spec: ChildSpec, redactor: Redactor) -> dict[str, Any]:
     start = spec.start
     if isinstance(start, AgentSpec):
         config: dict[str, Any] = {"name": start.name, "role": start.role, "model": start.model, "restart": spec.restart.value}
+        config["labels"] = dict(start.labels)
         if start.agent_type is AgentType.PROCESS_WRAPPER:
             command, *args = redactor.command((start.command or "", *start.args))
             config |= {"command": command, "args": args, "cwd": start.cwd, "stdin": start.stdin.value}

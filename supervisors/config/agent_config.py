@@ -1,6 +1,5 @@
 """The `[agents.ID]` table of the tree file, and the same settings given by a program."""
 
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import to_json
 
 from suptree.actors.agent.environment import chosen
-from suptree.actors.errors import ConfigError, SpecError
+from suptree.actors.errors import SpecError
 from suptree.actors.output.redaction import Redactor
 from suptree.actors.spec.agent_spec import AgentSpec, HookSpec, ProbeSpec, Ready, Stdin, StopSpec
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
@@ -20,8 +19,8 @@ from suptree.actors.state import AgentType
 from ..spec.child_spec import ChildSpec, RestartType
 from ..spec.tree_spec import ROOT
 from .agent_tables import BackoffOrNot, HeartbeatTable, HooksTable, LimitsTable, ProbeTable, ProgressTable, RlimitsTable, StopTable
-from .agent_values import Argv, ExitCodes, PathText, Text, Umask, User, Variable, VariablePattern, has_surrogate
-from .config_problems import Problem, Rule, Table, kind_of
+from .agent_values import Argv, ExitCodes, PathText, Text, Umask, User, Variable, VariablePattern
+from .config_problems import Rule, Table
 from .supervisor_config import Seconds, SecondsOrNone
 
 RESERVED_IDS = frozenset({ROOT, "top", "registry", "heartbeat"})
@@ -56,6 +55,7 @@ class AgentTable(Table):
     name: Text = ""
     role: Text = ""
     model: Text = ""
+    labels: dict[Text, Text] = {}  # noqa: RUF012 (pydantic copies defaults)
     factory: Text | None = None
     command: PathText | None = None
     args: Argv = ()
@@ -251,6 +251,7 @@ class AgentTable(Table):
             name=self.name,
             role=self.role,
             model=self.model,
+            labels=self.labels,
             factory=self.factory,
             command=self.command,
             args=self.args,
@@ -289,45 +290,6 @@ class AgentTable(Table):
             park=self.park,
             quota_group=self.quota_group,
         )
-
-
-class AgentConfig(AgentTable):
-    """What a program gives to start one agent: not restarted unless it says so, and then quarantined after three restarts."""
-
-    max_restarts: Annotated[int, Field(ge=0)] | None = 3
-
-    default_restart: ClassVar = RestartType.TEMPORARY
-
-
-def agent_child_from_config(agent_id: str, agent_type: AgentType | str, config: Mapping[str, Any], base_dir: Path | str) -> ChildSpec:
-    """The child spec of an agent that a program starts; `config` knows the keys of the tree file's agent table.
-
-    A key whose value is None counts as not given. Without `auto_restart` or `restart` the agent is not restarted.
-
-    Raises:
-        ConfigError: with every fault of the configuration.
-    """
-    source = f"agent {agent_id}"
-    if not isinstance(config, Mapping):
-        raise ConfigError(source, [("config", f"must be a mapping, not {kind_of(config)}")])
-    fault = fault_of_id(agent_id) or (f'"{agent_id}" is reserved' if agent_id in RESERVED_IDS else None)
-    problems = [Problem(("agent_id",), fault)] if fault else []
-    if "type" in config:
-        problems.append(Problem(("type",), "is given beside the configuration, not in it"))
-    raw = {key: value for key, value in config.items() if value is not None} | {"type": agent_type}
-    # pydantic cannot say where such a key stands.
-    for key in [key for key in raw if isinstance(key, str) and has_surrogate(key)]:
-        problems.append(Problem((key,), "unknown key"))
-        del raw[key]
-    folder = Path(base_dir).absolute()
-    table, faults = AgentConfig.read(raw, {"base_dir": folder})
-    problems += [Problem(("agent_type",), fault.what) if fault.path == ("type",) else fault for fault in faults]
-    if problems:
-        raise ConfigError(source, [(problem.place, problem.what) for problem in problems])
-    try:
-        return table.child(agent_id, folder, os.environ)
-    except SpecError as error:
-        raise ConfigError(source, [("config", str(error))]) from error
 
 
 def _base_dir(info: ValidationInfo) -> Path:

@@ -76,16 +76,26 @@ def parse_tree(text: str, source: str, base_dir: Path | str, environment: Mappin
     Raises:
         ConfigError: with every fault of the text; each place is the path of keys, and the line in parentheses.
     """
-    folder = Path(base_dir).absolute()
-    raw = _parse_toml(text, source)
-    lines = lines_of_keys(text)
-    reader = _Reader(folder)
-    tables = reader.read(raw, Path(source).stem)
+    reader = _Reader(Path(base_dir).absolute())
+    return _tree(reader, reader.read(_parse_toml(text, source), Path(source).stem), source, environment, lines_of_keys(text))
+
+
+def tree_from_mapping(raw: Mapping[str, Any], name: str, base_dir: Path | str, environment: Mapping[str, str] | None = None) -> TreeSpec:
+    """The tree that such tables describe: `tree`, `supervisors` and `agents`, each a dict. Supervisors start before agents beside them.
+
+    Raises:
+        ConfigError: with every fault; each place is the path of keys.
+    """
+    reader = _Reader(Path(base_dir).absolute())
+    return _tree(reader, reader.read(raw, name), name, environment, {})
+
+
+def _tree(reader: "_Reader", tables: "_Tables", source: str, environment: Mapping[str, str] | None, lines: Mapping[Keys, int]) -> TreeSpec:
     problems = reader.problems
     problems += _cross_problems(tables, {problem.path[:3] for problem in problems})
     if not problems:
         try:
-            return _build(tables, lines, folder, os.environ if environment is None else environment)
+            return _build(tables, lines, reader.folder, os.environ if environment is None else environment)
         except _Refused as refused:
             problems.append(refused.problem)
     raise ConfigError(source, _placed(problems, lines))
@@ -115,7 +125,7 @@ class _Reader:
 
     def __init__(self, folder: Path) -> None:
         self.problems: list[Problem] = []
-        self._folder = folder
+        self.folder = folder
 
     def read(self, raw: Mapping[str, Any], default_name: str) -> _Tables:
         """All tables; a tree without a name is named after its file."""
@@ -132,7 +142,7 @@ class _Reader:
         )
 
     def _table(self, model: type[AnyTable], raw: Mapping[str, Any], *path: str) -> AnyTable:
-        table, problems = model.read(raw, {"base_dir": self._folder})
+        table, problems = model.read(raw, {"base_dir": self.folder})
         self.problems += [problem.below(*path) for problem in problems]
         return table
 

@@ -194,7 +194,7 @@ def test_what_its_user_may_not_do_is_said_in_its_reason(tmp_path: Path, command:
             config["command"] = str(folder / "mine")
 
         async def start(client: Any) -> dict[str, Any]:
-            from suptree.supervisors.config.agent_config import agent_child_from_config  # noqa: PLC0415
+            from suptree.supervisors.config.child_from_config import agent_child_from_config  # noqa: PLC0415
 
             answer: dict[str, Any] = await client.request_start_child(agent_child_from_config("b", "process_wrapper", config, "/"), "root")
             return answer

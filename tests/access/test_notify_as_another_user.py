@@ -12,7 +12,7 @@ import pytest
 
 from suptree.actors.errors import StartFailed
 from suptree.actors.notify.notification import NOTIFY_SOCKET, shared_socket
-from suptree.supervisors.config.agent_config import agent_child_from_config
+from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.testing import LiveTree, kill
 
 from .other_user import NOBODY, PYTHON, as_nobody, needs_root

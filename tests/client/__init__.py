@@ -1,1 +1,1 @@
-"""`ProcessManager`, as a program that embeds a tree uses it."""
+"""The client of a tree, and who is at its other end."""

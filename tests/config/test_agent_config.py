@@ -8,7 +8,8 @@ from suptree.actors import AgentType
 from suptree.actors.errors import ConfigError, SpecError
 from suptree.actors.exits import ExitClass
 from suptree.actors.spec.agent_spec import AgentSpec, HookSpec
-from suptree.supervisors.config.agent_config import SECONDS_BEYOND_THE_LADDER, agent_child_from_config
+from suptree.supervisors.config.agent_config import SECONDS_BEYOND_THE_LADDER
+from suptree.supervisors.config.child_from_config import DEFAULT_FACTORY, agent_child_from_config
 from suptree.supervisors.config.wire import decode_child, encode_child
 from suptree.supervisors.spec.child_spec import ChildSpec, RestartType
 
@@ -113,8 +114,9 @@ def test_every_fault_is_reported_in_one_answer() -> None:
     assert expected == problems("top", "native-llm", config)
 
 
-def test_an_agent_without_a_factory_is_refused_with_what_to_give() -> None:
-    assert [("factory", 'is missing: a native_llm needs one ("package.module:attribute")')] == problems("a", "native_llm", {"name": "A"})
+def test_a_native_agent_of_a_program_is_the_shipped_one_unless_it_names_a_factory() -> None:
+    spec = agent_child_from_config("a", "native_llm", {"name": "A"}, "/")
+    assert (DEFAULT_FACTORY, "A") == (spec.start.factory, spec.start.name)
 
 
 @pytest.mark.parametrize("agent_id", ["", "a b", "-a", "a/b", "x" * 65, "é", "a\n", 5, None])

@@ -1,6 +1,7 @@
 """Events as JSON objects: what is written can be read, and nothing else is taken for an event."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ def test_there_is_an_example_of_each_type() -> None:
 @pytest.mark.parametrize("event", ONE_OF_EACH, ids=lambda event: event.name)
 def test_what_is_written_as_json_is_read_again(event: Event) -> None:
     written = json.loads(json.dumps(encode(entry(event))))
-    assert entry(event) == decode({"seq": 3, **written})
+    assert replace(entry(event), seq=3) == decode({"seq": 3, **written})
     assert (event.kind, event.name) == (written["kind"], written["name"])
     assert (type(event), event.kind) == BY_EVENT_NAME[written["event"]]
 

@@ -21,7 +21,7 @@ from suptree.control.door.header_checks import UNIX_HOSTS, Door
 from suptree.control.door.http_protocol import HEAD_LIMIT, BoundedProtocol, Crowd
 from suptree.control.launcher.link import Link
 from suptree.control.trees.paths import TreePaths
-from suptree.supervisors.config.agent_config import agent_child_from_config
+from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.supervisors.config.wire import decode_child, encode_child
 from suptree.supervisors.spec.tree_spec import ROOT
 

@@ -13,7 +13,7 @@ import pytest
 from suptree.actors.errors import StartFailed
 from suptree.actors.kernel.cgroup import Cgroup, make_run_groups
 from suptree.control.client.client import Client
-from suptree.supervisors.config.agent_config import agent_child_from_config
+from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.testing import LiveTree, kill
 
 from .hostile_fleet import PROGRAMS, SETTLE

@@ -15,12 +15,12 @@ from suptree.actors.record.link_offers import LinkOffers
 from suptree.control.api.api import Api, application
 from suptree.control.api.server import ApiServer
 from suptree.control.client.client import Client
-from suptree.control.client.mirror import Mirror
 from suptree.control.door.bounds import Bounds
 from suptree.control.door.header_checks import UNIX_HOSTS, Door
 from suptree.control.door.http_protocol import Crowd
 from suptree.control.door.listeners import listen_on_path
 from suptree.control.launcher.link import Link
+from suptree.control.own_tree.mirror import Mirror
 
 BEFORE_RUN = 70
 SAID = 10_020
@@ -85,7 +85,7 @@ def test_a_mirror_whose_events_were_skipped_takes_the_picture_as_it_is(short_fol
     async def mirrored() -> tuple[dict[str, Any], dict[str, Any]]:
         socket = short_folder / "s"
         async with tree_with_many_events(socket) as link:
-            mirror = Mirror(Client(socket), {"seq": BEFORE_RUN, "rows": []})
+            mirror = Mirror(Client(socket), {"seq": BEFORE_RUN, "rows": []}, lambda _entry: None)
             await mirror.catch_up(LAST)
             return link.picture.rows, mirror.picture.rows
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from suptree.control.client.client import Client
-from suptree.supervisors.config.agent_config import agent_child_from_config
+from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.testing import LiveTree
 
 TREE = """

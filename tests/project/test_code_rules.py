@@ -13,7 +13,6 @@ FIXED_NAMES = {"getattr", "setattr", "delattr", "hasattr"}
 # (module, function) where an attribute is looked up by a name that is no literal, and why.
 MADE_NAMES = {
     ("actors/native/factory.py", "_find"): "the factory that an agent's table names, `package.module:attribute`",
-    ("control/__init__.py", "__getattr__"): "a module's own `__getattr__`: what it exports is imported when it is asked for",
     ("control/seal/sealed_transport.py", "check_hooks"): "the functions of Thespian that the seal takes hold of, listed above it",
 }
 

@@ -19,7 +19,7 @@ POLLS = re.compile(r"poll", re.IGNORECASE)
 
 # (module, function) with a loop that sleeps, and what the loop is instead.
 NO_POLLING = {
-    ("tests/client/loop_gaps.py", "tick"): "it measures how late the loop is",
+    ("tests/embedded/loop_gaps.py", "tick"): "it measures how late the loop is",
     ("tests/heartbeat/test_stamp_watch.py", "run"): "it stamps, as what it tests does",
 }
 

@@ -1,6 +1,6 @@
 """How long the stop of a tree can take, from its specs."""
 
-from suptree.supervisors.config.agent_config import agent_child_from_config
+from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.supervisors.spec.child_spec import BRUTAL_KILL, INFINITY, ChildSpec
 from suptree.supervisors.spec.longest_stop import longest_stop
 from suptree.supervisors.spec.tree_spec import SupervisorSpec

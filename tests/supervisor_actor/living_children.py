@@ -9,7 +9,7 @@ from typing import Any
 from suptree.actors.base.channel import Numbered, Outbox
 from suptree.actors.base.deadlines import Deadlines
 from suptree.supervisors.actor.children import LivingChild, redactor_of
-from suptree.supervisors.config.agent_config import agent_child_from_config
+from suptree.supervisors.config.child_from_config import agent_child_from_config
 
 SLEEPER = {"command": "sleep", "args": ["1000000"]}
 

@@ -8,7 +8,7 @@ import pytest
 
 from suptree.actors.base.messages import Answered, ClientRequest
 from suptree.supervisors.actor.client_requests import ClientRequests
-from suptree.supervisors.config.agent_config import agent_child_from_config
+from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.supervisors.core.core import SupervisorCore
 from suptree.supervisors.decisions import core_commands as c
 from suptree.supervisors.decisions import core_events as e

@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Self
 
-from suptree.actors.errors import NotRunning, SuptreeError, UnknownEvent
-from suptree.actors.events.entry import decode, entry_now
+from suptree.actors import AgentStatus
+from suptree.actors.errors import NotRunning, RequestTimeout, SuptreeError, UnknownEvent
+from suptree.actors.events.entry import Entry, decode, entry_now
 from suptree.actors.events.event_types import EventsSkipped, Exited, Kind, event_name
 from suptree.actors.events.picture import Picture, is_alive
 from suptree.actors.exits import Exit, ExitClass
 
+from ..client.client import Client
 from ..launcher.spawn import LauncherProcess
-from .client import Client
 
 log = logging.getLogger(__name__)
 
@@ -23,21 +25,22 @@ _SKIPPED = event_name(EventsSkipped, Kind.TREE)
 class Mirror:
     """A tree as one event loop sees it: a client, the picture that its events add up to, and the task that adds them."""
 
-    def __init__(self, client: Client, first: dict[str, Any]) -> None:
+    def __init__(self, client: Client, first: dict[str, Any], heard: Callable[[Entry], None]) -> None:
         self.client = client
+        self._heard_by = heard
         self.picture = Picture(first["rows"])
         self.last_word = (ExitClass.CRASH, "the tree's launcher died")
-        self._seq = first["seq"]
+        self._seq: int = first["seq"]
         self._heard = asyncio.Condition()
         self._loop = asyncio.get_running_loop()
         self._follower = asyncio.create_task(self._follow())
 
     @classmethod
-    async def of(cls, launcher: LauncherProcess) -> Self:
-        """A new mirror, which knows all that has happened. Raises NotRunning when the launcher does not listen."""
+    async def of(cls, launcher: LauncherProcess, heard: Callable[[Entry], None]) -> Self:
+        """A new mirror, which calls `heard` with each event from now on. Raises NotRunning when the launcher does not listen."""
         client = Client(launcher.paths.control_socket)
         try:
-            return cls(client, await client.picture())
+            return cls(client, await client.picture(), heard)
         except BaseException:
             await client.close()
             raise
@@ -47,9 +50,44 @@ class Mirror:
         """Whether events arrive, and in the event loop that asks: the tasks of one that has ended have ended with it."""
         return self._loop is asyncio.get_running_loop() and not self._follower.done()
 
+    @property
+    def seq(self) -> int:
+        """The number of the last event in the picture."""
+        return self._seq
+
+    async def entries(self, after: int) -> AsyncGenerator[Entry, None]:
+        """Each event with a number above `after`, then each new one, until the tree ends."""
+        async with contextlib.aclosing(self.client.events(after)) as events:
+            async for event in events:
+                with contextlib.suppress(UnknownEvent):  # A launcher of a later version may know more.
+                    yield decode(event)
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Return when that is true of the picture. Raises NotRunning when the tree ends first."""
+        waiting = asyncio.create_task(self._see(true))
+        try:
+            await asyncio.wait({waiting, self._follower}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if not true():
+            raise NotRunning("the tree has ended")
+
+    async def status_reached(self, agent_id: str, wanted: AgentStatus, limit: float | None) -> None:
+        """Return when an agent has that status. Raises RequestTimeout after `limit` seconds, NotRunning when the tree ends first."""
+
+        def status() -> str | None:
+            row = self.picture.rows.get(agent_id)
+            return None if row is None or row["kind"] != Kind.AGENT else str(row["status"])
+
+        try:
+            async with asyncio.timeout(limit):
+                await self.until(lambda: status() == wanted)
+        except TimeoutError:
+            raise RequestTimeout(f"{agent_id!r} is {status() or 'not in the tree'}, and not {wanted}, after {limit:g} s") from None
+
     async def catch_up(self, seq: int) -> None:
         """Wait until what was answered is also in the picture. Raises NotRunning when the tree ended first."""
-        heard = asyncio.create_task(self._hear(seq))
+        heard = asyncio.create_task(self._see(lambda: self._seq >= seq))
         try:
             await asyncio.wait({heard, self._follower}, timeout=_CATCH_UP, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -71,7 +109,7 @@ class Mirror:
         for row in self.picture.of_kind("agent"):
             if is_alive(row):
                 end = Exited(Kind.AGENT, row["id"], row["incarnation"], exit=how)
-                self.picture.apply(entry_now(end, row["supervisor"], source="", serial=0))
+                self._apply(entry_now(end, row["supervisor"], source="", serial=0))
 
     async def _follow(self) -> None:
         async with self.client:
@@ -82,7 +120,7 @@ class Mirror:
                     if event["seq"] <= self._seq:
                         continue
                     with contextlib.suppress(UnknownEvent):  # A launcher of a later version may know more.
-                        self.picture.apply(decode(event))
+                        self._apply(decode(event))
                     async with self._heard:
                         self._seq = event["seq"]
                         self._heard.notify_all()
@@ -96,6 +134,10 @@ class Mirror:
             self._seq = now["seq"]
             self._heard.notify_all()
 
-    async def _hear(self, seq: int) -> None:
+    def _apply(self, entry: Entry) -> None:
+        self.picture.apply(entry)
+        self._heard_by(entry)
+
+    async def _see(self, true: Callable[[], bool]) -> None:
         async with self._heard:
-            await self._heard.wait_for(lambda: self._seq >= seq)
+            await self._heard.wait_for(true)

@@ -1,0 +1,1 @@
+"""What a program that embeds a tree holds in its hands."""

@@ -1,0 +1,351 @@
+"""`ProcessManager`: a supervision tree inside your program."""
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self, Unpack
+
+from suptree.actors import AgentProcess, AgentStatus, AgentType
+from suptree.actors.errors import SuptreeError
+from suptree.actors.events.entry import Entry
+
+from ..own_tree.agent_process import agent_process
+from ..own_tree.apply_tree import AnyTree, children_of
+from ..own_tree.callbacks import Callback, Callbacks
+from ..own_tree.embedded_tree import EmbeddedTree
+from ..own_tree.event_names import Selection
+from ..own_tree.mirror import Mirror
+from ..own_tree.own_children import Children, warn
+from ..time_limits import ASK_LIMIT, TELL_LIMIT
+from .agent_output import AgentOutput, OutputLine
+from .agent_registry import AgentRegistry
+from .death_explanation import Explanation
+from .heartbeat_service import HeartbeatService
+from .settings import AgentKeys, NativeAgent, ProcessAgent, SupervisorKeys
+
+log = logging.getLogger("suptree.control")
+
+
+class ProcessManager:
+    """Starts, stops and watches agents; the tree lives in a process of its own, and ends when this program does.
+
+    Nothing has to be started before the first `start_agent`; `async with` shuts everything down at its end. What is asked with `get_…`, and
+    of `processes` and `registry`, is answered immediately, from the events received so far; whatever a method of this manager did is among
+    them when it returns. `state_dir` keeps logs, journal and post-mortems, and is the `SUPTREE_HOME` with which the command line finds this
+    tree (`suptree --tree embedded …`); without it they are temporary.
+    In a child of `os.fork()` a manager begins anew, without any agents: the tree is its parent's.
+    """
+
+    def __init__(self, state_dir: str | os.PathLike[str] | None = None) -> None:
+        self._state_dir = None if state_dir is None else Path(state_dir).absolute()
+        self._of_parent: tuple[object, ...] = ()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._callbacks = Callbacks()
+        self._tree = EmbeddedTree(self._state_dir, self._callbacks.hear)
+        self._children = Children(self._tree)
+        self._monitor: asyncio.Task[None] | None = None
+        self._registry = AgentRegistry(self.get_all_agents, self._callbacks)
+        self._heartbeat_service = HeartbeatService(self._status)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.shutdown_all()
+
+    # Agents
+
+    async def start_agent(
+        self,
+        agent_id: str,
+        agent_type: AgentType | str | ProcessAgent | NativeAgent = AgentType.NATIVE_LLM,
+        config: Mapping[str, Any] | None = None,
+        **keys: Unpack[AgentKeys],
+    ) -> bool:
+        """Start an agent: True when it runs; False, with a warning logged, when that id runs already or cannot start.
+
+        `config`, `keys`, or both give every key of an agent in a tree file; `ProcessAgent(…)` and `NativeAgent(…)` give type and keys in
+        one. A `native_llm` without `factory` is an LLMAgent. Without `auto_restart` or `restart` a crash is recorded, and nothing
+        restarted; with it `max_restarts` (3) bounds the restarts of this agent, then it stays `crashed`; a life of `healthy_after` (60 s)
+        forgets those before.
+        One agent starts after the other, as in OTP: a slow start delays the agents that are started after it.
+        """
+        given: dict[str, Any] = {}
+        if isinstance(agent_type, ProcessAgent | NativeAgent):
+            given.update(agent_type.config)
+            agent_type = agent_type.agent_type
+        if isinstance(config, Mapping) or config is None:
+            config = {**given, **(config or {}), **keys}
+        return await self._here()._children.start_agent(agent_id, agent_type, config)
+
+    async def stop_agent(self, agent_id: str, graceful: bool = True) -> bool:
+        """Stop an agent; False when it does not run. `graceful=False` begins at SIGKILL."""
+        return await self._here()._children.stop(agent_id, graceful=graceful)
+
+    async def restart_agent(self, agent_id: str) -> bool:
+        """Stop an agent if it runs, and start it with its configuration and restart count; False when there is none, or it cannot start.
+
+        An agent whose supervisor was killed has ended with it and, as OTP's dynamic children, is not started again by itself: this does it,
+        once that is back.
+        """
+        return await self._here()._children.restart(agent_id)
+
+    async def delete_agent(self, agent_id: str) -> bool:
+        """Forget an agent that is stopped, and its checkpoint (OTP: `delete_child`); False, with a warning, when that cannot be."""
+        return await self._here()._children.delete(agent_id)
+
+    async def shutdown_all(self) -> None:
+        """Stop every agent in reverse order, end the tree, and return when nothing of it is left. The manager can be used again."""
+        await self.stop_monitor()
+        tree = self._tree
+        async with tree.alone():
+            await tree.shut_down()
+
+    # Supervisors
+
+    async def start_supervisor(self, supervisor_id: str, **keys: Unpack[SupervisorKeys]) -> bool:
+        """Start a supervisor without children: `start_agent(…, supervisor=supervisor_id)` gives it some. False, with a warning, if not.
+
+        The keys are those of `[supervisors.ID]` in a tree file. The defaults are OTP's: `strategy="one_for_one"`, `max_restarts=1` within
+        `within=5.0` seconds, `supervisor="root"`.
+        """
+        return await self._here()._children.start_supervisor(supervisor_id, keys)
+
+    async def stop_supervisor(self, supervisor_id: str) -> bool:
+        """Stop a supervisor and all below it, in reverse order; False when it does not run."""
+        return await self._here()._children.stop(supervisor_id, graceful=True)
+
+    async def delete_supervisor(self, supervisor_id: str) -> bool:
+        """Forget a supervisor that is stopped, and all below it; False, with a warning, when it runs or there is none."""
+        return await self._here()._children.delete(supervisor_id)
+
+    async def apply(self, tree: AnyTree) -> list[str]:
+        """Start what a tree file, or a mapping of the same shape, describes; return the ids of its agents and supervisors, in start order.
+
+        It goes below the root supervisor of this manager, whose own rules stay as they are. Raises ConfigError with every fault, also for
+        an id that there is already, and nothing is started then; StartFailed when a child does not start: those before it run.
+        """
+        manager = self._here()
+        children = await asyncio.to_thread(children_of, tree, manager._tree.ids())
+        for child in children:
+            await manager._children.add(child.spec)
+        return [child_id for child in children for child_id in child.ids]
+
+    # Conversation
+
+    async def tell(self, agent_id: str, line: str | None = None, timeout: float = TELL_LIMIT, *, eof: bool = False) -> bool:  # noqa: ASYNC109
+        """Write a line to the stdin of an agent that has one (`stdin`: `"pipe"` or `"pty"`), or hand it to the `handle` of a native agent.
+
+        With `eof` a program reads the end of its input after that; the line may then be left out.
+        False, with a warning logged, when it does not run, has no stdin, does not read and 1 MiB waits for it already, or has not taken it
+        within `timeout` seconds.
+        """
+        try:
+            mirror = await self._joined()
+            await mirror.client.tell(agent_id, line, eof=eof, timeout=timeout)
+        except SuptreeError as refusal:
+            warn("could not tell agent", agent_id, refusal)
+            return False
+        return True
+
+    async def ask(self, agent_id: str, prompt: str, timeout: float = ASK_LIMIT) -> Any:  # noqa: ASYNC109  (the agent's, not ours)
+        """What the `ask` of a native agent answers within `timeout` seconds; then it is cancelled, and this raises RequestTimeout.
+
+        Raises InputRefused when it was not asked (it does not run, has no `ask`), and AskFailed when it failed or ended: the text says why.
+        """
+        mirror = await self._joined()
+        return await mirror.client.ask(agent_id, prompt, timeout=timeout)
+
+    async def ask_stream(
+        self,
+        agent_id: str,
+        prompt: str,
+        timeout: float = ASK_LIMIT,  # noqa: ASYNC109  (the agent's, not ours)
+    ) -> AsyncGenerator[Any, None]:
+        """The same reply in parts, as they come; a program that stops reading takes the question back."""
+        mirror = await self._joined()
+        async with contextlib.aclosing(mirror.client.ask_stream(agent_id, prompt, timeout=timeout)) as parts:
+            async for part in parts:
+                yield part
+
+    # Output
+
+    async def logs(self, agent_id: str, lines: int = 100, *, previous: bool = False) -> list[OutputLine]:
+        """The last lines of an agent's output; with `previous` those of the incarnation before the present, or last, one.
+
+        Secrets are redacted, as in the log file. Raises NoSuchAgent for an id that the tree does not know.
+        """
+        mirror = await self._joined()
+        return AgentOutput.parsed(await mirror.client.log_lines(agent_id, lines, previous=previous))
+
+    async def output(self, agent_id: str, stream: str | None = None, *, lines: int = 0) -> AsyncGenerator[OutputLine, None]:
+        """Each line that an agent prints from now on, to `"out"`, `"err"` or (None) both, across its restarts, until the tree ends.
+
+        The last `lines` of what both printed before come first: so a program that asks after a start misses nothing.
+        Secrets are redacted, as in the log file, which this reads: so the agent never waits for a reader, each reader goes at its own
+        pace, and one that falls more than 16 to 32 MiB behind loses the oldest lines, and gets a line that says how many bytes are missing.
+        A line of an agent is whole up to 16 MiB. Raises NotRunning when no tree runs, ValueError for another `stream`.
+        """
+        output = AgentOutput(await self._joined(), self._tree.state, agent_id, stream)
+        async with contextlib.aclosing(output.lines(lines)) as following:
+            async for line in following:
+                yield line
+
+    # What happened, and why
+
+    async def events(self, agent_id: str | None = None, after: int | None = None) -> AsyncGenerator[Entry, None]:
+        """Each event of the tree, or of one agent, as it comes, until the tree ends; docs/events.md lists their types.
+
+        With `after`, the `seq` of an event that was seen before, those that came since then come first. The tree is launched if none runs.
+        """
+        tree = self._here()._tree
+        since = after if after is not None else 0 if tree.mirror is None else tree.mirror.seq
+        async with tree.alone():
+            mirror = await tree.join(launch=True)
+        async with contextlib.aclosing(mirror.entries(since)) as entries:
+            async for entry in entries:
+                if agent_id is None or getattr(entry.event, "id", None) == agent_id:
+                    yield entry
+
+    def on(self, name: str, callback: Callback[Entry]) -> Callable[[], None]:
+        """Call `callback`, a plain or a coroutine function, with each event of that name; return a function that ends this.
+
+        Names of agents' events: `started`, `ready`, `stopping`, `exited`, `restarted`, `held`, `parked`, `quarantined`, `suspect`,
+        `unkillable`; `gave_up` for a supervisor that reached its restart limit; `every` for all events of the tree. Raises ValueError for
+        another name. It can be called before anything is started.
+        The calls are made in the event loop that this manager is used in, one after the other; what a callback raises is logged. A
+        callback may call this manager.
+        """
+        return self._here()._callbacks.add(Selection(name), callback)
+
+    async def wait_for(self, agent_id: str, status: AgentStatus | str, timeout: float | None = None) -> AgentProcess:  # noqa: ASYNC109
+        """Wait until an agent has that status, and return it as it is then; an agent that there is not yet may still come.
+
+        Raises RequestTimeout after `timeout` seconds, NotRunning when no tree runs or the tree ends, ValueError for a status that is none.
+        """
+        wanted = AgentStatus(status)
+        mirror = await self._joined()
+        await mirror.status_reached(agent_id, wanted, timeout)
+        return self.get_all_agents()[agent_id]
+
+    async def explain(self, agent_id: str) -> Explanation:
+        """Why an agent died, and how it stands now: the object of the control API; `str()` of it is what `suptree explain` shows.
+
+        Raises NotRunning when no tree runs, NoSuchAgent for an id that the tree does not know.
+        """
+        mirror = await self._joined()
+        return Explanation(await mirror.client.explanation(agent_id))
+
+    async def forecast(self, agent_id: str, exit_class: str = "crash", reason: str | None = None) -> list[dict[str, Any]]:
+        """What each supervisor would do if this child ended so: a step a supervisor, innermost first, as far up as the end goes.
+
+        A step has `supervisor`, `child`, `decision`, `why`, `restarts_left`, `actions` (`verb`, `id`, `delay` in seconds) and `exit`.
+        """
+        mirror = await self._joined()
+        return await mirror.client.forecast(agent_id, exit_class, reason)
+
+    # What is known
+
+    @property
+    def processes(self) -> Mapping[str, AgentProcess]:
+        """Every agent by id, read only; a copy that does not change under you."""
+        return MappingProxyType(self.get_all_agents())
+
+    @property
+    def registry(self) -> AgentRegistry:
+        """The agents: finds them, and reports their changes."""
+        return self._here()._registry
+
+    @property
+    def heartbeat_service(self) -> HeartbeatService:
+        """The last sign of life of each agent."""
+        return self._here()._heartbeat_service
+
+    def get_agent_status(self, agent_id: str) -> AgentStatus:
+        """The status of an agent; `AgentStatus.UNKNOWN` for a stranger."""
+        row = self._here()._tree.agents().get(agent_id)
+        return AgentStatus.UNKNOWN if row is None else AgentStatus(row["status"])
+
+    def get_all_agents(self) -> dict[str, AgentProcess]:
+        """Every agent by id; a copy that does not change under you."""
+        manager = self._here()
+        return {agent_id: agent_process(row, manager._children.config(agent_id)) for agent_id, row in manager._tree.agents().items()}
+
+    def get_running_agents(self) -> list[str]:
+        """The ids of the agents that run."""
+        return [agent_id for agent_id, row in self._here()._tree.agents().items() if row["status"] == AgentStatus.RUNNING]
+
+    def get_summary(self) -> dict[str, Any]:
+        """`total_agents`, `running_agents` (both counts), `running_agent_ids`, `status_counts` (status to count), `monitor_running`."""
+        running = self.get_running_agents()
+        rows = self._tree.agents().values()
+        return {
+            "total_agents": len(rows),
+            "running_agents": len(running),
+            "running_agent_ids": running,
+            "status_counts": dict(Counter(row["status"] for row in rows)),
+            "monitor_running": self._monitor is not None and not self._monitor.done(),
+        }
+
+    # Health
+
+    async def monitor_agent_health(self) -> dict[str, bool]:
+        """Agent id to whether it is healthy: it runs, and its pings come."""
+        health = dict.fromkeys(self._here()._tree.agents(), False)
+        with contextlib.suppress(SuptreeError):
+            for agent in (await self._status())["agents"]:
+                health[agent["id"]] = agent["status"] == AgentStatus.RUNNING and not agent["suspect"]
+        return health
+
+    async def start_monitor(self, interval: float = 30) -> None:
+        """Log the agents that are not healthy every `interval` seconds. Agents are restarted after crashes and hangs with or without it."""
+        if not isinstance(interval, int | float) or isinstance(interval, bool) or not 0 < interval < math.inf:
+            raise ValueError(f"interval must be a number of seconds above 0, not {interval!r}")
+        await self.stop_monitor()
+        self._monitor = asyncio.create_task(self._watch_health(interval))
+
+    async def stop_monitor(self) -> None:
+        """Stop that logging."""
+        self._here()
+        monitor, self._monitor = self._monitor, None
+        # One of an event loop that has ended has ended with it.
+        if monitor is not None and monitor.get_loop() is asyncio.get_running_loop():
+            monitor.cancel()
+            await asyncio.wait({monitor})
+
+    def abandon(self) -> None:
+        """End the tree without waiting for it; for when there is no event loop any more."""
+        self._here()._tree.abandon()
+
+    # The tree behind it
+
+    def _here(self) -> Self:
+        """This manager, in this process: a child of `os.fork()` begins with no tree, for the one that it remembers is its parent's."""
+        if self._tree.pid != os.getpid():
+            # Kept, so that nothing is closed: an event loop, closed here, would stop watching for the parent too.
+            self._of_parent = (self._of_parent, self._tree, self._monitor, self._callbacks)
+            self._begin()
+        return self
+
+    async def _joined(self) -> Mirror:
+        """The mirror of the tree that runs. Raises NotRunning when none does."""
+        tree = self._here()._tree
+        async with tree.alone():
+            return await tree.join()
+
+    async def _status(self) -> dict[str, Any]:
+        return await (await self._joined()).client.status()
+
+    async def _watch_health(self, interval: float) -> None:
+        while True:
+            unhealthy = [agent_id for agent_id, healthy in (await self.monitor_agent_health()).items() if not healthy]
+            log.info("agents that are not healthy: %s", ", ".join(unhealthy) or "none")
+            await asyncio.sleep(interval)

@@ -1,0 +1,1 @@
+"""`ProcessManager`, as a program that embeds a tree uses it."""
