@@ -8,6 +8,7 @@ import sys
 import time
 
 from ..kernel.linux import create_timer, set_timer
+from .patient_reaping import reap_patiently
 
 # How many seconds one step may take before the actor looks at its messages again: a flood of events must not starve them.
 _STEP_LIMIT = 0.005
@@ -66,9 +67,8 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         self._never_waiting = _NeverWaitingSelector()
         super().__init__(self._never_waiting)
         self._never_waiting.loop = self
-        if sys.version_info < (3, 12):
-            # Later versions choose this watcher themselves; the older default starts a thread for each process.
-            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+        if sys.version_info < (3, 14):
+            reap_patiently()
         asyncio.set_event_loop(self)
 
     def fileno(self) -> int:

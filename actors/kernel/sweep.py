@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from .linux import own_children
 
 _UNKILLABLE_AFTER = 5.0
+_REAP_AGAIN = 0.2
 
 
 async def pidfd_readable(pidfd: int) -> None:
@@ -47,7 +48,9 @@ async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
         with contextlib.suppress(PermissionError):
             signal.pidfd_send_signal(pidfd, number)
         await pidfd_readable(pidfd)
-        os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222  (it has ended: this does not wait)
+        # Another process may trace it (ptrace(2)): then it has ended, and stays until that one lets go of it.
+        while os.waitpid(pid, os.WNOHANG)[0] == 0:  # noqa: ASYNC110, ASYNC222  (nothing tells of it, and this does not wait)
+            await asyncio.sleep(_REAP_AGAIN)
     except (ProcessLookupError, ChildProcessError):
         pass
     finally:

@@ -16,6 +16,7 @@ from ..kernel.linux import bound_to_us, own_children
 from ..kernel.sweep import process_ended, sweep
 
 _OUTPUT_KEPT = 64 * 1024
+_REAP_LIMIT = 5.0
 _TOKEN = "SUPTREE_HOOK_ID"  # noqa: S105  (the name of a variable)
 """In the environment of a hook or probe and of all that it starts; each run has its own."""
 
@@ -89,11 +90,12 @@ class Hooks:
                 pass
             finally:
                 may_be_ended = in_time or _kill(hook.pid)
-                code = await hook.wait() if may_be_ended else None
+                code = await _reaped(hook) if may_be_ended else None
                 # What may not be ended is among the orphans from here on: the end of the agent waits for it, and says so.
                 self.pids.discard(hook.pid)
-            if not may_be_ended:
-                raise HookFailed(f"{argv[0]!r} took longer than {limit:g} s, and runs as another user by now: it may not be ended")
+            if code is None:
+                why = "is traced by another process" if may_be_ended else f"took longer than {limit:g} s, and runs as another user by now"
+                raise HookFailed(f"{argv[0]!r} {why}: it cannot be ended")
             if leave_nothing:
                 await sweep(lambda: [pid for pid in own_children() if pid in self.pids or not _is_of(pid, hook.pid, token)])
             output.seek(0)
@@ -103,6 +105,14 @@ class Hooks:
             raise HookFailed(f"{argv[0]!r} took longer than {limit:g} s")
         if code != 0:
             raise HookFailed(f"{argv[0]!r} ended with status {code}")
+
+
+async def _reaped(hook: asyncio.subprocess.Process) -> int | None:
+    """Its return code; None while another process traces it, for then it stays."""
+    try:
+        return await within(_REAP_LIMIT, hook.wait())
+    except TimeoutError:
+        return None
 
 
 def _kill(hook: int) -> bool:

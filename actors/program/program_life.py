@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from ..agent.awake_time import within
 from ..agent.hunger import bound_without_group
 from ..agent.incarnation import Conclusion, Incarnation
 from ..agent.usage_limits import UsageLimits
@@ -39,6 +40,7 @@ from .stop_ladder import Act, Rung, StopLadder, Target
 
 # After the sweep nobody holds the pipes; what is in them is read well within this.
 _READ_REST_LIMIT = 5.0
+_REAP_LIMIT = 5.0
 # Behind a progress bar a word stands on the same line.
 _ENDS = re.compile(rb"[\r\n]")
 
@@ -231,11 +233,19 @@ class ProgramLife:
         await sweep(lambda: {running.pid}, self._incarnation.report_unkillable, swept.note)
         if self._descent is not None:
             await self._descent
-        code = await running.process.wait()
+        code = await self._reaped(running.process)
         await asyncio.wait([reader.ended for reader in running.readers], timeout=_READ_REST_LIMIT)
         for reader in running.readers:
             reader.close()
         return code
+
+    async def _reaped(self, process: asyncio.subprocess.Process) -> int:
+        """Its return code. One that is traced by another process cannot be reaped; that is reported, and waited for."""
+        try:
+            return await within(_REAP_LIMIT, process.wait())
+        except TimeoutError:
+            self._incarnation.report_unkillable([process.pid])
+            return await process.wait()
 
     async def _conclude(self, code: int, ran_for: float, ended_at: datetime) -> Conclusion:
         oom_kills, spec = self._cgroup.oom_kills(), self._spec

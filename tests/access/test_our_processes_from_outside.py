@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import json
+import os
+import signal
 from functools import partial
 
 import psutil
+import pytest
 
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree
@@ -140,11 +143,73 @@ def test_an_agent_of_another_user_can_do_nothing_to_our_processes_and_to_those_o
             pid: (process.create_time(), process.nice()) for pid, process in after.items()
         }
         assert [] == [process for process in after.values() if process.status() in ("stopped", "tracing-stop", "zombie")]
-        # The same attempts are found where they are allowed: on a process of its own user.
-    with LiveTree(table("same", "nobody", sleeps) + table("tries", "nobody", TRIES, 'stdin = "pipe"')) as tree:
-        tree.wait_until_all_run(WITHIN)
-        victim = tree.agent("same")["pid"]
-        tree.ask(lambda client: client.tell("tries", str(victim)))
-        allowed = {name for name, pid in json.loads(tree.ask(partial(said, agent="tries", word="allowed "))) if pid == victim}
-        assert {"SIGSTOP", "SIGKILL"} <= allowed
-        tree.wait_until(lambda s: any(row["last_exit"] and row["last_exit"]["reason"] == "SIGKILL" for row in s["agents"]), WITHIN)
+
+
+TRACES = r"""
+import ctypes, os, signal, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+for pid in map(int, sys.stdin.readline().split()):
+    traced = libc.ptrace(16, pid, 0, 0) == 0
+    print("traces " + str(traced), flush=True)
+sys.stdin.readline()
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("how", ["its program is killed", "its actor is killed", "it is stopped"])
+def test_an_agent_that_is_traced_when_it_ends_is_fenced_and_holds_nobody_up(how: str) -> None:
+    """Its tracer, another agent of its user, never waits for it: so it stays as a zombie, which nobody else can reap."""
+    sleeps = "import time; time.sleep(1000)"
+    restarts = "[supervisors.root]\nmax_restarts = 100\n" + table("traced", "nobody", sleeps).replace('restart = "temporary"', "")
+    text = (
+        restarts
+        + table("traces", "nobody", TRACES, 'stdin = "pipe"')
+        + table("other", "daemon", sleeps).replace('restart = "temporary"', "")
+    )
+    with LiveTree(text) as tree:
+        status = tree.wait_until_all_run(WITHIN)
+        traced = tree.agent("traced")
+        tree.ask(lambda client: client.tell("traces", str(traced["pid"])))
+        if tree.ask(partial(said, agent="traces", word="traces ")) != "True":
+            pytest.skip("this kernel lets no process trace another of its user")
+
+        async def end(client: Client) -> None:
+            if how == "it is stopped":
+                await client.stop("traced")
+                return
+            os.kill(traced["pid" if how == "its program is killed" else "actor_pid"], signal.SIGKILL)
+            async with contextlib.aclosing(client.events()) as events:
+                async for event in events:
+                    if event["event"] == "agent_started" and (event["id"], event["incarnation"]) == ("traced", 2):
+                        return
+
+        async def all_of_it(client: Client) -> None:
+            ending = asyncio.ensure_future(end(client))
+            async with contextlib.aclosing(client.events()) as events:
+                async for event in events:
+                    if event["event"] == "agent_unkillable":
+                        break
+            # Meanwhile others are served, and nobody is busy with it.
+            before = cpu_time(tree)
+            await client.restart("other")
+            os.kill((await client.agent("other"))["pid"], signal.SIGKILL)
+            async with contextlib.aclosing(client.events()) as events:
+                async for event in events:
+                    if event["event"] == "agent_started" and (event["id"], event["incarnation"]) == ("other", 3):
+                        break
+            await asyncio.sleep(3)
+            assert cpu_time(tree) - before < 2.0
+            assert not ending.done()
+            await client.tell("traces", "let go")
+            await ending
+
+        tree.ask(lambda client: asyncio.wait_for(all_of_it(client), WITHIN))
+        after = tree.status()
+        assert (status["pids"], ["running"]) == (after["pids"], [row["status"] for row in after["supervisors"]])
+        expected = ("stopped", 1) if how == "it is stopped" else ("running", 2)
+        assert expected == (tree.agent("traced")["status"], tree.agent("traced")["incarnation"])
+
+
+def cpu_time(tree: LiveTree) -> float:
+    """Seconds that the processes of the tree have used."""
+    return float(sum(sum(process.cpu_times()[:2]) for process in tree.processes()))
