@@ -1,4 +1,4 @@
-"""Waiting for children without being held up by one that has ended and cannot be reaped: whoever traces it has to let go of it first.
+"""Waiting for children without being held up by one that has ended and cannot be reaped, as long as another process traces it.
 
 asyncio asks waitpid(2) to wait when the kernel has said that a child has ended. That is no wait, but for a child that a process of its
 own user traces (ptrace(2)): that one stays until its tracer lets go, which is never, where somebody wants to hold us up.

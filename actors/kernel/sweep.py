@@ -49,7 +49,7 @@ async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
             signal.pidfd_send_signal(pidfd, number)
         await pidfd_readable(pidfd)
         # Another process may trace it (ptrace(2)): then it has ended, and stays until that one lets go of it.
-        while os.waitpid(pid, os.WNOHANG)[0] == 0:  # noqa: ASYNC110, ASYNC222  (nothing tells of it, and this does not wait)
+        while os.waitpid(pid, os.WNOHANG)[0] == 0:  # noqa: ASYNC110, ASYNC222  (no event says so, and this does not wait)
             await asyncio.sleep(_REAP_AGAIN)
     except (ProcessLookupError, ChildProcessError):
         pass

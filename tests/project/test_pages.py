@@ -87,3 +87,12 @@ def test_each_step_of_a_journey_is_a_function_of_the_file_that_it_names(journey:
     lines = [line for line in journey.splitlines() if line[:1].isdigit()]
     assert len(lines) == len(steps) > 0
     assert [] == [f"{path} {function}" for path, function in steps if function not in defined(ROOT / path)]
+
+
+def test_whatever_the_security_page_says_a_neighbour_cannot_do_has_a_test() -> None:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    table = text.partition("## What each neighbour can do")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines() if line.startswith("| ")][2:]
+    denied = {what: cells for what, *cells in rows if any(re.match(r"no\b", cell) for cell in cells)}
+    assert 12 < len(denied)
+    assert set() == {what for what, cells in denied.items() if not any(paths_in(cell) for cell in cells)}
