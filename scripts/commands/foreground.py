@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suptree.actors.errors import NotRunning, StartFailed
+from suptree.actors.events.event_types import EventsSkipped, Kind, event_name
 from suptree.actors.events.wording import line
 from suptree.actors.kernel.linux import signal_name
 from suptree.actors.kernel.sweep import reap_zombies
@@ -20,6 +21,8 @@ from ..printer import say_if_read
 _LAST_EVENTS_WAIT = 2.0
 _RECONNECT_AFTER = 0.5
 _SAME_SIGTERM = 1.0
+_SKIPPED = event_name(EventsSkipped, Kind.TREE)
+"""It counts what the launcher let go, itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ async def _show_each(
         with contextlib.suppress(NotRunning):
             async with Client(launcher.paths.control_socket) as client, contextlib.aclosing(client.events(last)) as events:
                 async for event in events:
-                    missed = event["seq"] - last - 1 if last else 0
+                    missed = event["seq"] - last - 1 if last and event["event"] != _SKIPPED else 0
                     gap = [f"({missed} events are not shown: see `suptree events --tree {launcher.paths.name}`)"] if missed > 0 else []
                     if await shows(*gap, line(event)):
                         last = event["seq"]
