@@ -2,11 +2,14 @@
 
 import contextlib
 import json
+import os
 import random
+import signal
 import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -150,3 +153,47 @@ def test_native_agents_are_shut_down_in_order(place: Place, order: str) -> None:
     ends = {said["id"]: said["exit"]["reason"] for said in events(place) if said["event"] == "agent_exited"}
     assert {"native": "stop requested", "blocks": "stop requested"} == ends
     assert {"native": "shut down, -15", "blocks": "shut down"} == {name: (place.folder / name).read_text() for name in ends}
+
+
+@pytest.fixture
+def control_group() -> Iterator[Path]:
+    """A control group of ours."""
+    mount = next((line.split()[1] for line in Path("/proc/mounts").read_text(encoding="ascii").splitlines() if " cgroup2 " in line), None)
+    if mount is None:
+        pytest.skip("there is no cgroup v2")
+    group = Path(mount, f"suptree-test-{os.getpid()}")
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made: {error.strerror}")
+    yield group
+    for folder in (*sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True), group):
+        folder.rmdir()
+
+
+def terminate_group(group: Path) -> None:
+    """As systemd does it (`cg_kill_recursive`): group by group, and again and again, until each process has had its signal."""
+    sent: set[int] = set()
+    while True:
+        before = len(sent)
+        for listing in (group / "cgroup.procs", *group.rglob("*/cgroup.procs")):
+            with contextlib.suppress(OSError):
+                for pid in map(int, listing.read_text(encoding="ascii").split()):
+                    if pid not in sent:
+                        sent.add(pid)
+                        os.kill(pid, signal.SIGTERM)
+        if len(sent) == before:
+            return
+
+
+def test_a_tree_in_a_control_group_that_is_terminated_ends_in_order(place: Place, control_group: Path) -> None:
+    output = place.folder / "output"
+    inside = ["sh", "-c", f'echo $$ > {control_group}/cgroup.procs && exec "$@"', "sh"]
+    with (
+        output.open("wb") as said,
+        subprocess.Popen([*inside, SUPTREE, "up", str(place.file)], env=place.environment, stdout=said, stderr=said) as up,
+    ):
+        poll_until(lambda: b"t is up" in output.read_bytes(), LIMIT)
+        terminate_group(control_group)
+        assert 0 == up.wait(LIMIT)
+    expect_orderly_end(place)
