@@ -93,8 +93,8 @@ def terminate_all(place: Place, order: Order) -> None:
     processes = sorted(place.processes(), key=lambda process: process.create_time())
     order(processes)
     for process in processes:
-        with contextlib.suppress(psutil.Error):
-            process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
 
 
 def events(place: Place) -> list[dict[str, Any]]:
