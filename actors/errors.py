@@ -8,6 +8,9 @@ from .exits import CauseId, ExitClass, retry_time
 class SuptreeError(Exception):
     """The base of all errors of this library; its text is one line that says what to do."""
 
+    seq: int | None = None
+    """Of a command that was refused or failed: the number of the last event before that answer, where it is known."""
+
 
 class AgentEnds(Exception):
     """Raise one of these in a native agent's `run()`, `handle()`, `ask()` or factory: it ends, and its exit is of this class.

@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import click
+import psutil
 
 from suptree.actors.errors import SuptreeError
 from suptree.actors.events.picture import is_alive
 from suptree.control.client.client import Client
-from suptree.control.client.reach import reach
+from suptree.control.client.reach import reach, remote_url
+from suptree.control.trees.find import find_tree
+from suptree.supervisors.spec.tree_spec import ROOT
 
 from .printer import say_if_read
 
@@ -51,7 +54,7 @@ async def with_progress(work: Awaitable[Result], describe: Callable[[], Awaitabl
                     async with asyncio.timeout(_ANSWERS_WITHIN):
                         text = await describe()
                 except TimeoutError:
-                    text = f"the launcher of the tree has not answered for {_ANSWERS_WITHIN:g} s"
+                    continue
                 if text not in ("", said):
                     said = text
                     say_if_read(text, err=True)
@@ -94,6 +97,34 @@ def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result
 
     async def run() -> Result:
         async with reach(tree_name) as client:
-            return await talk(client)
+            silence = asyncio.create_task(_say_if_silent(client, tree_name))
+            try:
+                return await talk(client)
+            finally:
+                silence.cancel()
+                await asyncio.wait({silence})
 
     return asyncio.run(run())
+
+
+async def _say_if_silent(client: Client, tree_name: str | None) -> None:
+    """Say on standard error, once and after two seconds, that the launcher answers nothing at all: what is asked may take its time."""
+    await asyncio.sleep(_SILENT_FOR)
+    try:
+        async with asyncio.timeout(_SILENT_FOR):
+            with contextlib.suppress(SuptreeError):
+                await client.agent(ROOT)
+    except TimeoutError:
+        say_if_read(f"{await asyncio.to_thread(_launcher, tree_name)}; this command still waits", err=True)
+
+
+def _launcher(tree_name: str | None) -> str:
+    """That a launcher does not answer, which one, and what the kernel knows of it."""
+    silent = f"has not answered for {2 * _SILENT_FOR:g} s"
+    if remote_url(tree_name) is not None:
+        return f"the launcher of the tree {silent}"
+    pid = find_tree(tree_name).pid
+    with contextlib.suppress(psutil.Error):
+        if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+            return f"the launcher of the tree (pid {pid}) {silent}: it is stopped, and goes on after `kill -CONT {pid}`"
+    return f"the launcher of the tree (pid {pid}) {silent}"

@@ -104,6 +104,7 @@ class Api:
             picture=picture,
             picture_age=age,
             file_differs=tree.file_differs,
+            longest_stop=tree.longest_stop,
             ping_ages=ages or {},
             listen=tree.listen,
             refused=tree.refusals.counts,

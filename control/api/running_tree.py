@@ -66,6 +66,10 @@ class RunningTree(Protocol):
     def pids(self) -> Mapping[str, int]:
         """The processes of the tree's foundation, by name."""
 
+    @property
+    def longest_stop(self) -> float | None:
+        """How many seconds a stop of the tree file's tree can take at most; infinite where one may take for ever, None without a file."""
+
     def file_differs(self) -> str | None:
         """In what the tree file differs from what runs; it may have to be read, so call it outside an event loop."""
 

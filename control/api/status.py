@@ -1,6 +1,7 @@
 """The status object, as `suptree status --json` and the API show it."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -98,6 +99,7 @@ def tree_status(
     picture: Picture,
     picture_age: float,
     file_differs: Callable[[], str | None],
+    longest_stop: float | None,
     ping_ages: Mapping[str, float],
     listen: str | None,
     refused: Mapping[str, Mapping[str, int]],
@@ -115,6 +117,7 @@ def tree_status(
         "uptime": round(uptime, 3),
         "ready": ready,
         "file_differs": file_differs(),
+        "longest_stop": None if longest_stop is None or math.isinf(longest_stop) else longest_stop,
         "picture_age": round(picture_age, 3),
         "ping_ages": {name: round(max(0.0, now - STAMPS.seen(name)), 3) for name in ("top", "registry", "heartbeat")},
         "pids": {**pids, **services},

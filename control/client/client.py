@@ -332,7 +332,9 @@ def _text(refusal: str, agent_id: str, *, timeout: float, **body: Any) -> dict[s
 
 def _taken(answer: dict[str, Any], agent_id: str, refusal: str) -> dict[str, Any]:
     if answer["answer"] == "refused":
-        raise InputRefused(f"{agent_id!r} {refusal}: {answer['value']}")
+        refused = InputRefused(f"{agent_id!r} {refusal}: {answer['value']}")
+        refused.seq = answer.get("seq")
+        raise refused
     return answer
 
 
@@ -342,13 +344,23 @@ def _reply(said: dict[str, Any], agent_id: str) -> Any:
         raise _ERRORS.get(said["error"], SuptreeError)(said["message"])
     if _taken(said, agent_id, _NOT_ASKED)["answer"] == "failed":
         why = said["value"]
-        raise AskFailed(f"{agent_id!r} did not answer: {why['message']}", why["class"], why["retry_after"])
+        failed = AskFailed(f"{agent_id!r} did not answer: {why['message']}", why["class"], why["retry_after"])
+        failed.seq = said.get("seq")
+        raise failed
     _done(said, agent_id)
     return said["value"]
 
 
 def _done(answer: dict[str, Any], agent_id: str) -> int:
-    """The event number of an answer that is `ok`; the error that fits any other."""
+    """The event number of an answer that is `ok`; the error that fits any other, with its event number."""
+    try:
+        return _number_of(answer, agent_id)
+    except SuptreeError as refusal:
+        refusal.seq = answer.get("seq")
+        raise
+
+
+def _number_of(answer: dict[str, Any], agent_id: str) -> int:
     said, value = answer["answer"], answer.get("value")
     if said == "ok":
         return int(answer["seq"])

@@ -150,7 +150,8 @@ class ProcessManager:
         """
         try:
             mirror = await self._joined()
-            await mirror.client.tell(agent_id, line, eof=eof, timeout=timeout)
+            async with mirror.up_to_date():
+                await mirror.client.tell(agent_id, line, eof=eof, timeout=timeout)
         except SuptreeError as refusal:
             warn("could not tell agent", agent_id, refusal)
             return False
@@ -162,7 +163,8 @@ class ProcessManager:
         Raises InputRefused when it was not asked (it does not run, has no `ask`), and AskFailed when it failed or ended: the text says why.
         """
         mirror = await self._joined()
-        return await mirror.client.ask(agent_id, prompt, timeout=timeout)
+        async with mirror.up_to_date():
+            return await mirror.client.ask(agent_id, prompt, timeout=timeout)
 
     async def ask_stream(
         self,
@@ -172,7 +174,7 @@ class ProcessManager:
     ) -> AsyncGenerator[Any, None]:
         """The same reply in parts, as they come; a program that stops reading takes the question back."""
         mirror = await self._joined()
-        async with contextlib.aclosing(mirror.client.ask_stream(agent_id, prompt, timeout=timeout)) as parts:
+        async with mirror.up_to_date(), contextlib.aclosing(mirror.client.ask_stream(agent_id, prompt, timeout=timeout)) as parts:
             async for part in parts:
                 yield part
 

@@ -38,6 +38,7 @@ from suptree.actors.kernel.sweep import process_ended, reap_zombies, sweep
 from suptree.actors.record.link_offers import LinkOffers
 from suptree.actors.record.registry import RECORD, RegistryActor
 from suptree.supervisors.actor.top import TOP, TopSupervisor
+from suptree.supervisors.spec.longest_stop import longest_stop
 from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec, TreeSpec
 
 from ..door.listeners import listen_on_address, parse_address
@@ -185,6 +186,11 @@ class Launcher:
             return TreeSpec(name=self.launch.name, root=SupervisorSpec(id=ROOT))
         self._file = TreeFileDrift(Path(self.launch.file), environment)
         return self._file.tree
+
+    @property
+    def longest_stop(self) -> float | None:
+        """How many seconds a stop of the tree file's tree can take at most; infinite where one may take for ever, None without a file."""
+        return None if self._file is None else longest_stop(self._file.tree.root)
 
     def file_differs(self) -> str | None:
         """In what the tree file differs from what runs; it may have to be read, so call it outside an event loop."""

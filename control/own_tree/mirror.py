@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Self
 
 from suptree.actors import AgentStatus
@@ -96,6 +96,22 @@ class Mirror:
             raise NotRunning("the tree has ended")
         if self._seq < seq:
             log.warning("events are late: number %d was awaited, and %d is the last that came", seq, self._seq)
+
+    async def carry_out(self, command: Awaitable[int]) -> None:
+        """Await a command, and then what was known when it was answered. Raises what the command raises, and NotRunning."""
+        async with self.up_to_date():
+            seq = await command
+        await self.catch_up(seq)
+
+    @contextlib.asynccontextmanager
+    async def up_to_date(self) -> AsyncIterator[None]:
+        """A command that is refused in this block, or fails, is raised when all that was known when it was answered is in the picture."""
+        try:
+            yield
+        except SuptreeError as refusal:
+            if refusal.seq is not None:
+                await self.catch_up(refusal.seq)
+            raise
 
     async def ended(self) -> None:
         """Wait until the last event of a tree that has ended is in the picture."""

@@ -56,7 +56,7 @@ class Children:
         """Start a child of the root supervisor, with all below it. Raises SuptreeError when it cannot start."""
         async with self._tree.alone():
             mirror = await self._tree.join(launch=True)
-        await mirror.catch_up(await mirror.client.start_new(spec, ROOT))
+        await mirror.carry_out(mirror.client.start_new(spec, ROOT))
 
     async def stop(self, child_id: str, *, graceful: bool) -> bool:
         """See `ProcessManager.stop_agent`."""
@@ -66,7 +66,7 @@ class Children:
             row = mirror.picture.rows.get(child_id)
             if row is None or not (is_alive(row) or _comes_back(row)):
                 return False
-            await mirror.catch_up(await mirror.client.stop(child_id, graceful=graceful))
+            await mirror.carry_out(mirror.client.stop(child_id, graceful=graceful))
         except NotRunning:
             return False
         except SuptreeError as refusal:
@@ -83,7 +83,7 @@ class Children:
             if row is None:
                 return False
             try:
-                await mirror.catch_up(await mirror.client.restart(agent_id))
+                await mirror.carry_out(mirror.client.restart(agent_id))
             except NoSuchAgent:
                 # The supervisor that knew it is gone; what ran in an earlier tree is only remembered.
                 if agent_id not in {row["id"] for row in mirror.picture.of_kind("agent")} & self._configs.keys():
@@ -99,7 +99,7 @@ class Children:
         try:
             async with self._tree.alone():
                 mirror = await self._tree.join()
-            await mirror.catch_up(await mirror.client.delete(child_id))
+            await mirror.carry_out(mirror.client.delete(child_id))
         except SuptreeError as refusal:
             warn("could not delete", child_id, refusal)
             return False
@@ -113,12 +113,11 @@ class Children:
             supervisor = config.get("supervisor") or ROOT
             mirror = await self._tree.join(launch=True)
         try:
-            seq = await mirror.client.start_new(spec, supervisor)
+            await mirror.carry_out(mirror.client.start_new(spec, supervisor))
         except AlreadyPresent:
             # The child is replaced, not given up: what it has kept is for the next one.
-            await mirror.client.delete(spec.id, keep_checkpoint=True)
-            seq = await mirror.client.start_new(spec, supervisor)
-        await mirror.catch_up(seq)
+            await mirror.carry_out(mirror.client.delete(spec.id, keep_checkpoint=True))
+            await mirror.carry_out(mirror.client.start_new(spec, supervisor))
 
 
 def warn(what: str, child_id: object, refusal: Exception) -> None:

@@ -1,6 +1,8 @@
 """Native agents for the tests of ProcessManager."""
 
 import asyncio
+import os
+import signal
 import sys
 
 
@@ -47,3 +49,9 @@ class Listener(Steady):
         self.heard.append(message)
         if message == "fail":
             raise ValueError(f"after {self.heard}")
+
+
+class Mortal(Steady):
+    async def ask(self, prompt: str) -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return prompt

@@ -33,6 +33,26 @@ def test_it_says_which_path_a_running_tree_has_taken(monkeypatch: pytest.MonkeyP
     assert (0, expected, expected) == (status, found["control groups"]["state"], found["tree patient"]["state"])
 
 
+def test_it_says_how_long_a_stop_can_take_of_a_tree_that_runs_and_of_a_file_as_check_does(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text(TREE + "stop = { sigint = 1, sigterm = 2.5 }\n")
+    checked = subprocess.run([SUPTREE, "check", "--json", str(file)], capture_output=True, text=True, timeout=60, check=True)
+    longest = json.loads(checked.stdout)["longest_stop"]
+    with LiveTree(file) as running:
+        ran = subprocess.run(
+            [SUPTREE, "doctor", "--json", str(file)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env={**os.environ, "SUPTREE_HOME": str(running.home)},
+        )
+        assert longest == running.status()["longest_stop"]
+    found = {finding["feature"]: (finding["state"], finding["found"], finding["means"]) for finding in json.loads(ran.stdout)}
+    expected = ("ok", f"{longest:g} s", "the TimeoutStopSec of a systemd unit must be longer")
+    assert [expected] * 2 == [found["longest stop of patient"], found[f"longest stop of {file}"]]
+
+
 def test_where_no_tree_can_run_it_says_so_and_fails(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     status, found = doctor(SUPTREE_HOME=str(tmp_path / "file" / "home"))

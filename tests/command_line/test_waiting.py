@@ -31,6 +31,13 @@ ready = "notify"
 heartbeat = { startup_timeout = 1000 }
 """
 
+NEVER_ENDS = """
+[agents.a]
+type = "process_wrapper"
+command = "sleep"
+args = ["1000000"]
+"""
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -107,3 +114,40 @@ def test_status_says_which_tree_gave_up_and_when_and_why(home: Path) -> None:
     assert 0 == run("up", str(home / "t.toml"), "-d").returncode
     assert 0 == run("down").returncode
     assert 1 == len(run("status").stderr.splitlines())
+
+
+@pytest.mark.parametrize("command", ["status", "tree", "stop a", "events", "explain a", "logs a -f", "tell a --eof"])
+def test_a_command_says_within_a_few_seconds_that_the_launcher_does_not_answer(home: Path, command: str) -> None:
+    (home / "t.toml").write_text(NEVER_ENDS)
+    assert 0 == run("up", str(home / "t.toml"), "-d").returncode
+    launcher = json.loads((home / "trees" / "t" / "run.json").read_text())["pid"]
+    os.kill(launcher, signal.SIGSTOP)
+    began = time.monotonic()
+    asking = subprocess.Popen([SUPTREE, *command.split()], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert asking.stderr is not None
+    said = asking.stderr.readline()
+    took = time.monotonic() - began
+    os.kill(launcher, signal.SIGCONT)
+    if "-f" in command:
+        asking.terminate()
+    rest = asking.communicate(timeout=LIMIT)[1]
+
+    expected = (
+        f"the launcher of the tree (pid {launcher}) has not answered for 2 s: it is stopped, and goes on after `kill -CONT {launcher}`"
+    )
+    assert f"{expected}; this command still waits\n" == said
+    assert took < 10
+    assert "has not answered" not in rest
+
+
+def test_a_launcher_that_stays_stopped_is_an_error_of_its_own(home: Path) -> None:
+    (home / "t.toml").write_text(NEVER_ENDS)
+    assert 0 == run("up", str(home / "t.toml"), "-d").returncode
+    launcher = json.loads((home / "trees" / "t" / "run.json").read_text())["pid"]
+    os.kill(launcher, signal.SIGSTOP)
+    asked = run("status")
+    os.kill(launcher, signal.SIGCONT)
+    assert (1, "") == (asked.returncode, asked.stdout)
+    first, last = asked.stderr.splitlines()
+    assert first.startswith("the launcher of the tree")
+    assert "did not answer in time" in last

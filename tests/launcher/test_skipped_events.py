@@ -8,6 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
+from suptree.actors.errors import InputRefused
 from suptree.actors.events.entry import Entry, encode
 from suptree.actors.events.event_types import Kind, Started, StatusText
 from suptree.actors.events.wording import sentence
@@ -92,6 +95,20 @@ def test_a_mirror_whose_events_were_skipped_takes_the_picture_as_it_is(short_fol
     kept, seen = asyncio.run(mirrored())
     assert kept == seen
     assert ("running", str(LAST)) == (seen["a"]["status"], seen["a"]["status_text"])
+
+
+def test_after_a_refusal_the_mirror_knows_what_was_known_when_it_was_given(short_folder: Path) -> None:
+    async def refused() -> object:
+        socket, refusal = short_folder / "s", InputRefused("on purpose")
+        refusal.seq = LAST
+        async with tree_with_many_events(socket):
+            mirror = Mirror(Client(socket), {"seq": LAST - 100, "rows": []}, lambda _entry: None)
+            with pytest.raises(InputRefused):
+                async with mirror.up_to_date():
+                    raise refusal
+            return mirror.picture.rows["a"]["status_text"]
+
+    assert str(LAST) == asyncio.run(refused())
 
 
 def test_people_read_how_many_there_are_and_where() -> None:
