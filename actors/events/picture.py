@@ -138,7 +138,8 @@ def _ready(row: Row, _event: Ready, _entry: Entry) -> None:
 
 
 def _stopping(row: Row, event: Stopping, _entry: Entry) -> None:
-    row.update(status="stopping", why=event.why, **_WELL)
+    # One that is stopped in order to be parked keeps the reason of its park.
+    row.update(status="stopping", why=row["why"] if row["decision"] is not None else event.why, **_WELL)
 
 
 def _exited(row: Row, event: Exited | Ignored, entry: Entry) -> None:

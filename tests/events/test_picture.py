@@ -59,6 +59,7 @@ def test_a_wait_that_is_cancelled_is_shown_no_more() -> None:
 def test_one_that_is_stopped_in_order_to_be_parked_is_parked_when_it_is_down() -> None:
     row = Run().at(10, decided("park", 60.0), Stopping(*A), Exited(*A, exit=Exit(ExitClass.SHUTDOWN, "stop requested")))
     assert ("stopped", "park", 60.0) == (row["status"], row["decision"], remaining(row, 10))
+    assert "park in 60.0 s: failed (exit 1)" == detail(row, 10)
 
 
 def test_who_waits_for_a_sibling_says_for_which_one() -> None:
