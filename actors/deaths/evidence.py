@@ -10,6 +10,7 @@ from typing import Any
 
 from ..kernel.linux import children_of, own_children
 from ..kernel.private_files import open_to_read
+from ..kernel.process_texts import command_line
 from ..output.last_words import LINES, Said, in_order, new_tails
 from ..output.newest_part import end_of
 from ..output.output_log import rotated_path
@@ -22,7 +23,7 @@ _COMMAND_WIDTH = 300
 _COPY_GROWS = 2 * 1024 * 1024
 _SWEPT_SHOWN = 50
 _READ_AT_END = 256 * 1024
-_ENTRY = re.compile(r"(\S+Z) #(\d+) (out|err) (.*)", re.DOTALL)
+_ENTRY = re.compile(r"(\S+Z) #(\d{1,18}) (out|err) (.*)", re.DOTALL | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,11 @@ class SweptLog:
 
 
 def _command(pid: int) -> list[str]:
-    folder = Path(f"/proc/{pid}")
     try:
-        arguments = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         # A zombie has none any more.
-        return [os.fsdecode(argument) for argument in arguments] if arguments != [b""] else [f"[{(folder / 'comm').read_text().strip()}]"]
+        return [os.fsdecode(argument) for argument in command_line(pid)] or [
+            f"[{os.fsdecode(Path(f'/proc/{pid}/comm').read_bytes()).strip()}]"
+        ]
     except OSError:
         return ["[gone]"]
 

@@ -71,16 +71,16 @@ class Groups:
 def own_groups() -> Groups:
     """The groups that this process is in, as paths; None where that hierarchy is not mounted."""
     places: dict[str, tuple[str, str]] = {}
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+    for line in _lines(Path("/proc/self/mountinfo")):
         fields, _, rest = line.partition(" - ")
-        root, mount = fields.split()[3:5]
-        kind, _device, options = rest.split()[:3]
+        root, mount = fields.split(" ")[3:5]
+        kind, _device, options = rest.split(" ")[:3]
         if kind == "cgroup2":
             places["unified"] = (mount, root)
         elif kind == "cgroup":
             places |= {f"{controller}_v1": (mount, root) for controller in _CONTROLLERS if controller in options.split(",")}
     found: dict[str, str] = {}
-    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+    for line in _lines(Path("/proc/self/cgroup")):
         number, controllers, path = line.split(":", 2)
         names = (
             ["unified"] if number == "0" else [f"{controller}_v1" for controller in _CONTROLLERS if controller in controllers.split(",")]
@@ -90,6 +90,11 @@ def own_groups() -> Groups:
             # In a container the mount shows only a part of the hierarchy.
             found[name] = os.path.normpath(mount + "/" + (path.removeprefix(root) if root != "/" else path))
     return Groups(**found)
+
+
+def _lines(file: Path) -> list[str]:
+    # Anybody who may mount something chooses a name, in which only spaces, tabs and line feeds are escaped.
+    return os.fsdecode(file.read_bytes()).split("\n")[:-1]
 
 
 def make_run_groups(run_id: str) -> Groups:

@@ -5,6 +5,7 @@ import ctypes
 import os
 import platform
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ _KEYCTL_JOIN_SESSION_KEYRING = 1
 _MOST_OOM_SCORE = 1000
 OOM_SCORE_OF_AGENTS = 500
 """So much higher is the `oom_score_adj` of agents than that of the processes that supervise them."""
+
+_READ_SIZE = 64 * 1024
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -127,13 +130,27 @@ def remove_inotify_watch(descriptor: int, watch: int) -> None:
     _checked(_libc.inotify_rm_watch(descriptor, watch))
 
 
+def read_kernel_file(path: str, most: int = sys.maxsize) -> bytes:
+    """What a file in /proc holds, or its beginning. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts: list[bytes] = []
+        # One read gives no more than the kernel has at hand.
+        while most > 0 and (part := os.read(descriptor, min(most, _READ_SIZE))):
+            parts.append(part)
+            most -= len(part)
+    finally:
+        os.close(descriptor)
+    return b"".join(parts)
+
+
 def children_of(pid: int) -> list[int]:
     """The pids of all direct children of a process, adopted ones and zombies too, oldest first."""
     pids: list[int] = []
     try:
+        # Read on every exit, and of a program with as many threads as it likes: kept cheap.
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
-            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as listing:  # noqa: PTH123  (read on every exit: kept cheap)
-                pids += map(int, listing.read().split())
+            pids += map(int, read_kernel_file(f"/proc/{pid}/task/{task}/children").split())
     except (FileNotFoundError, ProcessLookupError):
         pass
     return pids

@@ -14,6 +14,8 @@ from .linux import own_children
 
 _UNKILLABLE_AFTER = 5.0
 _REAP_AGAIN = 0.2
+_TOGETHER = 100
+"""So many are waited for at a time: each needs a descriptor, and what is left behind may be more than there are descriptors."""
 
 
 async def pidfd_readable(pidfd: int) -> None:
@@ -61,6 +63,13 @@ def _unnoted(_pid: int) -> None:
     pass
 
 
+def _orphans(keep: Callable[[], Collection[int]]) -> list[int]:
+    # In this order: what comes up in between is not ended. And `keep` may have to look at each of them.
+    children = own_children()
+    kept = set(keep())
+    return [pid for pid in children if pid not in kept]
+
+
 async def sweep(
     keep: Callable[[], Collection[int]], stuck: Callable[[list[int]], None] | None = None, note: Callable[[int], None] = _unnoted
 ) -> list[int]:
@@ -71,11 +80,20 @@ async def sweep(
     `note` is called with each pid before it is ended, while it can still be looked at.
     """
     swept: list[int] = []
-    while orphans := [pid for pid in own_children() if pid not in keep()]:
+    room = asyncio.Semaphore(_TOGETHER)
+
+    async def end(pid: int) -> None:
+        async with room:
+            await end_child(pid)
+
+    while orphans := _orphans(keep):
         for pid in orphans:
             note(pid)
+            # Ours until it is reaped: not one waits for room to be killed.
+            with contextlib.suppress(PermissionError, ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         loop = asyncio.get_running_loop()
-        ending = {pid: loop.create_task(end_child(pid)) for pid in orphans}
+        ending = {pid: loop.create_task(end(pid)) for pid in orphans}
         timer = loop.call_later(_UNKILLABLE_AFTER, _say_stuck, ending, keep, stuck)
         await asyncio.wait(ending.values())
         timer.cancel()
@@ -89,7 +107,7 @@ async def sweep(
 def _say_stuck(
     ending: dict[int, asyncio.Task[None]], keep: Callable[[], Collection[int]], stuck: Callable[[list[int]], None] | None
 ) -> None:
-    kept = keep()
+    kept = set(keep())
     for pid in ending.keys() & kept:
         # Another sweep has met it too, and waits for it.
         ending[pid].cancel()

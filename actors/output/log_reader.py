@@ -14,7 +14,7 @@ from ..kernel.private_files import make_private
 from .log_files import LogFiles, text
 from .log_folder_watch import LogFolderWatch
 
-_ENTRY = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z #(\d+) (?:out|err) ")
+_ENTRY = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z #(\d{1,18}) (?:out|err) ", re.ASCII)
 
 
 def tail(path: Path, lines: int) -> list[str]:

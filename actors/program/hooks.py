@@ -6,13 +6,13 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
 from ..agent.awake_time import within
 from ..agent.confinement import CannotConfine, Confinement
 from ..kernel.linux import bound_to_us, own_children
+from ..kernel.process_texts import environment as environment_of
 from ..kernel.sweep import process_ended, sweep
 
 _OUTPUT_KEPT = 64 * 1024
@@ -133,5 +133,5 @@ def _kill(hook: int) -> bool:
 def _is_of(pid: int, session: int, token: str) -> bool:
     """Whether a hook has left this process behind: it is in its session, or has its token, which stays when it leaves the session."""
     with contextlib.suppress(OSError):
-        return os.getsid(pid) == session or f"{_TOKEN}={token}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return os.getsid(pid) == session or f"{_TOKEN}={token}".encode() in environment_of(pid)
     return False

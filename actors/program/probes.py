@@ -9,6 +9,9 @@ from urllib.parse import SplitResult, urlsplit
 from ..agent.awake_time import within
 from ..spec.agent_spec import ProbeSpec
 
+_STATUS_DIGITS = 3
+"""As many as a status of HTTP has (RFC 9112): a number without end is none."""
+
 RunProgram = Callable[[tuple[str, ...], float], Awaitable[None]]
 
 
@@ -66,7 +69,7 @@ async def _http_get(url: str) -> None:
             version, code = (await reader.readline()).split(maxsplit=2)[:2]
         except ValueError:
             raise ProbeFailed(f"{url} did not answer in HTTP") from None
-        if not version.startswith(b"HTTP/1.") or not code.isdigit():
+        if not version.startswith(b"HTTP/1.") or not code.isdigit() or len(code) != _STATUS_DIGITS:
             raise ProbeFailed(f"{url} did not answer in HTTP")
         # Kubernetes takes any status from 200 to 399 for success.
         if not 200 <= int(code) < 400:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from ..output.output_reader import OutputReader
 from ..spec.agent_spec import Stdin
 from .execution import CannotExecute, execute, refused
 from .hooks import HookFailed, Hooks
+from .orphan_reaper import OrphanReaper
 from .probes import ProbeFailed, probe_until_unhealthy
 from .program_input import ProgramInput
 from .program_streams import ProgramStreams, open_streams
@@ -163,9 +163,8 @@ class ProgramLife:
             say=incarnation.note,
         )
         started_at = time.monotonic()
-        loop = asyncio.get_running_loop()
-        # Not the loop's own handler: with one, the loop is woken by every signal, our pings' timer too.
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: loop.call_soon_threadsafe(self._reap, process.pid))
+        self._reaper = OrphanReaper(asyncio.get_running_loop(), partial(self._reap, process.pid))
+        self._reaper.begin()
         readers = [await self._read(*output) for output in streams.outputs]
         return _Running(process, await ProgramInput.of(streams), readers, started_at)
 
@@ -225,7 +224,7 @@ class ProgramLife:
 
     async def _end_the_rest(self, running: _Running) -> int:
         """End all that the program has left; return its return code."""
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._reaper.end()
         swept = self._incarnation.swept
         # What the kernel ends all together can no longer be looked at.
         swept.note_all(keep={running.pid})

@@ -13,7 +13,7 @@ from suptree.actors.output.output_log import log_path
 
 from ..own_tree.mirror import Mirror
 
-_ENTRY = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+Z) #(\d+) (out|err) (.*)", re.DOTALL)
+_ENTRY = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+Z) #(\d{1,18}) (out|err) (.*)", re.DOTALL | re.ASCII)
 STREAMS = ("out", "err")
 
 
@@ -61,6 +61,8 @@ class AgentOutput:
 
 def parse(line: str) -> OutputLine:
     """The parts of a line of a log."""
-    if not (entry := _ENTRY.fullmatch(line)):
-        return OutputLine(line)
-    return OutputLine(entry[4], datetime.fromisoformat(entry[1]), int(entry[2]), entry[3])
+    if entry := _ENTRY.fullmatch(line):
+        # What was written past its actor may look like a time, and be none.
+        with contextlib.suppress(ValueError):
+            return OutputLine(entry[4], datetime.fromisoformat(entry[1]), int(entry[2]), entry[3])
+    return OutputLine(line)

@@ -12,7 +12,7 @@ from suptree.actors.kernel.cgroup import run_groups
 
 from .paths import TreePaths
 from .run_file import recorded, start_time
-from .standing import RUN_VARIABLE
+from .standing import run_token
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ def processes_of(run_id: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(RUN_VARIABLE) == run_id:
+            if process.pid != os.getpid() and run_token(process.pid) == run_id:
                 found.append(process)
     return found
 

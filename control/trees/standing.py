@@ -11,10 +11,10 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from suptree.actors.errors import AlreadyRunning, NotRunning, RunsElsewhere
 from suptree.actors.kernel.peers import is_owner, peer_of
+from suptree.actors.kernel.process_texts import environment
 
 from .paths import TreePaths
 from .run_file import Place, Run, pid_namespace, recorded, start_time
@@ -106,7 +106,7 @@ def lock_holder(paths: TreePaths) -> int | None:
 def run_token(pid: int) -> str | None:
     """The run token in the environment that a process was started with; None when there is none, or it may not be read."""
     with contextlib.suppress(OSError):
-        for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+        for entry in environment(pid):
             name, _, value = entry.partition(b"=")
             if name == RUN_VARIABLE.encode():
                 return os.fsdecode(value)

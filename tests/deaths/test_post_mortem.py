@@ -18,6 +18,7 @@ from suptree.actors.deaths.what_follows import NEXT
 from suptree.actors.events.entry import Entry, exit_as_json, exit_from_json
 from suptree.actors.events.event_types import Decided, Event, Exited, Kind, Started, Starting, StatusText
 from suptree.actors.exits import CauseId, Exit, ExitClass
+from suptree.actors.output.newest_part import end_of
 from suptree.actors.output.output_log import OutputLog, log_path
 from suptree.supervisors.decisions.core_commands import Decision
 
@@ -340,9 +341,13 @@ def test_without_a_last_word_the_log_is_the_evidence(tmp_path: Path) -> None:
         log.write("err", f"{incarnation} err".encode())
         log.close()
     with path.open("ab") as raw:
-        raw.write(b"from C code\n2026-01-02T03:04:05.678Z #2 out not whole")
+        raw.write(b"from C code\n%b\n2026-01-02T03:04:05.678Z #2 out not whole" % (odd := b"xZ #" + b"9" * 5000 + b" out odd"))
     found = evidence_in_log(path, 2)
-    assert (("2 err", "from C code"), tuple(f"2 out {number}" for number in range(10, 30)), True) == (found.err, found.out, found.from_log)
+    assert (("2 err", "from C code", end_of(odd)), tuple(f"2 out {number}" for number in range(10, 30)), True) == (
+        found.err,
+        found.out,
+        found.from_log,
+    )
     assert ((), ()) == (evidence_in_log(path, 3).out, evidence_in_log(tmp_path / "none", 1).err)
 
 

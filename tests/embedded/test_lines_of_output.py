@@ -10,6 +10,7 @@ import pytest
 
 from suptree.actors.errors import NotRunning
 from suptree.control import OutputLine, ProcessManager
+from suptree.control.embedded.agent_output import parse
 
 from .managed import manager, run
 
@@ -49,6 +50,15 @@ def test_each_line_has_its_time_stream_and_incarnation_also_across_a_restart() -
             assert {1} == {line.incarnation for line in await pm.logs("a", previous=True)}
 
     run(watch)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "from C code", f"2026-01-02T03:04:05.678Z #{'9' * 5000} out odd", "2026-99-99T99:99:99Z #1 out odd", "2026-01-02T:.:Z #1 err odd"],
+    ids=["nothing", "plain", "digits", "no date", "no time"],
+)
+def test_what_was_written_past_its_actor_is_a_text_alone(line: str) -> None:
+    assert OutputLine(line) == parse(line)
 
 
 def test_a_secret_is_redacted_as_in_the_log() -> None:

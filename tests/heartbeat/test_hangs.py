@@ -55,7 +55,7 @@ def asking(agent: str, script: str, more: str = "") -> str:
 
 def test_probes() -> None:
     with ExitStack() as reserved:
-        run_probes([reserve_port(reserved) for _ in range(6)])
+        run_probes([reserve_port(reserved) for _ in range(7)])
 
 
 def run_probes(ports: list[int]) -> None:
@@ -84,6 +84,10 @@ def run_probes(ports: list[int]) -> None:
         "http-garbage": (
             serving("http-garbage", ports[4], "garbage"),
             f"liveness probe failed, 3 times in a row: http://127.0.0.1:{ports[4]}/healthz?deep=1 did not answer in HTTP",
+        ),
+        "http-status-without-end": (
+            serving("http-status-without-end", ports[6], "200" * 2000),
+            f"liveness probe failed, 3 times in a row: http://127.0.0.1:{ports[6]}/healthz?deep=1 did not answer in HTTP",
         ),
         "tcp-closed": (
             program("tcp-closed", ["sleep", "1000000"], closed),

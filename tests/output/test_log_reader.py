@@ -81,6 +81,15 @@ def test_what_c_code_wrote_is_of_the_incarnation_that_wrote_last(tmp_path: Path)
     assert "from C" == tail_of(tmp_path / "a.log", 1, 1)[0]
 
 
+def test_a_number_without_end_is_no_incarnation(tmp_path: Path) -> None:
+    """A child process of a native agent writes into the log what it likes."""
+    write(OutputLog(tmp_path / "a.log", 1), "first")
+    odd = f"2026-01-02T03:04:05.678Z #{'9' * 5000} out odd"
+    with (tmp_path / "a.log").open("a") as raw:
+        raw.write(odd + "\n")
+    assert odd == tail_of(tmp_path / "a.log", 1, 1)[0]
+
+
 def test_the_last_lines_of_a_long_file_are_found(log: OutputLog, tmp_path: Path) -> None:
     texts = [f"{number} " + "x" * 1000 for number in range(5000)]
     write(log, *texts)

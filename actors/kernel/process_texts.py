@@ -1,0 +1,29 @@
+"""The command line and the environment of a process, as /proc shows them.
+
+Both are memory of that process, which may give them any length and any content (prctl(2), PR_SET_MM_MAP): no more is read than is needed.
+"""
+
+from .linux import read_kernel_file
+
+_ENVIRONMENT = 2 * 1024 * 1024
+"""What execve(2) takes of arguments and environment together where the stack has the usual limit of 8 MiB."""
+_COMMAND_LINE = 32 * 1024
+_ARGUMENTS = 500
+
+
+def command_line(pid: int) -> list[bytes]:
+    """The arguments that a process was started with, none for a zombie; `…` ends them where some are left out. Raises OSError."""
+    said = read_kernel_file(f"/proc/{pid}/cmdline", _COMMAND_LINE)
+    if not said.strip(b"\0"):
+        return []
+    whole = len(said) < _COMMAND_LINE
+    arguments = (said.rstrip(b"\0") if whole else said).split(b"\0", _ARGUMENTS)
+    if whole and len(arguments) <= _ARGUMENTS:
+        return arguments
+    # Without the last, which is cut: a part of a secret is a secret that nobody would recognise.
+    return [*arguments[:-1], "…".encode()]
+
+
+def environment(pid: int) -> list[bytes]:
+    """The `NAME=value` entries that a process was started with. Raises OSError when they may not be read."""
+    return read_kernel_file(f"/proc/{pid}/environ", _ENVIRONMENT).split(b"\0")

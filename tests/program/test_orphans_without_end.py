@@ -1,0 +1,89 @@
+"""What is left behind may be more than there are descriptors, and may end faster than it can be reaped."""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+from suptree.actors.kernel.linux import own_children
+from suptree.actors.kernel.sweep import reap_zombies, sweep
+from suptree.actors.program.orphan_reaper import OrphanReaper
+
+
+def in_a_process(function: str) -> object:
+    """What a function of this module returns in a process of its own, with children and signals of its own."""
+    program = f"import json, runpy, sys; print(json.dumps(runpy.run_path(sys.argv[1])[{function!r}]()))"
+    done = subprocess.run([sys.executable, "-c", program, __file__], capture_output=True, text=True, timeout=60, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
+    return json.loads(done.stdout)
+
+
+def forked(count: int, *, ended: bool = False) -> set[int]:
+    """Children that sleep, or that have ended."""
+    children = set()
+    for _ in range(count):
+        if (pid := os.fork()) == 0:
+            if not ended:
+                time.sleep(1000)
+            os._exit(0)
+        children.add(pid)
+    return children
+
+
+def sweeps_more_than_it_has_descriptors() -> list[object]:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (150, 150))
+    kept = forked(1)
+    orphans = forked(300)
+    asked = 0
+
+    def keep() -> set[int]:
+        nonlocal asked
+        asked += 1
+        return kept
+
+    swept = asyncio.run(sweep(keep))
+    left = set(own_children())
+    os.kill(*kept, signal.SIGKILL)
+    os.waitpid(*kept, 0)
+    return [orphans == set(swept), left == kept, asked]
+
+
+def test_more_orphans_than_descriptors_are_swept_and_what_to_keep_is_asked_once_a_round() -> None:
+    assert [True, True, 2] == in_a_process("sweeps_more_than_it_has_descriptors")
+
+
+def reaps_in_a_flood() -> list[object]:
+    turns = 0
+
+    def reap() -> None:
+        nonlocal turns
+        turns += 1
+        time.sleep(0.005)
+        reap_zombies(())
+
+    async def flood() -> float:
+        loop = asyncio.get_running_loop()
+        reaper = OrphanReaper(loop, reap)
+        reaper.begin()
+        longest, before, until = 0.0, time.monotonic(), time.monotonic() + 2
+        while time.monotonic() < until:
+            for _ in range(20):
+                os.kill(os.getpid(), signal.SIGCHLD)
+            await asyncio.sleep(0.001)
+            longest, before = max(longest, time.monotonic() - before), time.monotonic()
+        forked(50, ended=True)
+        while own_children():  # noqa: ASYNC110  (until each was reaped)
+            await asyncio.sleep(0.01)
+        reaper.end()
+        return longest
+
+    longest = asyncio.run(asyncio.wait_for(flood(), 30))
+    return [longest < 1, turns < 120, signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL]
+
+
+def test_a_flood_of_ends_leaves_the_loop_its_time_and_the_last_is_reaped() -> None:
+    assert [True, True, True] == in_a_process("reaps_in_a_flood")
