@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from suptree.actors.errors import NoSuchAgent
 from suptree.actors.output.log_reader import follow_log
 from suptree.actors.output.output_log import log_path
+from suptree.supervisors.config.agent_config import fault_of_id
 
 from ..own_tree.mirror import Mirror
 
@@ -34,7 +36,10 @@ class AgentOutput:
     """The output of one agent from now on."""
 
     def __init__(self, mirror: Mirror, state: Path, agent_id: str, stream: str | None) -> None:
-        """Raises ValueError for a stream that there is not."""
+        """Raises NoSuchAgent for what can be no id, ValueError for a stream that there is not."""
+        # It becomes a part of a path.
+        if fault := fault_of_id(agent_id):
+            raise NoSuchAgent(f"no agent {agent_id!r} in the tree: {fault}")
         if stream not in (None, *STREAMS):
             raise ValueError(f"stream must be 'out', 'err' or None, not {stream!r}")
         self._mirror = mirror

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+import stat
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from suptree.actors.errors import NotRunning
+from suptree.actors.errors import NoSuchAgent, NotRunning
 from suptree.control import OutputLine, ProcessManager
 from suptree.control.embedded.agent_output import parse
 
@@ -59,6 +62,23 @@ def test_each_line_has_its_time_stream_and_incarnation_also_across_a_restart() -
 )
 def test_what_was_written_past_its_actor_is_a_text_alone(line: str) -> None:
     assert OutputLine(line) == parse(line)
+
+
+@pytest.mark.parametrize("no_id", ["../mine", "..", "", "a/b", "a\0", "\ud800", None, 5])
+def test_what_can_be_no_id_leads_to_no_file(tmp_path: Path, no_id: Any) -> None:
+    """A program may hand on the id that a stranger asks for."""
+
+    async def watch() -> None:
+        async with ProcessManager(tmp_path) as pm:
+            assert await pm.start_agent("a", "process_wrapper", {"command": "sleep", "args": ["1000"]})
+            (mine := tmp_path / "trees" / "embedded" / "mine.log").write_text("mine\n")
+            mine.parent.chmod(0o755)
+            output = pm.output(no_id, lines=1)
+            with pytest.raises(NoSuchAgent):
+                await anext(output)
+            assert 0o755 == stat.S_IMODE(mine.parent.stat().st_mode)
+
+    run(watch)
 
 
 def test_a_secret_is_redacted_as_in_the_log() -> None:

@@ -47,8 +47,9 @@ def sweeps_more_than_it_has_descriptors() -> list[object]:
 
     swept = asyncio.run(sweep(keep))
     left = set(own_children())
-    os.kill(*kept, signal.SIGKILL)
-    os.waitpid(*kept, 0)
+    for pid in kept:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
     return [orphans == set(swept), left == kept, asked]
 
 
