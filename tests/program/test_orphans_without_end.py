@@ -8,16 +8,20 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from suptree.actors.kernel.linux import own_children
 from suptree.actors.kernel.sweep import reap_zombies, sweep
 from suptree.actors.program.orphan_reaper import OrphanReaper
+from tests.polling import poll_until_async
+
+ROOT = Path(__file__).parents[2]
 
 
 def in_a_process(function: str) -> object:
     """What a function of this module returns in a process of its own, with children and signals of its own."""
     program = f"import json, runpy, sys; print(json.dumps(runpy.run_path(sys.argv[1])[{function!r}]()))"
-    done = subprocess.run([sys.executable, "-c", program, __file__], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program, __file__], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (0, "") == (done.returncode, done.stderr)
     return json.loads(done.stdout)
 
@@ -70,20 +74,19 @@ def reaps_in_a_flood() -> list[object]:
         loop = asyncio.get_running_loop()
         reaper = OrphanReaper(loop, reap)
         reaper.begin()
-        longest, before, until = 0.0, time.monotonic(), time.monotonic() + 2
-        while time.monotonic() < until:
+        longest, before = 0.0, time.monotonic()
+        for _ in range(300):
             for _ in range(20):
                 os.kill(os.getpid(), signal.SIGCHLD)
             await asyncio.sleep(0.001)
             longest, before = max(longest, time.monotonic() - before), time.monotonic()
         forked(50, ended=True)
-        while own_children():  # noqa: ASYNC110  (until each was reaped)
-            await asyncio.sleep(0.01)
+        await poll_until_async(lambda: not own_children(), 20.0, "the last is reaped")
         reaper.end()
         return longest
 
     longest = asyncio.run(asyncio.wait_for(flood(), 30))
-    return [longest < 1, turns < 120, signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL]
+    return [longest < 1, turns < 150, signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL]
 
 
 def test_a_flood_of_ends_leaves_the_loop_its_time_and_the_last_is_reaped() -> None:
