@@ -2,6 +2,7 @@
 
 Else it leaves what was found in a file, and says where.
 
+
     python -m tests.fuzz --seconds 600 TARGET
     python -m tests.fuzz --replay FILE TARGET
 
