@@ -255,7 +255,8 @@ class Launcher:
             with contextlib.suppress(OSError):
                 replace(self._run, left=begun(left)).write(self.paths)
         if gave_up:
-            log.error("tree_gave_up", story=self._story(dead))
+            why, story = self._story(dead)
+            log.error("tree_gave_up", why=why, story=story)
         if (strays := [pid for pid in swept if pid not in self.pids.values()]) and not admin_died:
             log.warning("processes_swept", pids=strays)
         await api.stop()
@@ -322,17 +323,17 @@ class Launcher:
         with contextlib.suppress(RequestTimeout):
             await self.link.ask(RECORD, TOP, encode(entry), limit=_RECORDED_LIMIT)
 
-    def _story(self, dead: str) -> list[str]:
-        """The last events, a line each: how it came to this; `dead` is the process whose end was the tree's."""
+    def _story(self, dead: str) -> tuple[str, list[str]]:
+        """What ended the tree, and the last events, a line each; `dead` is the process whose end was the tree's."""
         from suptree.actors.events.wording import line  # noqa: PLC0415
 
         # Each supervisor tells the registry for itself: what they tell comes in their order, and here in the order of time.
         recent = sorted(list(self.link.events)[-_STORY_EVENTS:], key=lambda event: float(event["monotonic"]))
         story = [line(event) for event in recent]
-        if not any(event["event"] == "supervisor_exited" and event["id"] == ROOT for event in recent):
-            why = (dead == "top" and self._top_silent) or "it was killed, or failed"
-            story.append(f"its process {dead!r} (pid {self.pids[dead]}) ended without a last word: {why}")
-        return story
+        if ends := [line(event) for event in recent if event["event"] == "supervisor_exited" and event["id"] == ROOT]:
+            return ends[-1], story
+        why = (dead == "top" and self._top_silent) or "it was killed, or failed"
+        return (end := f"its process {dead!r} (pid {self.pids[dead]}) ended without a last word: {why}"), [*story, end]
 
     def ask_to_stop(self, asks: Asks) -> None:
         """Begin to stop the tree in order; a second request is the grace's end for what still stops."""

@@ -20,10 +20,11 @@ def how_it_ended(paths: TreePaths) -> str | None:
         elif entry.get("event") == "processes_left" or (entry.get("event") == "tree_ended" and entry.get("status") == 0):
             # What is said of a run before is said of that alone.
             ending = {}
-    story = ending.get("story")
-    if not isinstance(story, list) or not story:
+    # What is stopped after it comes later in the story, and is no reason.
+    why = ending.get("why")
+    if not isinstance(why, str):
         return None
-    return f"tree {paths.name!r} gave up at {ending.get('timestamp', 'an unknown time')}: {story[-1]} (all of it: {paths.launcher_log})"
+    return f"tree {paths.name!r} gave up at {ending.get('timestamp', 'an unknown time')}: {why} (all of it: {paths.launcher_log})"
 
 
 def _entries(paths: TreePaths) -> list[dict[str, Any]]:

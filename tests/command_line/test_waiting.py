@@ -108,7 +108,7 @@ def test_status_says_which_tree_gave_up_and_when_and_why(home: Path) -> None:
         _not_running, ending = status.stderr.splitlines()
         assert (3, "") == (status.returncode, status.stdout)
         assert ending.startswith("tree 't' gave up at 20")
-        assert "root" in ending
+        assert "  root #1 exited: " in ending
 
     (home / "t.toml").write_text(STUBBORN.replace("1.5", "0.1"))
     assert 0 == run("up", str(home / "t.toml"), "-d").returncode

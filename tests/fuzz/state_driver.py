@@ -24,7 +24,9 @@ from suptree.control.trees.paths import TreePaths
 from suptree.control.trees.run_file import recorded
 
 _LOGGED = b"2026-11-27T00:10:42.000Z #7 out said\n2026-11-27T00:10:43.000Z #8 err failed\n"
-_ENDED = b'{"event": "tree_gave_up", "timestamp": "now", "story": ["root exited"]}\n{"event": "tree_ended", "status": 0}\n'
+_ENDED = (
+    b'{"event": "tree_gave_up", "timestamp": "now", "why": "root exited", "story": ["root exited"]}\n{"event": "tree_ended", "status": 0}\n'
+)
 
 
 _RUN = "run"

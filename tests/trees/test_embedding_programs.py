@@ -24,10 +24,11 @@ def write(text):
         said.write(text + "\\n")
 """
 CLOSED = """
-for number in (0, 1, 2):
-    os.close(number)
-sys.stdin = sys.stdout = sys.stderr = None
 async def main():
+    # While the loop runs: what is opened next, the pipe by which the launcher says that it is ready, gets these numbers.
+    for number in (0, 1, 2):
+        os.close(number)
+    sys.stdin = sys.stdout = sys.stderr = None
     async with ProcessManager() as pm:
         write(str(await pm.start_agent("a", "process_wrapper", SLEEPS)))
 asyncio.run(main())
