@@ -36,8 +36,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def process_1(place: Place) -> Iterator[tuple["subprocess.Popen[bytes]", psutil.Process]]:
     """`suptree up` as process 1, and the `unshare` above it, which ends as it does."""
     with subprocess.Popen([*NAMESPACE, SUPTREE, "up", str(place.file)], env=place.environment, stdout=subprocess.DEVNULL) as above:
-        children = poll_until(psutil.Process(above.pid).children, LIMIT)
-        yield above, children[0]
+        try:
+            children = poll_until(psutil.Process(above.pid).children, LIMIT)
+            yield above, children[0]
+        finally:
+            # The kernel ends the whole namespace with it.
+            above.kill()
 
 
 def inside(process: psutil.Process, *command: str) -> int:
@@ -51,7 +55,16 @@ def is_up(place: Place, process: psutil.Process) -> bool:
 
 def orphans_of(process: psutil.Process) -> list[psutil.Process]:
     """Its children but the launcher."""
-    return [child for child in process.children() if child.status() == psutil.STATUS_ZOMBIE or "sleep" in child.cmdline()]
+    return [child for child in process.children() if is_orphan(child)]
+
+
+def is_orphan(child: psutil.Process) -> bool:
+    try:
+        return child.status() == psutil.STATUS_ZOMBIE or "sleep" in child.cmdline()
+    except psutil.ZombieProcess:  # it has ended between the two looks
+        return True
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_process_1_reaps_strangers_and_ends_in_order_at_sigterm(place: Place) -> None:
