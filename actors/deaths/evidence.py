@@ -1,7 +1,6 @@
 """What is found at the end of an incarnation, before it is buried."""
 
 import os
-import re
 import resource
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from ..kernel.private_files import open_to_read
 from ..kernel.process_texts import command_line
 from ..output.last_words import LINES, Said, in_order, new_tails
 from ..output.newest_part import end_of
-from ..output.output_log import rotated_path
+from ..output.output_log import ENTRY, rotated_path
 from ..output.redaction import Redactor
 
 _REASON_WIDTH = 1000
@@ -23,7 +22,6 @@ _COMMAND_WIDTH = 300
 _COPY_GROWS = 2 * 1024 * 1024
 _SWEPT_SHOWN = 50
 _READ_AT_END = 256 * 1024
-_ENTRY = re.compile(r"(\S+Z) #(\d{1,18}) (out|err) (.*)", re.DOTALL | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,7 @@ def _entries(lines: Iterable[str]) -> Iterator[tuple[int, Said]]:
     # What C code and child processes of a native agent wrote stands there as it is, and belongs to who wrote before.
     at, incarnation = "", 0
     for line in lines:
-        if entry := _ENTRY.fullmatch(line):
+        if entry := ENTRY.fullmatch(line):
             at, incarnation = entry[1], int(entry[2])
             yield incarnation, Said(at, entry[3], entry[4])
         else:

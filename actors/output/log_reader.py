@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Coroutine, Iterator
@@ -13,8 +12,7 @@ from ..errors import SuptreeError
 from ..kernel.private_files import make_private
 from .log_files import LogFiles, text
 from .log_folder_watch import LogFolderWatch
-
-_ENTRY = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z #(\d{1,18}) (?:out|err) ", re.ASCII)
+from .output_log import ENTRY
 
 
 def tail(path: Path, lines: int) -> list[str]:
@@ -30,8 +28,8 @@ def tail_of(path: Path, lines: int, incarnation: int) -> list[str]:
     writer = None
     with _reading(path), contextlib.closing(LogFiles(path, sys.maxsize)) as files:
         for line in files.lines():
-            if entry := _ENTRY.match(line):
-                writer = int(entry[1])
+            if entry := ENTRY.match(line):
+                writer = int(entry[2])
             # What C code wrote has nothing before it, and belongs to the incarnation that wrote last.
             if writer == incarnation:
                 found.append(line)

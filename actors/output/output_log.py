@@ -1,6 +1,7 @@
 """What an agent prints, kept in a file of its own: one line each, with time, incarnation and stream."""
 
 import os
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,9 @@ from .long_line import LongLine
 from .newest_part import WIDTH, end_of
 
 _ROTATE_AT = 16 * 1024 * 1024
+
+ENTRY = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+Z) #(\d{1,18}) (out|err) (.*)", re.DOTALL | re.ASCII)
+"""A line that is kept: its time, incarnation, stream and text. What C code wrote into the log may imitate one."""
 
 
 def log_path(state_dir: str, agent_id: str) -> Path:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,12 +9,11 @@ from pathlib import Path
 
 from suptree.actors.errors import NoSuchAgent
 from suptree.actors.output.log_reader import follow_log
-from suptree.actors.output.output_log import log_path
+from suptree.actors.output.output_log import ENTRY, log_path
 from suptree.supervisors.config.agent_config import fault_of_id
 
 from ..own_tree.mirror import Mirror
 
-_ENTRY = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+Z) #(\d{1,18}) (out|err) (.*)", re.DOTALL | re.ASCII)
 STREAMS = ("out", "err")
 
 
@@ -66,7 +64,7 @@ class AgentOutput:
 
 def parse(line: str) -> OutputLine:
     """The parts of a line of a log."""
-    if entry := _ENTRY.fullmatch(line):
+    if entry := ENTRY.fullmatch(line):
         # What was written past its actor may look like a time, and be none.
         with contextlib.suppress(ValueError):
             return OutputLine(entry[4], datetime.fromisoformat(entry[1]), int(entry[2]), entry[3])
