@@ -27,3 +27,11 @@ def command_line(pid: int) -> list[bytes]:
 def environment(pid: int) -> list[bytes]:
     """The `NAME=value` entries that a process was started with. Raises OSError when they may not be read."""
     return read_kernel_file(f"/proc/{pid}/environ", _ENVIRONMENT).split(b"\0")
+
+
+def shows_none(pid: int) -> bool:
+    """Whether a process shows neither of the two: it has ended, or is in the middle of execve(2), and shows both a moment later."""
+    try:
+        return not read_kernel_file(f"/proc/{pid}/environ", 1) and not read_kernel_file(f"/proc/{pid}/cmdline", 1)
+    except OSError:
+        return False

@@ -13,10 +13,13 @@ from ..agent.awake_time import within
 from ..agent.confinement import CannotConfine, Confinement
 from ..kernel.linux import bound_to_us, own_children
 from ..kernel.process_texts import environment as environment_of
+from ..kernel.process_texts import shows_none
 from ..kernel.sweep import process_ended, sweep
 
 _OUTPUT_KEPT = 64 * 1024
 _REAP_LIMIT = 5.0
+_LOOK_AGAIN = 0.01
+_LOOKS = 100
 _TOKEN = "SUPTREE_HOOK_ID"  # noqa: S105  (the name of a variable)
 """In the environment of a hook or probe and of all that it starts; each run has its own."""
 
@@ -97,6 +100,7 @@ class Hooks:
                 why = "is traced by another process" if may_be_ended else f"took longer than {limit:g} s, and runs as another user by now"
                 raise HookFailed(f"{argv[0]!r} {why}: it cannot be ended")
             if leave_nothing:
+                await self._until_all_show_whose_they_are()
                 await sweep(lambda: [pid for pid in own_children() if pid in self.pids or not _is_of(pid, hook.pid, token)])
             output.seek(0)
             for line in output.read(_OUTPUT_KEPT).splitlines():
@@ -105,6 +109,13 @@ class Hooks:
             raise HookFailed(f"{argv[0]!r} took longer than {limit:g} s")
         if code != 0:
             raise HookFailed(f"{argv[0]!r} ended with status {code}")
+
+    async def _until_all_show_whose_they_are(self) -> None:
+        """Wait, within bounds, for each child that shows no environment because it is in the middle of execve(2); no event says when."""
+        for _ in range(_LOOKS):
+            if not any(shows_none(pid) and not _has_ended(pid) for pid in own_children() if pid not in self.pids):
+                return
+            await asyncio.sleep(_LOOK_AGAIN)
 
 
 async def _reaped(hook: asyncio.subprocess.Process) -> int | None:
@@ -127,6 +138,13 @@ def _kill(hook: int) -> bool:
     except PermissionError:
         # It runs as somebody else, by a set-user-ID program.
         return False
+    return True
+
+
+def _has_ended(child: int) -> bool:
+    """Whether a child is dead; it stays to be reaped."""
+    with contextlib.suppress(ChildProcessError):
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     return True
 
 

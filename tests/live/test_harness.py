@@ -1,5 +1,7 @@
 """The test harness that we ship: a test leaves neither a process nor a folder, however it ends."""
 
+import signal
+
 import pytest
 
 from suptree.testing import LiveTree, kill
@@ -26,11 +28,15 @@ def test_a_test_that_fails_leaves_nothing() -> None:
     assert [] == left_by(tree)
 
 
-def test_a_test_that_kills_the_launcher_leaves_nothing() -> None:
+def test_a_test_that_kills_all_who_could_remove_the_sockets_leaves_nothing() -> None:
     with LiveTree(TREE) as tree:
         tree.wait_until_all_run()
+        # Of these two, each removes the sockets when the other one ends.
+        kill(tree.status()["pids"]["top"], signal.SIGSTOP)
         kill(tree.launcher.process.pid)
         tree.launcher.process.wait(20)
+        assert tree.launcher.paths.control_socket.exists()
+        tree.end_by_force()
         assert tree.launcher.paths.control_socket.exists()
 
     assert [] == left_by(tree)
