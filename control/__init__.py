@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .client.client import Client
+    from .client.reach import reach
     from .embedded.agent_output import OutputLine
     from .embedded.agent_registry import AgentRegistry
     from .embedded.blocking import BlockingProcessManager
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentRegistry",
     "BlockingProcessManager",
+    "Client",
     "Explanation",
     "Heartbeat",
     "HeartbeatService",
@@ -26,28 +29,31 @@ __all__ = [
     "get_agent_registry",
     "get_heartbeat_service",
     "get_process_manager",
+    "reach",
     "reset_process_manager",
 ]
 
 _MODULES = {
-    "AgentRegistry": "agent_registry",
-    "BlockingProcessManager": "blocking",
-    "Explanation": "death_explanation",
-    "Heartbeat": "heartbeat_service",
-    "HeartbeatService": "heartbeat_service",
-    "NativeAgent": "settings",
-    "OutputLine": "agent_output",
-    "ProcessAgent": "settings",
-    "ProcessManager": "process_manager",
-    "get_agent_registry": "singletons",
-    "get_heartbeat_service": "singletons",
-    "get_process_manager": "singletons",
-    "reset_process_manager": "singletons",
+    "AgentRegistry": "embedded.agent_registry",
+    "BlockingProcessManager": "embedded.blocking",
+    "Client": "client.client",
+    "Explanation": "embedded.death_explanation",
+    "Heartbeat": "embedded.heartbeat_service",
+    "HeartbeatService": "embedded.heartbeat_service",
+    "NativeAgent": "embedded.settings",
+    "OutputLine": "embedded.agent_output",
+    "ProcessAgent": "embedded.settings",
+    "ProcessManager": "embedded.process_manager",
+    "get_agent_registry": "embedded.singletons",
+    "get_heartbeat_service": "embedded.singletons",
+    "get_process_manager": "embedded.singletons",
+    "reach": "client.reach",
+    "reset_process_manager": "embedded.singletons",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import what is for embedding programs when somebody asks for it: the launcher, whose memory every actor inherits, does not."""
     if name in _MODULES:
-        return vars(import_module(f".embedded.{_MODULES[name]}", __name__))[name]
+        return vars(import_module(f".{_MODULES[name]}", __name__))[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

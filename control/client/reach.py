@@ -16,7 +16,7 @@ def remote_url(name: str | None) -> str | None:
     return None if name or os.environ.get(TREE_VARIABLE) else os.environ.get(URL_VARIABLE) or None
 
 
-def reach(name: str | None) -> Client:
+def reach(name: str | None = None) -> Client:
     """A client of the tree of that name, else of the one behind `$SUPTREE_URL`, else of the only one that runs.
 
     Raises what `find_tree` raises, and SuptreeError for a URL or a token that cannot be.

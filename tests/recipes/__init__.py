@@ -1,0 +1,1 @@
+"""The recipes of `docs/embedding.md`, each run as a user would run it."""
