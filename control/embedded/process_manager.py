@@ -38,7 +38,7 @@ class ProcessManager:
     Nothing has to be started before the first `start_agent`; `async with` shuts everything down at its end. What is asked with `get_…`, and
     of `processes` and `registry`, is answered immediately, from the events received so far; whatever a method of this manager did is among
     them when it returns. `state_dir` keeps logs, journal and post-mortems, and is the `SUPTREE_HOME` with which the command line finds this
-    tree (`suptree --tree embedded …`); without it they are temporary.
+    tree (`suptree status --tree embedded`); without it they are temporary.
     In a child of `os.fork()` a manager begins anew, without any agents: the tree is its parent's.
     """
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import importlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from suptree.control import (
     reset_process_manager,
 )
 from tests.polling import poll_until_async
+from tests.recipes.running import program as running_program
 
 from .managed import AGENTS, SLEEP, STEADY, manager, run
 
@@ -151,3 +154,13 @@ def test_keys_may_be_given_as_arguments_beside_a_configuration() -> None:
             assert await pm.delete_agent("p") is False
 
     run(program)
+
+
+def test_a_program_of_the_original_contract_runs_unchanged_but_for_its_imports(tmp_path: Path) -> None:
+    path = Path(__file__).parents[1] / "programs" / "original_contract.py"
+    with running_program(tmp_path, "python", str(path)) as running:
+        assert (0, []) == running.ended(), running.output
+        seen = json.loads(running.output.splitlines()[-1])
+    ids = ["llm", "planner", "tool"]
+    summary = {"total_agents": 3, "running_agents": 3, "running_agent_ids": ids, "status_counts": {"running": 3}, "monitor_running": False}
+    assert {"summary": summary, "heartbeats": ["llm", "main", "planner", "tool"], "restarts": 2} == seen
