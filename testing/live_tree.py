@@ -78,13 +78,13 @@ class LiveTree:
         self.run_ids.append(self.launcher.run_id)
 
     def down(self, limit: float = 60.0) -> int:
-        """Stop the tree in order; return the launcher's exit status."""
+        """Stop the tree in order, within `limit` seconds; return the launcher's exit status. Raises TimeoutExpired (subprocess)."""
         with contextlib.suppress(NotRunning):
             self.ask(lambda client: client.shut_down())
         return self.wait_for_end(limit)
 
     def wait_for_end(self, limit: float = 60.0) -> int:
-        """Wait until the launcher has ended; return its exit status."""
+        """Wait until the launcher has ended, at most `limit` seconds; return its exit status. Raises TimeoutExpired (subprocess)."""
         return self.launcher.process.wait(limit)
 
     def ask(self, question: Callable[[Client], Awaitable[Result]]) -> Result:
@@ -109,7 +109,10 @@ class LiveTree:
         return self.ask(lambda client: client.known_events())
 
     def wait_until(self, true_of: Callable[[Status], bool], within: float = 10.0) -> Status:
-        """The first status that a predicate is true of, looked at after each event; at the deadline AssertionError with the last one."""
+        """The first status that a predicate is true of, looked at after each event.
+
+        Raises AssertionError, with the last status, when there is none `within` so many seconds.
+        """
 
         async def wait(client: Client) -> Status:
             status = await client.status()
@@ -128,7 +131,7 @@ class LiveTree:
         return self.ask(wait)
 
     def wait_until_all_run(self, within: float = 10.0) -> Status:
-        """The first status in which every agent and supervisor runs."""
+        """The first status in which every agent and supervisor runs. Raises AssertionError when there is none `within` so many seconds."""
         return self.wait_until(
             lambda status: all(row["status"] == "running" for row in (*status["agents"], *status["supervisors"])), within
         )
@@ -138,7 +141,7 @@ class LiveTree:
         return [process for run_id in self.run_ids for process in processes_of(run_id)]
 
     def expect_nothing_left(self, within: float = _SETTLE) -> None:
-        """Raise LeakedProcesses unless every process of the tree is gone in time."""
+        """Raise LeakedProcesses unless every process of the tree is gone `within` so many seconds."""
         deadline = time.monotonic() + within
         while left := self.processes():
             if time.monotonic() > deadline:

@@ -106,6 +106,7 @@ class Client:
         """A client of a tree that listens on TCP, or of the proxy before it: `http://127.0.0.1:8321` and what `suptree token` prints.
 
         With `https` the certificate says who is at the other end; with `http` the other end must first prove that it knows the token.
+        Raises SuptreeError for a URL or a token that cannot be.
         """
         try:
             address = httpx.URL(url)
@@ -206,7 +207,10 @@ class Client:
         *,
         timeout: float = ASK_LIMIT,  # noqa: ASYNC109  (the agent's, not ours)
     ) -> AsyncGenerator[Any, None]:
-        """The reply in parts, as they come; it ends, or raises as `ask` does. A client that stops reading takes the question back."""
+        """The reply in parts, as they come, within `timeout` seconds in all. A client that stops reading takes the question back.
+
+        Raises what `ask` raises, also in the middle: InputRefused, AskFailed, RequestTimeout.
+        """
         body = _text(_NOT_ASKED, agent_id, prompt=prompt, timeout=timeout, stream=True)
         stream = self._stream(_path(agent_id, "ask"), "POST", body)
         async with contextlib.aclosing(stream):

@@ -30,11 +30,11 @@ class HeartbeatService:
         self._own: dict[str, tuple[float, datetime, str | None]] = {}
 
     async def get(self, agent_id: str) -> Heartbeat | None:
-        """The heartbeat of an agent; None for an id that nobody knows."""
+        """The heartbeat of an agent; None for an id that nobody knows. Raises NotRunning when no tree runs."""
         return (await self.get_all()).get(agent_id)
 
     async def get_all(self) -> dict[str, Heartbeat]:
-        """The heartbeat of each agent by id, as the heartbeat actor knows it now."""
+        """The heartbeat of each agent by id, as the heartbeat actor knows it now. Raises NotRunning when no tree runs."""
         now = datetime.now(UTC)
         known = {
             agent_id: Heartbeat(at, round(time.monotonic() - monotonic, 3), status)

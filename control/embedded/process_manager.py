@@ -35,14 +35,23 @@ log = logging.getLogger("suptree.control")
 class ProcessManager:
     """Starts, stops and watches agents; the tree lives in a process of its own, and ends when this program does.
 
-    Nothing has to be started before the first `start_agent`; `async with` shuts everything down at its end. What is asked with `get_…`, and
-    of `processes` and `registry`, is answered immediately, from the events received so far; whatever a method of this manager did is among
-    them when it returns. `state_dir` keeps logs, journal and post-mortems, and is the `SUPTREE_HOME` with which the command line finds this
-    tree (`suptree status --tree embedded`); without it they are temporary.
+    Nothing has to be started before the first `start_agent`; `async with` shuts everything down at its end.
+
+    agents: `start_agent`, `stop_agent`, `restart_agent`, `delete_agent`, `shutdown_all`
+    supervisors and whole trees: `start_supervisor`, `stop_supervisor`, `delete_supervisor`, `apply`
+    conversation and output: `tell`, `ask`, `ask_stream`, `output`, `logs`
+    what happens, and why: `events`, `on`, `wait_for`, `explain`, `forecast`
+    what is known: `processes`, `registry`, `get_agent_status`, `get_all_agents`, `get_running_agents`, `get_summary`
+    health: `heartbeat_service`, `monitor_agent_health`, `start_monitor`, `stop_monitor`
+    without an event loop: `abandon`
+
+    What is known is answered immediately, from the events received so far; whatever a method of this manager did is among them when it
+    returns. Times are seconds. Errors are in `suptree.actors.errors`, below SuptreeError; the methods that answer False log why instead.
     In a child of `os.fork()` a manager begins anew, without any agents: the tree is its parent's.
     """
 
     def __init__(self, state_dir: str | os.PathLike[str] | None = None) -> None:
+        """`state_dir` keeps logs, journal and post-mortems; `SUPTREE_HOME=STATE_DIR suptree status` finds the tree there."""
         self._state_dir = None if state_dir is None else Path(state_dir).absolute()
         self._of_parent: tuple[object, ...] = ()
         self._begin()
@@ -56,9 +65,11 @@ class ProcessManager:
         self._heartbeat_service = HeartbeatService(self._status)
 
     async def __aenter__(self) -> Self:
+        """This manager; nothing is started yet."""
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Shut everything down: see `shutdown_all`."""
         await self.shutdown_all()
 
     # Agents
@@ -87,14 +98,14 @@ class ProcessManager:
         return await self._here()._children.start_agent(agent_id, agent_type, config)
 
     async def stop_agent(self, agent_id: str, graceful: bool = True) -> bool:
-        """Stop an agent; False when it does not run. `graceful=False` begins at SIGKILL."""
+        """Stop an agent, and return when nothing of it is left; False when it does not run. `graceful=False` begins at SIGKILL."""
         return await self._here()._children.stop(agent_id, graceful=graceful)
 
     async def restart_agent(self, agent_id: str) -> bool:
         """Stop an agent if it runs, and start it with its configuration and restart count; False when there is none, or it cannot start.
 
-        An agent whose supervisor was killed has ended with it and, as OTP's dynamic children, is not started again by itself: this does it,
-        once that is back.
+        An agent whose supervisor was killed has ended with its supervisor and, as OTP's dynamic children, is not started again by itself:
+        this method starts the agent when the supervisor is back.
         """
         return await self._here()._children.restart(agent_id)
 
@@ -115,7 +126,8 @@ class ProcessManager:
         """Start a supervisor without children: `start_agent(…, supervisor=supervisor_id)` gives it some. False, with a warning, if not.
 
         The keys are those of `[supervisors.ID]` in a tree file. The defaults are OTP's: `strategy="one_for_one"`, `max_restarts=1` within
-        `within=5.0` seconds, `supervisor="root"`.
+        `within=5.0` seconds, `restart="permanent"`, `shutdown="infinity"` (or seconds), `significant=False`, `auto_shutdown="never"`,
+        `on_limit="escalate"`; and `supervisor="root"`.
         """
         return await self._here()._children.start_supervisor(supervisor_id, keys)
 
@@ -131,7 +143,7 @@ class ProcessManager:
         """Start what a tree file, or a mapping of the same shape, describes; return the ids of its agents and supervisors, in start order.
 
         It goes below the root supervisor of this manager, whose own rules stay as they are. Raises ConfigError with every fault, also for
-        an id that there is already, and nothing is started then; StartFailed when a child does not start: those before it run.
+        an id that there is already, and nothing is started then; StartFailed when a child or the tree does not start: those before it run.
         """
         manager = self._here()
         children = await asyncio.to_thread(children_of, tree, manager._tree.ids())
@@ -160,7 +172,8 @@ class ProcessManager:
     async def ask(self, agent_id: str, prompt: str, timeout: float = ASK_LIMIT) -> Any:  # noqa: ASYNC109  (the agent's, not ours)
         """What the `ask` of a native agent answers within `timeout` seconds; then it is cancelled, and this raises RequestTimeout.
 
-        Raises InputRefused when it was not asked (it does not run, has no `ask`), and AskFailed when it failed or ended: the text says why.
+        Raises InputRefused when it was not asked (it does not run, has no `ask`), and AskFailed when it failed or ended: the text says why;
+        NotRunning when no tree runs, NoSuchAgent for an id that the tree does not know.
         """
         mirror = await self._joined()
         async with mirror.up_to_date():
@@ -172,7 +185,10 @@ class ProcessManager:
         prompt: str,
         timeout: float = ASK_LIMIT,  # noqa: ASYNC109  (the agent's, not ours)
     ) -> AsyncGenerator[Any, None]:
-        """The same reply in parts, as they come; a program that stops reading takes the question back."""
+        """What the `ask` of a native agent answers, in parts, as they come, within `timeout` seconds in all.
+
+        A program that stops reading takes the question back. Raises what `ask` raises, also in the middle.
+        """
         mirror = await self._joined()
         async with mirror.up_to_date(), contextlib.aclosing(mirror.client.ask_stream(agent_id, prompt, timeout=timeout)) as parts:
             async for part in parts:
@@ -183,7 +199,7 @@ class ProcessManager:
     async def logs(self, agent_id: str, lines: int = 100, *, previous: bool = False) -> list[OutputLine]:
         """The last lines of an agent's output; with `previous` those of the incarnation before the present, or last, one.
 
-        Secrets are redacted, as in the log file. Raises NoSuchAgent for an id that the tree does not know.
+        Secrets are redacted, as in the log file. Raises NotRunning when no tree runs, NoSuchAgent for an id that the tree does not know.
         """
         mirror = await self._joined()
         return AgentOutput.parsed(await mirror.client.log_lines(agent_id, lines, previous=previous))
@@ -207,7 +223,8 @@ class ProcessManager:
     async def events(self, agent_id: str | None = None, after: int | None = None) -> AsyncGenerator[Entry, None]:
         """Each event of the tree, or of one agent, as it comes, until the tree ends; docs/events.md lists their types.
 
-        With `after`, the `seq` of an event that was seen before, those that came since then come first. The tree is launched if none runs.
+        With `after`, the `seq` of an event that was seen before, those that came since then come first. The tree is launched if none runs;
+        raises StartFailed when it cannot.
         """
         tree = self._here()._tree
         since = after if after is not None else 0 if tree.mirror is None else tree.mirror.seq
@@ -251,6 +268,7 @@ class ProcessManager:
         """What each supervisor would do if this child ended so: a step a supervisor, innermost first, as far up as the end goes.
 
         A step has `supervisor`, `child`, `decision`, `why`, `restarts_left`, `actions` (`verb`, `id`, `delay` in seconds) and `exit`.
+        Raises NotRunning when no tree runs, NoSuchAgent for an id that the tree does not know, SuptreeError for another `exit_class`.
         """
         mirror = await self._joined()
         return await mirror.client.forecast(agent_id, exit_class, reason)
@@ -264,16 +282,16 @@ class ProcessManager:
 
     @property
     def registry(self) -> AgentRegistry:
-        """The agents: finds them, and reports their changes."""
+        """The AgentRegistry of these agents: it finds them, and reports their changes."""
         return self._here()._registry
 
     @property
     def heartbeat_service(self) -> HeartbeatService:
-        """The last sign of life of each agent."""
+        """The HeartbeatService of these agents: the last ping of each, and what it said of itself."""
         return self._here()._heartbeat_service
 
     def get_agent_status(self, agent_id: str) -> AgentStatus:
-        """The status of an agent; `AgentStatus.UNKNOWN` for a stranger."""
+        """The status of an agent; `AgentStatus.UNKNOWN` for an id that the tree does not have."""
         row = self._here()._tree.agents().get(agent_id)
         return AgentStatus.UNKNOWN if row is None else AgentStatus(row["status"])
 
@@ -301,7 +319,7 @@ class ProcessManager:
     # Health
 
     async def monitor_agent_health(self) -> dict[str, bool]:
-        """Agent id to whether it is healthy: it runs, and its pings come."""
+        """Agent id to whether it is healthy: it runs, and its pings come. When no tree runs, none is."""
         health = dict.fromkeys(self._here()._tree.agents(), False)
         with contextlib.suppress(SuptreeError):
             for agent in (await self._status())["agents"]:
@@ -309,14 +327,17 @@ class ProcessManager:
         return health
 
     async def start_monitor(self, interval: float = 30) -> None:
-        """Log the agents that are not healthy every `interval` seconds. Agents are restarted after crashes and hangs with or without it."""
+        """Log the agents that are not healthy every `interval` seconds. Agents are restarted after crashes and hangs with or without it.
+
+        Raises ValueError for an interval that is no number of seconds above 0.
+        """
         if not isinstance(interval, int | float) or isinstance(interval, bool) or not 0 < interval < math.inf:
             raise ValueError(f"interval must be a number of seconds above 0, not {interval!r}")
         await self.stop_monitor()
         self._monitor = asyncio.create_task(self._watch_health(interval))
 
     async def stop_monitor(self) -> None:
-        """Stop that logging."""
+        """Stop the logging of `start_monitor`, if there is any."""
         self._here()
         monitor, self._monitor = self._monitor, None
         # One of an event loop that has ended has ended with it.

@@ -81,18 +81,33 @@ class SupervisorKeys(TypedDict, total=False):
 
 
 class ProcessAgent:
-    """An external program: `ProcessAgent(command="claude", args=["--print"], stdin="pipe")`."""
+    """An external program: `ProcessAgent(command="claude", args=["--print"], stdin="pipe")`; `start_agent` takes it in the place of a type.
+
+    Its keys are those of an agent in a tree file, and docs/processes.md says what each means. Times are seconds, sizes bytes.
+    what runs: `command`, `args`, `cwd`, `env`, `env_from`, `env_inherit`, `user`, `stdin`, `umask`, `rlimits`, `limits`, `no_new_privs`
+    who it is: `name`, `role`, `model`, `labels`, `supervisor`
+    restarts: `restart`, `auto_restart`, `max_restarts`, `backoff`, `healthy_after`, `min_uptime`, `significant`
+    deaths that a restart does not repair: `hold`, `park`, `quota_group`, `exit_codes`
+    life: `ready`, `heartbeat`, `watchdog`, `liveness_probe`, `progress`, `hooks`, `stop`
+    """
 
     agent_type = AgentType.PROCESS_WRAPPER
 
     def __init__(self, **keys: Unpack[ProgramKeys]) -> None:
+        """Keeps the keys; whether they fit together `start_agent` says."""
         self.config: Mapping[str, Any] = dict(keys)
 
 
 class NativeAgent:
-    """An agent of Python: `NativeAgent(factory="newsroom:Planner", config={"depth": 3})`; without `factory` an LLMAgent."""
+    """An agent of Python: `NativeAgent(factory="newsroom:Planner", config={"depth": 3})`; without `factory` an LLMAgent.
+
+    Its keys are those of an agent in a tree file, and docs/native-agents.md says what each means: `factory`, `config` (what the factory is
+    given) and `checkpoint_interval` (seconds), and of a ProcessAgent's keys those that are about no program: not `command`, `args`, `user`,
+    `stdin`, `watchdog`, `hooks`, `liveness_probe`, `exit_codes`.
+    """
 
     agent_type = AgentType.NATIVE_LLM
 
     def __init__(self, *, config: Mapping[str, Any] | None = None, **keys: Unpack[NativeKeys]) -> None:
+        """Keeps the keys; whether they fit together `start_agent` says."""
         self.config: Mapping[str, Any] = {**keys, "config": config}
