@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import SuptreeError
 from ..kernel.private_files import make_private
+from ..kernel.turns import Turns
 from .log_files import LogFiles, text
 from .log_folder_watch import LogFolderWatch
 from .output_log import ENTRY
@@ -40,8 +41,8 @@ async def follow_log(path: Path, lines: int, ended: "asyncio.Future[Any] | None"
     """The last lines of a log, then each new one when it is written, as `tail -F` shows them.
 
     It goes on across rotations, and when the file or its folder is deleted, moved away, emptied or made again; where lines are
-    missing because of that, a line says so. It returns with the last line when `ended` is done, else never. Raises SuptreeError when the
-    file cannot be read.
+    missing because of that, a line says so. It returns with the last line when `ended` is done, else never. Others on the loop have their
+    turn, however many lines there are. Raises SuptreeError when the file cannot be read.
     """
     with contextlib.suppress(OSError):
         make_private(path.parent)
@@ -52,8 +53,11 @@ async def follow_log(path: Path, lines: int, ended: "asyncio.Future[Any] | None"
             while True:
                 is_last = ended is not None and ended.done()
                 changes.clear()
+                # Lines may come faster than they are read, and who reads them may never have to wait.
+                turns = Turns()
                 for line in files.lines():
                     yield line
+                    await turns.rest()
                 if is_last:
                     break
                 await _either(changes.wait(), ended)

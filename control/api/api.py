@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import json
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +34,7 @@ from ..door.bounds import Followers
 from ..door.request_input import BODY_LIMIT, Bodies, boolean, expect, only, text, whole_number
 from ..stop_requests import Asks
 from .conversation import Conversation
-from .json_answer import JsonAnswer
+from .json_answer import JsonAnswer, server_sent
 from .running_tree import RunningTree
 from .status import agent_status, tree_status
 
@@ -131,9 +130,9 @@ class Api:
         if not boolean(request, "follow", True):
             return JsonAnswer(self._link.known(after))
 
-        async def stream() -> AsyncIterator[dict[str, str]]:
+        async def stream() -> AsyncIterator[bytes]:
             async for event in self._link.follow(after):
-                yield {"data": json.dumps(event)}
+                yield server_sent(event)
 
         return self._followers.stream(stream())
 
@@ -216,9 +215,9 @@ class Api:
         # What cannot be read is refused before the stream begins.
         await asyncio.to_thread(tail, path, 0)
 
-        async def stream() -> AsyncIterator[dict[str, str]]:
+        async def stream() -> AsyncIterator[bytes]:
             async for entry in follow_log(Path(path), lines):
-                yield {"data": json.dumps(entry)}
+                yield server_sent(entry)
 
         return self._followers.stream(stream())
 

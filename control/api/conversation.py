@@ -1,7 +1,6 @@
 """Telling agents something and asking them, as the control API does it."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from suptree.actors.program.program_input import INPUT_LIMIT
 from ..door.bounds import may_wait
 from ..door.request_input import Bodies, Seconds, expect
 from ..time_limits import ASK_LIMIT, TELL_LIMIT
-from .json_answer import JsonAnswer
+from .json_answer import JsonAnswer, server_sent
 from .running_tree import RegistryLink
 
 # A character that JSON escapes takes six bytes.
@@ -69,7 +68,7 @@ class Conversation:
             gone.cancel()
         return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
 
-    async def _parts(self, agent_id: str, arguments: dict[str, Any], limit: float) -> AsyncIterator[dict[str, str]]:
+    async def _parts(self, agent_id: str, arguments: dict[str, Any], limit: float) -> AsyncIterator[bytes]:
         """Each part of a reply as it comes, then the answer."""
         parts: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         asking = asyncio.create_task(self._within(limit, "ask", agent_id, arguments, hear=parts.put_nowait))
@@ -79,15 +78,15 @@ class Conversation:
             while (part := await parts.get()) is not None:
                 if part["number"] != count + 1:
                     # A registry that died took it along.
-                    yield {"data": json.dumps(_LOST)}
+                    yield server_sent(_LOST)
                     return
                 count += 1
-                yield {"data": json.dumps({"part": part["part"]})}
+                yield server_sent({"part": part["part"]})
             try:
                 answer = {key: asking.result()[key] for key in ("answer", "value", "seq")}
             except RequestTimeout as late:
                 answer = {"error": type(late).__name__, "message": str(late)}
-            yield {"data": json.dumps(_LOST if answer.get("answer") == "ok" and answer["value"] != count else answer)}
+            yield server_sent(_LOST if answer.get("answer") == "ok" and answer["value"] != count else answer)
         finally:
             asking.cancel()
 

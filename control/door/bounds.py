@@ -110,9 +110,9 @@ class Followers:
     def __init__(self) -> None:
         self.count = 0
 
-    def stream(self, texts: AsyncIterator[dict[str, str]]) -> Response:
-        """A response that goes on for as long as `texts` and the client do."""
-        return _Stream(self, texts)
+    def stream(self, events: AsyncIterator[bytes]) -> Response:
+        """A response of server-sent events that goes on for as long as `events` and the client do."""
+        return _Stream(self, events)
 
     def enter(self) -> bool:
         """Whether there is room for one more; then it must leave."""
@@ -127,8 +127,8 @@ class Followers:
 
 
 class _Stream(EventSourceResponse):
-    def __init__(self, followers: Followers, texts: AsyncIterator[dict[str, str]]) -> None:
-        super().__init__(texts, ping=_PING_EVERY)
+    def __init__(self, followers: Followers, events: AsyncIterator[bytes]) -> None:
+        super().__init__(events, ping=_PING_EVERY)
         self._followers = followers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

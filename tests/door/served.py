@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from suptree.control.api.api import application
+from suptree.control.api.json_answer import server_sent
 from suptree.control.api.server import ApiServer
 from suptree.control.door.bounds import Bounds, Followers, may_wait
 from suptree.control.door.header_checks import UNIX_HOSTS, Door
@@ -87,9 +88,9 @@ class Served:
         return PlainTextResponse("x" * 240_000)
 
     async def _follow(self, _request: Request) -> Response:
-        async def texts() -> AsyncIterator[dict[str, str]]:
+        async def texts() -> AsyncIterator[bytes]:
             while True:
-                yield {"data": "x" * 10_000}
+                yield server_sent("x" * 10_000)
                 await asyncio.sleep(0)
 
         return self.followers.stream(texts())

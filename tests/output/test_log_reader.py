@@ -1,10 +1,12 @@
 """What an agent printed is read whole and once, while the log is written and rotated."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
 import threading
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from suptree.actors.output.log_reader import follow_log, tail, tail_of
 from suptree.actors.output.output_log import OutputLog, rotated_path
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree
+from tests.polling import poll_until
 
 ODD = ["form\x0cfeed", "next\x85line", "line\u2028separator", "carriage\rreturn", ""]
 
@@ -192,3 +195,69 @@ def test_a_client_hears_odd_characters_as_they_were_printed() -> None:
 
     with LiveTree(tree) as live:
         assert ODD == live.ask(listen)
+
+
+def test_a_follower_leaves_the_others_their_turn_however_many_lines_there_are(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(b"y\n" * 1_000_000)
+
+    async def follow() -> int:
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        async with contextlib.aclosing(follow_log(tmp_path / "a.log", 1_000_000)) as lines:
+            await anext(lines)
+            others = asyncio.create_task(count_turns())
+            for _ in range(999_999):
+                await anext(lines)
+            others.cancel()
+        return turns
+
+    assert asyncio.run(follow()) > 5
+
+
+FLOODS = {"short lines": "'\\n' * 100_000", "long lines": "'\\1' * (16 * 1024 * 1024 - 100) + '\\n'"}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_the_launcher_serves_others_while_a_log_is_flooded_and_when_its_follower_has_gone(flood: str) -> None:
+    printing = f"import sys\nwhile True: sys.stdout.write({FLOODS[flood]}); sys.stdout.flush()"
+    tree = f'[agents.a]\ntype = "process_wrapper"\ncommand = {json.dumps(sys.executable)}\nargs = ["-c", {json.dumps(printing)}]\n'
+
+    async def ask(client: Client) -> None:
+        async with contextlib.aclosing(client.follow_log("a")) as lines:
+            for _ in range(5):
+                await anext(lines)
+            following = asyncio.create_task(_read(lines))
+            # Fails where the launcher has not answered within 15 s.
+            for _ in range(3):
+                await client.status()
+            following.cancel()
+            await asyncio.wait([following])
+        for _ in range(3):
+            await client.status()
+
+    with LiveTree(tree) as live:
+        pid = live.launcher.process.pid
+        live.ask(ask)
+        poll_until(lambda: not _logs_open(pid), 20, "the launcher reads the log no more")
+
+
+async def _read(lines: AsyncGenerator[str, None]) -> None:
+    async for _ in lines:
+        pass
+
+
+def _logs_open(pid: int) -> list[str]:
+    return [where for fd in os.listdir(f"/proc/{pid}/fd") if "/logs/" in (where := _where(f"/proc/{pid}/fd/{fd}"))]  # noqa: PTH208
+
+
+def _where(link: str) -> str:
+    try:
+        return str(Path(link).readlink())
+    except OSError:
+        return ""  # closed meanwhile
