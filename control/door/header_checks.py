@@ -59,6 +59,7 @@ class Door:
             await JSONResponse(answer)(scope, receive, send)
             return
         if refusal is None:
+            scope["state"]["let_in"]()
             await self._app(scope, receive, self._while_valid(scope, send, token) if self._token is not None else send)
             return
         self._refused(refusal.why)

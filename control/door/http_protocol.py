@@ -23,7 +23,11 @@ _ANSWERABLE = (h11.IDLE, h11.SEND_RESPONSE)
 
 
 class Crowd:
-    """The connections of one door. When there are too many, the one gives way that has kept us waiting for a whole request longest."""
+    """The connections of one door. When there are too many, the one gives way that has waited longest without being let in.
+
+    One that was let in waits anew when its answer is finished. A stranger may ask for something without a token (a proof), as often as it
+    likes, and leave the answers unread: such a connection stays in its place.
+    """
 
     def __init__(self, refused: Callable[[Why], None]) -> None:
         self.refused = refused
@@ -31,7 +35,7 @@ class Crowd:
         self._served: set[BoundedProtocol] = set()
 
     def wait(self, connection: "BoundedProtocol") -> None:
-        """It has yet to send a whole request; those that are being answered are never cut off for it."""
+        """It has yet to be let in; those whose requests were let in, and are being answered, are never cut off for it."""
         self._served.discard(connection)
         self._waiting.pop(connection, None)
         self._waiting[connection] = None
@@ -39,9 +43,15 @@ class Crowd:
             next(iter(self._waiting)).cut_off(Why.CROWDED)
 
     def serve(self, connection: "BoundedProtocol") -> None:
-        """It is being answered."""
-        self._waiting.pop(connection, None)
-        self._served.add(connection)
+        """Its request was let in, and is being answered."""
+        if connection in self._waiting:
+            del self._waiting[connection]
+            self._served.add(connection)
+
+    def answered(self, connection: "BoundedProtocol") -> None:
+        """An answer is finished."""
+        if connection in self._served:
+            self.wait(connection)
 
     def leave(self, connection: "BoundedProtocol") -> None:
         """It has ended."""
@@ -72,9 +82,10 @@ class BoundedProtocol(H11Protocol):
     """uvicorn's protocol with deadlines."""
 
     def __init__(self, crowd: Crowd, app_state: dict[str, Any], **rest: Any) -> None:
-        super().__init__(app_state={**app_state, "cut_off": self.cut_off}, **rest)
+        super().__init__(app_state={**app_state, "cut_off": self.cut_off, "let_in": self._let_in}, **rest)
         self._crowd = crowd
         self._is_cut_off = False
+        self._is_let_in = False
         self._request_due = _Alarm(self.loop, REQUEST_LIMIT, lambda: self.cut_off(Why.TOO_SLOW))
         self._unread = _Alarm(self.loop, UNREAD_LIMIT, lambda: self.cut_off(Why.TOO_SLOW))
 
@@ -107,9 +118,11 @@ class BoundedProtocol(H11Protocol):
         self._look()
 
     def on_response_complete(self) -> None:
+        # What comes next on the connection may be there already.
+        self._is_let_in = False
         super().on_response_complete()
         if not self.transport.is_closing():
-            self._crowd.wait(self)
+            self._crowd.answered(self)
             if self.conn.trailing_data[0]:
                 self._request_due.set()
             self._look()
@@ -152,10 +165,15 @@ class BoundedProtocol(H11Protocol):
     def _look(self) -> None:
         if self._is_answering:
             self._request_due.take_back()
-            self._crowd.serve(self)
+            if self._is_let_in:
+                self._crowd.serve(self)
         elif self.conn.their_state is h11.IDLE and self.conn.our_state is h11.IDLE and not self.conn.trailing_data[0]:
             # Between two requests, for as long as uvicorn keeps a connection alive.
             self._request_due.take_back()
+
+    def _let_in(self) -> None:
+        self._is_let_in = True
+        self._look()
 
     def _leave(self) -> None:
         self._request_due.take_back()

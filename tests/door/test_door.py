@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from suptree.control.door.header_checks import UNIX_HOSTS, Door
 from suptree.control.door.listeners import Address
@@ -26,11 +27,14 @@ class Opened:
 
     def ask(self, method: str = "GET", headers: Headers | None = None, url: str = TCP, content: bytes | None = None) -> httpx.Response:
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self._door)
+            transport = httpx.ASGITransport(self._on_a_connection)
             async with httpx.AsyncClient(transport=transport) as client:
                 return await client.request(method, f"{url}/status", headers=headers, content=content)
 
         return asyncio.run(ask())
+
+    async def _on_a_connection(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._door({**scope, "state": {"let_in": lambda: None}}, receive, send)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Another user of the machine, who is real: he gets nowhere, even where somebody has opened the folders to him."""
 
+import asyncio
+import contextlib
 import json
 import os
 import pickle
@@ -16,6 +18,8 @@ from thespian.system.transport.streamBuffer import toSendBuffer
 
 from suptree.actors.notify.notification import NOTIFY_SOCKET
 from suptree.actors.record.registry import JOURNAL_FILE
+from suptree.control.client.client import Client
+from suptree.control.door.http_protocol import MOST_CONNECTIONS
 from suptree.control.door.tokens import TokenFile
 from suptree.control.seal.tree_key import key_path
 from suptree.testing import LiveTree
@@ -163,3 +167,28 @@ def test_what_he_lacks_is_the_token_alone(tree: LiveTree, port: int) -> None:
     token = TokenFile(tree.launcher.paths.token_file).ensure().encode()
     request = b"GET /status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n" % token
     assert "HTTP/1.1 200 OK" == as_nobody(talk(("127.0.0.1", port), request)).split("\r\n")[0]
+
+
+def test_proofs_that_he_asks_for_and_does_not_read_keep_nobody_out(tree: LiveTree, port: int) -> None:
+    """Each of his connections has an answer that waits for him to read it, and there is no room for more."""
+    asks = b"GET /proof?nonce=%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"a" * 64) * 100
+    token = TokenFile(tree.launcher.paths.token_file).ensure()
+
+    async def status_again_and_again() -> list[str]:
+        names = []
+        for _ in range(30):
+            async with Client.tcp(f"http://127.0.0.1:{port}", token) as client:
+                names.append((await client.status())["tree"])
+            await asyncio.sleep(0.1)
+        return names
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS):
+            peer = stack.enter_context(socket.socket())
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            peer.connect(("127.0.0.1", port))
+            peer.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(50):
+                    peer.send(asks)
+        assert ["castle"] * 30 == asyncio.run(status_again_and_again())
