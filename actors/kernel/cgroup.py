@@ -9,6 +9,7 @@ descendants does the work.
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ OFF_VARIABLE = "SUPTREE_CGROUPS"
 _RUN_PREFIX = "suptree-"
 _KILL_ROUNDS = 100
 _CONTROLLERS = ("memory", "pids", "cpu")
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CPU_PERIOD = 100_000
 """In microseconds, the kernel's default."""
 
@@ -231,7 +233,7 @@ def _kill(group: Path) -> None:
         return
     # Older than Linux 5.14, or v1: until nobody is left who could fork.
     for _ in range(_KILL_ROUNDS):
-        pids = [pid for path in (group, *group.glob("**/")) for pid in _processes(path)]
+        pids = [*_processes_below(group), *_processes(str(group))]
         for pid in pids:
             # One that runs as somebody else, by a set-user-ID program, may be none of ours to signal.
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -240,16 +242,63 @@ def _kill(group: Path) -> None:
             return
 
 
-def _processes(group: Path) -> list[int]:
+def _processes_below(group: Path) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for above, name in _groups_below(group):
+            yield from _processes(name, above)
+
+
+def _processes(group: str, above: int | None = None) -> list[int]:
     try:
-        # 0 stands for a process that is in another pid namespace, and would mean ourselves to kill().
-        return [int(pid) for pid in (group / "cgroup.procs").read_text(encoding="ascii").split() if pid != "0"]
+        descriptor = os.open(f"{group}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC, dir_fd=above)
+        with os.fdopen(descriptor, "rb") as file:
+            # 0 stands for a process that is in another pid namespace, and would mean ourselves to kill().
+            return [int(pid) for pid in file.read().split() if pid != b"0"]
     except OSError:
         return []
 
 
 def _remove(group: Path) -> None:
     """Remove a group and those below it, the innermost first; one in which something still dies stays."""
-    for path in sorted(group.glob("**/"), key=lambda path: len(path.parts), reverse=True):
-        with contextlib.suppress(OSError):
-            path.rmdir()
+    with contextlib.suppress(OSError):
+        for above, name in _groups_below(group):
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=above)
+        group.rmdir()
+
+
+def _groups_below(group: Path) -> Iterator[tuple[int, str]]:
+    """Each group below one, after those below itself: a descriptor of the group that it stands in, and its name. Raises OSError.
+
+    A program to which its group belongs makes as many in it as it likes, and deeper than a path can be long, or calls can be nested.
+    """
+    here = os.open(group, _FOLDER)
+    way: list[str] = []
+    to_come = [_folders(here)]
+    try:
+        while to_come[-1] or way:
+            if to_come[-1]:
+                name = to_come[-1].pop()
+                with contextlib.suppress(FileNotFoundError):
+                    here = _changed(here, name)
+                    way.append(name)
+                    to_come.append([])
+                    to_come[-1] = _folders(here)
+            else:
+                here = _changed(here, "..")
+                to_come.pop()
+                yield here, way.pop()
+    finally:
+        os.close(here)
+
+
+def _changed(folder: int, name: str) -> int:
+    """A descriptor of another folder, instead of this one. Raises OSError."""
+    other = os.open(name, _FOLDER, dir_fd=folder)
+    os.close(folder)
+    return other
+
+
+def _folders(folder: int) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
