@@ -73,9 +73,10 @@ class Incarnation:
         """Set when the agent has started, or, where that is asked for, has said `READY=1`."""
         self.pinger = Pinger(self.context.runtime_dir)
 
-    def note(self, text: str) -> None:
-        """Write a line of ours into the agent's error output."""
-        self.output.write("suptree", text.replace("\n", "\n[suptree] ").encode(errors="backslashreplace"))
+    def note(self, *texts: str) -> None:
+        """Write some lines of ours into the agent's error output."""
+        lines = "\n".join(text.replace("\n", "\n[suptree] ") for text in texts)
+        self.output.write("suptree", lines.encode(errors="backslashreplace"))
 
     def hear(self, said: Notification) -> None:
         """Take in what the agent says of itself."""
@@ -126,8 +127,9 @@ class Incarnation:
             usage=conclusion.usage(),
             notes=tuple(map(self.redactor.text, conclusion.notes)),
         )
-        for process in self.swept.swept:
-            self.note(f"ended process {process.pid}, which it had left behind: {process.command}")
+        if swept := self.swept.swept:
+            # Written together, for they may be many.
+            self.note(*(f"ended process {process.pid}, which it had left behind: {process.command}" for process in swept))
         self.output.close()
         how = conclusion.exit
         last_error = None if how.last_error is None else self.redactor.text(how.last_error)

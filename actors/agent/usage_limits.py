@@ -10,9 +10,13 @@ from pathlib import Path
 from ..base.deadlines import Deadline, Deadlines
 from ..exits import CauseId
 from ..kernel.linux import with_descendants
+from ..kernel.turns import Turns
 from ..spec.agent_spec import LimitSpec
 
 _SAMPLE_EVERY = 1.0
+_RESTS_FOR = 4
+_LONGEST_LOOK = 10.0
+"""Seconds of work until what was not looked at yet counts as if it shared nothing: a program can make that work as long as it likes."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -33,6 +37,18 @@ def memory_of(*pids: int) -> int:
 def resident_memory_of(*pids: int) -> int:
     """The same, with what they share counted for each of them: never less, and found out at a hundredth of the cost."""
     return sum(map(_resident, with_descendants(*pids)))
+
+
+async def _at_most(memory: int, pids: list[int]) -> int | None:
+    """None where processes and their descendants use no more than that, else how much."""
+    if resident_memory_of(*pids) <= memory:
+        return None
+    # As many processes as they like may share one memory, with a table of pages that takes long to be looked at.
+    turns, used = Turns(rests_for=_RESTS_FOR), 0
+    for pid in with_descendants(*pids):
+        used += _proportional(pid) if turns.worked < _LONGEST_LOOK else _resident(pid)
+        await turns.rest()
+    return used if used > memory else None
 
 
 def this_process() -> list[int]:
@@ -71,7 +87,7 @@ class UsageLimits:
         self._deadlines = deadlines
         self._output = 0
         self._runtime: Deadline | None = None
-        self._next_sample: asyncio.TimerHandle | None = None
+        self._sampling: asyncio.Task[None] | None = None
 
     def begin(self, processes: Callable[[], list[int]], *, held: frozenset[str] = frozenset()) -> None:
         """Begin to watch processes and what descends from them; what the kernel holds (`Cgroup.held`) is not looked at.
@@ -84,7 +100,9 @@ class UsageLimits:
         memory = None if "memory" in held else self._spec.memory_max
         pids = None if "pids" in held else self._spec.pids_max
         if (memory, pids) != (None, None):
-            self._sample(processes, memory, pids)
+            self._sampling = asyncio.get_running_loop().create_task(self._sample(processes, memory, pids))
+            # An error in it is one of ours, and is to be heard of.
+            self._sampling.add_done_callback(lambda sampling: sampling.cancelled() or sampling.result())
 
     def count_output(self, count: int) -> None:
         """It wrote so many bytes."""
@@ -100,21 +118,23 @@ class UsageLimits:
 
     def end(self) -> None:
         """It has ended."""
-        for timer in (self._runtime, self._next_sample):
-            if timer is not None:
-                timer.cancel()
+        for watch in (self._runtime, self._sampling):
+            if watch is not None:
+                watch.cancel()
 
     def _runtime_is_over(self, seconds: float) -> None:
         self._say(CauseId.RUNTIME, f"it ran longer than its max_runtime of {seconds:g} s")
 
-    def _sample(self, processes: Callable[[], list[int]], memory: int | None, pids: int | None) -> None:
-        found = processes()
-        if memory is not None and resident_memory_of(*found) > memory and (used := memory_of(*found)) > memory:
-            self._say(CauseId.MEMORY, f"it used {size(used)} of memory, more than its memory_max of {size(memory)}")
-        elif pids is not None and (alive := len(with_descendants(*found))) > pids:
-            self._say(CauseId.PROCESSES, f"it had {alive} processes, more than its pids_max of {pids}")
-        else:
-            self._next_sample = asyncio.get_running_loop().call_later(_SAMPLE_EVERY, self._sample, processes, memory, pids)
+    async def _sample(self, processes: Callable[[], list[int]], memory: int | None, pids: int | None) -> None:
+        while True:
+            found = processes()
+            if memory is not None and (used := await _at_most(memory, found)) is not None:
+                self._say(CauseId.MEMORY, f"it used {size(used)} of memory, more than its memory_max of {size(memory)}")
+                return
+            if pids is not None and (alive := len(with_descendants(*found))) > pids:
+                self._say(CauseId.PROCESSES, f"it had {alive} processes, more than its pids_max of {pids}")
+                return
+            await asyncio.sleep(_SAMPLE_EVERY)
 
     def _say(self, cause: CauseId, what: str) -> None:
         exceeded, self._exceeded = self._exceeded, lambda _cause, _what: None

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from typing import IO
 from uuid import uuid4
@@ -15,11 +16,15 @@ from ..kernel.linux import bound_to_us, own_children
 from ..kernel.process_texts import environment as environment_of
 from ..kernel.process_texts import shows_none
 from ..kernel.sweep import process_ended, sweep
+from ..kernel.turns import Turns
 
 _OUTPUT_KEPT = 64 * 1024
 _REAP_LIMIT = 5.0
 _LOOK_AGAIN = 0.01
-_LOOKS = 100
+_LOOK_FOR = 1.0
+_LONGEST_LOOK = 0.3
+"""Seconds, after which what was not looked at yet lives on, to end with the agent: an agent has as many processes as it likes, and each
+as large an environment."""
 _TOKEN = "SUPTREE_HOOK_ID"  # noqa: S105  (the name of a variable)
 """In the environment of a hook or probe and of all that it starts; each run has its own."""
 
@@ -42,7 +47,10 @@ class RunningHooks(set[int]):
 
 
 class Hooks:
-    """Runs hooks and probes, one process each with what it starts; `pids` are those that run now."""
+    """Runs hooks and probes, one process each with what it starts; `pids` are those that run now.
+
+    `write` gets what one has printed: its lines, with newlines between them.
+    """
 
     def __init__(
         self, join: Callable[[], None], confinement: Confinement, write: Callable[[bytes], None], pids: RunningHooks | None = None
@@ -101,19 +109,34 @@ class Hooks:
                 raise HookFailed(f"{argv[0]!r} {why}: it cannot be ended")
             if leave_nothing:
                 await self._until_all_show_whose_they_are()
-                await sweep(lambda: [pid for pid in own_children() if pid in self.pids or not _is_of(pid, hook.pid, token)])
+                await sweep(lambda: self._others_than_of(hook.pid, token))
             output.seek(0)
-            for line in output.read(_OUTPUT_KEPT).splitlines():
-                self._write(line)
+            if lines := output.read(_OUTPUT_KEPT).splitlines():
+                self._write(b"\n".join(lines))
         if not in_time:
             raise HookFailed(f"{argv[0]!r} took longer than {limit:g} s")
         if code != 0:
             raise HookFailed(f"{argv[0]!r} ended with status {code}")
 
+    def _others_than_of(self, session: int, token: str) -> list[int]:
+        """The children that the hook which led that session has not left behind, or that could not be looked at for lack of time."""
+        until = time.monotonic() + _LONGEST_LOOK
+        # What a hook leaves behind is the newest.
+        return [
+            pid
+            for pid in reversed(own_children())
+            if pid in self.pids or not (_is_in_session(pid, session) or (time.monotonic() < until and _has_token(pid, token)))
+        ]
+
     async def _until_all_show_whose_they_are(self) -> None:
         """Wait, within bounds, for each child that shows no environment because it is in the middle of execve(2); no event says when."""
-        for _ in range(_LOOKS):
-            if not any(shows_none(pid) and not _has_ended(pid) for pid in own_children() if pid not in self.pids):
+        began, turns = time.monotonic(), Turns(rests_for=1)
+        while time.monotonic() - began < _LOOK_FOR:
+            for pid in own_children():
+                if pid not in self.pids and shows_none(pid) and not _has_ended(pid):
+                    break
+                await turns.rest()
+            else:
                 return
             await asyncio.sleep(_LOOK_AGAIN)
 
@@ -148,8 +171,14 @@ def _has_ended(child: int) -> bool:
     return True
 
 
-def _is_of(pid: int, session: int, token: str) -> bool:
-    """Whether a hook has left this process behind: it is in its session, or has its token, which stays when it leaves the session."""
+def _is_in_session(pid: int, session: int) -> bool:
     with contextlib.suppress(OSError):
-        return os.getsid(pid) == session or f"{_TOKEN}={token}".encode() in environment_of(pid)
+        return os.getsid(pid) == session
+    return False
+
+
+def _has_token(pid: int, token: str) -> bool:
+    """Whether a process comes from the hook with that token, which stays when it leaves the session."""
+    with contextlib.suppress(OSError):
+        return f"{_TOKEN}={token}".encode() in environment_of(pid)
     return False

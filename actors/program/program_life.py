@@ -286,7 +286,8 @@ class ProgramLife:
         try:
             await hooks.run(argv, cwd=self._spec.cwd, environment=self._incarnation.environment, limit=limit, leave_nothing=True)
         except HookFailed as failure:
-            last = f" ({said[-1].decode(errors='replace').strip()[:200]})" if said else ""
+            lines = b"".join(said).rpartition(b"\n")
+            last = f" ({lines[2].decode(errors='replace').strip()[:200]})" if said else ""
             raise ProbeFailed(f"{failure}{last}") from None
 
     def _descend(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from suptree.actors.agent import usage_limits
 from suptree.actors.agent.usage_limits import UsageLimits, memory_of, resident_memory_of
 from suptree.actors.kernel.linux import with_descendants
 from suptree.actors.spec.agent_spec import LimitSpec
@@ -41,18 +42,32 @@ def test_memory_that_several_processes_share_counts_once() -> None:
         assert SHARED < memory_of(pid) < 2 * SHARED
 
 
-@pytest.mark.parametrize(("most", "exceeded"), [(2 * SHARED, False), (SHARED, True)])
-def test_a_program_that_forks_is_ended_for_what_it_uses_in_truth(most: int, exceeded: bool) -> None:
-    async def watch(pid: int) -> list[str]:
+def exceeds(pid: int, most: int) -> bool:
+    """Whether a process and its descendants are found to use more."""
+
+    async def watch() -> list[str]:
         said: list[str] = []
         limits = UsageLimits(LimitSpec(memory_max=most), lambda _cause, why: said.append(why))
         limits.begin(lambda: [pid])
-        await asyncio.sleep(0)
+        # Long enough for one look, and too short for a second.
+        await asyncio.sleep(0.8)
         limits.end()
         return said
 
+    return bool(asyncio.run(watch()))
+
+
+@pytest.mark.parametrize(("most", "exceeded"), [(2 * SHARED, False), (SHARED, True)])
+def test_a_program_that_forks_is_ended_for_what_it_uses_in_truth(most: int, exceeded: bool) -> None:
     with sharing() as pid:
-        assert exceeded is bool(asyncio.run(watch(pid)))
+        assert exceeded is exceeds(pid, most)
+
+
+def test_what_there_is_no_time_to_look_at_counts_as_if_it_shared_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_limits, "_LONGEST_LOOK", 0.0)
+    with sharing() as pid:
+        assert exceeds(pid, 2 * SHARED)
+        assert not exceeds(pid, 20 * SHARED)
 
 
 def test_a_process_that_is_gone_uses_nothing() -> None:

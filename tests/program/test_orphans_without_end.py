@@ -10,9 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+from suptree.actors.agent.confinement import Confinement
 from suptree.actors.kernel.linux import own_children
 from suptree.actors.kernel.sweep import reap_zombies, sweep
+from suptree.actors.program.hooks import Hooks
 from suptree.actors.program.orphan_reaper import OrphanReaper
+from suptree.actors.spec.agent_spec import AgentSpec
+from suptree.actors.state import AgentType
 from tests.polling import poll_until_async
 
 ROOT = Path(__file__).parents[2]
@@ -91,3 +95,13 @@ def reaps_in_a_flood() -> list[object]:
 
 def test_a_flood_of_ends_leaves_the_loop_its_time_and_the_last_is_reaped() -> None:
     assert [True, True, True] == in_a_process("reaps_in_a_flood")
+
+
+def test_what_a_hook_prints_is_written_together_however_many_lines_it_has() -> None:
+    written: list[bytes] = []
+    spec = AgentSpec(agent_id="a", agent_type=AgentType.PROCESS_WRAPPER, command="true")
+    hooks = Hooks(lambda: None, Confinement(spec, None, umask=0o022, nofile=None), written.append)
+    prints = (sys.executable, "-c", "print('first' + '\\n' * 60_000 + 'last')")
+    asyncio.run(hooks.run(prints, cwd=None, environment={}, limit=30))
+    (lines,) = written
+    assert (60_001, b"first", b"last") == (len(lines.split(b"\n")), lines[:5], lines[-4:])
