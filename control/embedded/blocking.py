@@ -1,6 +1,7 @@
 """`BlockingProcessManager`: a `ProcessManager` for programs without asyncio."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import os
 import threading
@@ -9,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from suptree.actors import AgentProcess, AgentStatus, AgentType
+from suptree.actors.errors import NotRunning
 from suptree.actors.events.entry import Entry
 
 from ..own_tree.apply_tree import AnyTree
@@ -19,6 +21,9 @@ from .death_explanation import Explanation
 from .heartbeat_service import Heartbeat
 from .process_manager import ProcessManager
 from .settings import AgentKeys, NativeAgent, ProcessAgent, SupervisorKeys
+
+_GRACE = 1.0
+_END = 10.0
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -33,8 +38,13 @@ class BlockingProcessManager:
 
     def __init__(self, state_dir: str | os.PathLike[str] | None = None) -> None:
         self._manager = ProcessManager(state_dir)
-        self._guard = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        # Reentrant: a signal handler of the program may call this manager too.
+        self._guard = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._pid = os.getpid()
 
     def __enter__(self) -> Self:
@@ -44,12 +54,16 @@ class BlockingProcessManager:
         self.close()
 
     def close(self) -> None:
-        """Stop every agent, end the tree and the thread; the manager can be used again."""
+        """Stop every agent, end the tree and the thread; the manager can be used again.
+
+        A call of another thread that still waits then raises NotRunning.
+        """
         self.shutdown_all()
-        with self._guard:
-            loop, self._loop = self._loop, None
-        if loop is not None:
+        with self._alone():
+            loop, thread, self._loop = self._loop, self._thread, None
+        if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
+            thread.join(_END)
 
     # Agents
 
@@ -193,13 +207,17 @@ class BlockingProcessManager:
     # The thread
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        loop = self._running()
-        if _is_in(loop):
-            work.close()
-            raise RuntimeError("called from a callback: that would wait for itself; let another thread call, or use ProcessManager")
-        future = asyncio.run_coroutine_threadsafe(work, loop)
+        # What a loop is given before it is stopped, it ends.
+        with self._alone():
+            loop = self._running()
+            if _is_in(loop):
+                work.close()
+                raise RuntimeError("called from a callback: that would wait for itself; let another thread call, or use ProcessManager")
+            future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise NotRunning("the manager was closed by another thread") from None
         except BaseException:
             # Ctrl-C ends the waiting; what is waited for ends too.
             future.cancel()
@@ -238,12 +256,18 @@ class BlockingProcessManager:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and everything in it
                 loop.call_soon_threadsafe(lambda: closing.add(loop.create_task(closed())))
 
+    def _alone(self) -> contextlib.AbstractContextManager[bool]:
+        """The guard of the loop; in a child of `os.fork()` a new one, because no thread there would ever release the old one."""
+        if self._pid != os.getpid():
+            self._begin()
+        return self._guard
+
     def _running(self) -> asyncio.AbstractEventLoop:
-        with self._guard:
-            if self._loop is None or self._pid != os.getpid():
-                self._pid = os.getpid()
+        with self._alone():
+            if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_serve, args=(self._loop,), name="suptree", daemon=True).start()
+                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="suptree", daemon=True)
+                self._thread.start()
             return self._loop
 
 
@@ -252,9 +276,20 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        loop.run_until_complete(_end_tasks())
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _end_tasks() -> None:
+    """Let each task of the loop end by itself, as the end of the tree has it do, and cancel those that do not."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=_GRACE)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
 def _is_in(loop: asyncio.AbstractEventLoop) -> bool:

@@ -104,8 +104,7 @@ class ProcessManager:
     async def restart_agent(self, agent_id: str) -> bool:
         """Stop an agent if it runs, and start it with its configuration and restart count; False when there is none, or it cannot start.
 
-        An agent whose supervisor was killed has ended with its supervisor and, as OTP's dynamic children, is not started again by itself:
-        this method starts the agent when the supervisor is back.
+        An agent whose supervisor was killed has ended, as OTP's dynamic children do; this starts the agent when its supervisor is back.
         """
         return await self._here()._children.restart(agent_id)
 
@@ -114,11 +113,15 @@ class ProcessManager:
         return await self._here()._children.delete(agent_id)
 
     async def shutdown_all(self) -> None:
-        """Stop every agent in reverse order, end the tree, and return when nothing of it is left. The manager can be used again."""
+        """Stop every agent in reverse order, end the tree, and return when nothing of it is left, and callbacks have had every event.
+
+        A callback that is not done after 5 s is logged, and goes on. The manager can be used again.
+        """
         await self.stop_monitor()
         tree = self._tree
         async with tree.alone():
             await tree.shut_down()
+        await self._callbacks.finish()
 
     # Supervisors
 
@@ -223,8 +226,7 @@ class ProcessManager:
     async def events(self, agent_id: str | None = None, after: int | None = None) -> AsyncGenerator[Entry, None]:
         """Each event of the tree, or of one agent, as it comes, until the tree ends; docs/events.md lists their types.
 
-        With `after`, the `seq` of an event that was seen before, those that came since then come first. The tree is launched if none runs;
-        raises StartFailed when it cannot.
+        With `after`, the `seq` of an event seen before, those since then come first. Launches the tree if none runs, or raises StartFailed.
         """
         tree = self._here()._tree
         since = after if after is not None else 0 if tree.mirror is None else tree.mirror.seq

@@ -5,6 +5,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from suptree.actors.events.entry import Entry
@@ -13,6 +14,9 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000
 """How many values wait for one callback; of more the oldest are left out, and that is logged."""
+
+FINISH = 5.0
+"""How many seconds the end of a tree waits for callbacks that have not heard of it yet."""
 
 Value = TypeVar("Value")
 Callback = Callable[[Value], Awaitable[object] | object]
@@ -26,6 +30,7 @@ class Callbacks:
 
     def __init__(self) -> None:
         self._queues: list[_Queue[Any]] = []
+        self._finishing: set[_Queue[Any]] = set()
 
     def add(self, select: Callable[[Entry], Value | None], callback: Callback[Value]) -> Callable[[], None]:
         """Call `callback` with whatever `select` makes of an event, unless that is None; return what ends that."""
@@ -44,13 +49,31 @@ class Callbacks:
         for queue in self._queues:
             queue.hear(entry)
 
+    async def finish(self) -> None:
+        """Return when every callback has been called with every event so far; one that is not done in 5 s is logged, and goes on.
+
+        A callback may call this: neither that callback is waited for, nor another one that waits in here.
+        """
+        caller = _caller.get()
+        if caller is not None:
+            self._finishing.add(caller)
+        try:
+            tasks = {queue.task: queue for queue in self._queues if queue.task is not None and queue not in self._finishing}
+            if tasks:
+                _, late = await asyncio.wait(tasks, timeout=FINISH)
+                for task in late:
+                    log.warning("the end does not wait for callback %r, which is not done after %g s", tasks[task].callback, FINISH)
+        finally:
+            if caller is not None:
+                self._finishing.discard(caller)
+
 
 class _Queue(Generic[Value]):
     """The values that wait for one callback, and the task that calls it while there are any."""
 
     def __init__(self, select: Callable[[Entry], Value | None], callback: Callback[Value]) -> None:
         self._select = select
-        self._callback = callback
+        self.callback = callback
         self._waiting: deque[Value] = deque()
         self._left_out = 0
         self._task: asyncio.Task[None] | None = None
@@ -62,23 +85,39 @@ class _Queue(Generic[Value]):
             self._waiting.popleft()
             self._left_out += 1
         self._waiting.append(value)
-        loop = asyncio.get_running_loop()
-        # The task of an event loop that has ended has ended with it.
-        if self._task is None or self._task.done() or self._task.get_loop() is not loop:
-            self._task = loop.create_task(self._call())
+        if self.task is None:
+            self._task = asyncio.create_task(self._call())
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """The task that calls now, if there is one: that of an event loop that has ended has ended with it."""
+        task = self._task
+        return None if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop() else task
 
     def drop(self) -> None:
         self._waiting.clear()
 
     async def _call(self) -> None:
+        _caller.set(self)
         while self._waiting:
             if self._left_out:
-                log.warning("%d values were left out: %r is too slow", self._left_out, self._callback)
+                log.warning("%d values were left out: %r is too slow", self._left_out, self.callback)
                 self._left_out = 0
             value = self._waiting.popleft()
             try:
-                result = self._callback(value)
+                result = self.callback(value)
                 if inspect.isawaitable(result):
                     await result
-            except Exception:
-                log.exception("callback %r failed", self._callback)
+            except (Exception, asyncio.CancelledError):
+                # It may have awaited something that was cancelled; when this task itself is, its event loop ends.
+                if _is_cancelled():
+                    raise
+                log.exception("callback %r failed", self.callback)
+
+
+_caller: ContextVar[_Queue[Any] | None] = ContextVar("the queue whose callback runs", default=None)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -122,7 +122,7 @@ class EmbeddedTree:
         except BaseException:
             self._remove_scratch()
             raise
-        self._mirror = await Mirror.of(self._launcher, self._heard)
+        self._mirror = await Mirror.of(self._launcher, self._heard, from_the_start=True)
         return self._mirror
 
     def _ask_to_end(self) -> None:

@@ -36,11 +36,18 @@ class Mirror:
         self._follower = asyncio.create_task(self._follow())
 
     @classmethod
-    async def of(cls, launcher: LauncherProcess, heard: Callable[[Entry], None]) -> Self:
-        """A new mirror, which calls `heard` with each event from now on. Raises NotRunning when the launcher does not listen."""
+    async def of(cls, launcher: LauncherProcess, heard: Callable[[Entry], None], *, from_the_start: bool = False) -> Self:
+        """A new mirror, which calls `heard` with each event from now on, or also with those of the start of its tree.
+
+        Raises NotRunning when the launcher does not listen.
+        """
         client = Client(launcher.paths.control_socket)
         try:
-            return cls(client, await client.picture(), heard)
+            first = await client.picture()
+            for event in await client.known_events() if from_the_start else ():
+                if event["seq"] <= first["seq"]:
+                    heard(decode(event))
+            return cls(client, first, heard)
         except BaseException:
             await client.close()
             raise

@@ -34,6 +34,14 @@ class Flood(Steady):
         await asyncio.Event().wait()
 
 
+class Says(Steady):
+    """Says one thing."""
+
+    async def run(self) -> None:
+        print("here")
+        await asyncio.Event().wait()
+
+
 class Raises(Steady):
     async def run(self) -> None:
         raise ValueError("no such model")

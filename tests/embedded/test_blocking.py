@@ -1,8 +1,12 @@
 """The same manager for programs without asyncio."""
 
+import asyncio
 import random
+import subprocess
+import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -13,6 +17,7 @@ from suptree.actors import AgentStatus
 from suptree.actors.errors import NotRunning
 from suptree.actors.events.entry import Entry
 from suptree.control import BlockingProcessManager, ProcessManager
+from tests.polling import poll_until
 
 from .managed import AGENTS, SLEEP
 
@@ -69,39 +74,109 @@ def test_a_callback_that_calls_it_from_its_own_thread_is_refused_and_does_not_ha
         assert ["called from a callback: that would wait for itself; let another thread call, or use ProcessManager"] == errors
 
 
+def raises(_entry: Entry) -> None:
+    raise ValueError("on purpose")
+
+
+def mixed_calls(pm: BlockingProcessManager, number: int) -> Counter[str]:
+    """A hundred calls of one thread, of every kind, about an agent and a supervisor of its own and one that all share."""
+    chance = random.Random(number)
+    own, above = f"own{number}", f"above{number}"
+    calls: dict[str, Callable[[], object]] = {
+        "summary": pm.get_summary,
+        "status": lambda: pm.get_agent_status("steady"),
+        "all": pm.get_all_agents,
+        "processes": lambda: pm.processes["steady"],
+        "running": pm.get_running_agents,
+        "health": pm.monitor_agent_health,
+        "heartbeats": pm.heartbeats,
+        "find": lambda: pm.registry.find(agent_id="steady"),
+        "tell": lambda: pm.tell("nobody", "hello"),
+        "start": lambda: pm.start_agent(own, "process_wrapper", SLEEP, auto_restart=True),
+        "stop": lambda: pm.stop_agent(own, graceful=False),
+        "restart": lambda: pm.restart_agent(own),
+        "delete": lambda: pm.delete_agent(own),
+        "supervisor": lambda: pm.start_supervisor(above) and pm.stop_supervisor(above) and pm.delete_supervisor(above),
+        "forecast": lambda: pm.forecast("steady"),
+        "explain": lambda: pm.explain("steady"),
+        "logs": lambda: pm.logs("steady"),
+        "wait": lambda: pm.wait_for("steady", "running", timeout=60),
+        "events": lambda: list(islice(pm.events("steady", after=0), 2)),
+        "output": lambda: next(pm.output("steady", lines=1)),
+        "on": lambda: pm.on("every", raises)(),  # noqa: PLW0108  (what it returns is called too)
+        "monitor": lambda: pm.start_monitor(interval=60),
+    }
+    done: Counter[str] = Counter()
+    for what in chance.choices(list(calls), k=100):
+        calls[what]()
+        done[what] += 1
+    return done
+
+
 def test_a_thousand_calls_from_ten_threads_end_and_leave_nothing() -> None:
     with BlockingProcessManager() as pm:
-        assert pm.start_agent("steady", "native_llm", {"factory": "pm_agents:Steady"})
-
-        def calls(number: int) -> Counter[str]:
-            chance = random.Random(number)
-            done: Counter[str] = Counter()
-            own = f"own{number}"
-            for _ in range(100):
-                what = chance.choice(["summary", "status", "all", "health", "find", "tell", "start", "stop", "forecast"])
-                done[what] += 1
-                match what:
-                    case "summary":
-                        assert pm.get_summary()["total_agents"] >= 1
-                    case "status":
-                        assert AgentStatus.RUNNING is pm.get_agent_status("steady")
-                    case "all":
-                        assert "steady" in pm.get_all_agents()
-                    case "health":
-                        assert pm.monitor_agent_health()["steady"]
-                    case "find":
-                        assert 1 == len(pm.registry.find(agent_id="steady"))
-                    case "tell":
-                        assert pm.tell("nobody", "hello") is False
-                    case "start":
-                        pm.start_agent(own, "process_wrapper", SLEEP)
-                    case "stop":
-                        pm.stop_agent(own, graceful=False)
-                    case _:
-                        assert pm.forecast("steady")
-            return done
-
+        heard: list[int] = []
+        pm.on("every", lambda entry: heard.append(entry.seq))
+        pm.on("started", raises)
+        assert pm.start_agent("steady", "native_llm", {"factory": "pm_agents:Says"})
         with ThreadPoolExecutor(10) as threads:
-            counts = sum(threads.map(calls, range(10)), Counter())
-        assert 1000 == counts.total()
+            counts = sum(threads.map(lambda number: mixed_calls(pm, number), range(10)), Counter())
+        assert (1000, 22) == (counts.total(), len(counts))
+        assert AgentStatus.RUNNING is pm.get_agent_status("steady")
+    assert [*range(1, len(heard) + 1)] == heard
     assert [] == psutil.Process().children(recursive=True)
+    assert [] == [thread.name for thread in threading.enumerate() if thread.name == "suptree"]
+
+
+def test_calls_that_wait_end_when_another_thread_closes_the_manager() -> None:
+    pm = BlockingProcessManager()
+    heard: list[Entry] = []
+
+    async def stuck(_entry: Entry) -> None:
+        await asyncio.Event().wait()
+
+    def waits(what: Callable[[], object]) -> str:
+        try:
+            what()
+        except NotRunning:
+            return "not running"
+        return "ended"
+
+    pm.on("started", heard.append)
+    pm.on("started", stuck)
+    assert pm.start_agent("a", "process_wrapper", SLEEP)
+    calls: list[Callable[[], object]] = [
+        lambda: pm.wait_for("a", "crashed"),
+        lambda: list(pm.events()),
+        lambda: list(pm.output("a")),
+        lambda: [pm.start_agent(f"b{number}", "process_wrapper", SLEEP) for number in range(30)],
+    ]
+    with ThreadPoolExecutor(len(calls)) as threads:
+        waiting = [threads.submit(waits, call) for call in calls[:3]]
+        starting = threads.submit(waits, calls[3])
+        poll_until(lambda: 5 < len(heard))
+        pm.close()
+        assert ["not running", "ended", "ended"] == [call.result(30) for call in waiting]
+        # The thread that starts agents began a new tree: the manager can be used again.
+        assert "ended" == starting.result(90)
+    pm.close()
+    assert [] == psutil.Process().children(recursive=True)
+
+
+def test_a_signal_handler_may_close_the_manager_while_a_call_waits() -> None:
+    program = """
+import os, signal, threading
+from suptree.actors.errors import NotRunning
+from suptree.control import BlockingProcessManager
+
+pm = BlockingProcessManager()
+signal.signal(signal.SIGTERM, lambda *_: pm.close())
+pm.start_agent("a", "process_wrapper", {"command": "sleep", "args": ["1000000"]})
+threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
+try:
+    pm.wait_for("a", "crashed")
+except NotRunning:
+    print("closed")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (0, "closed\n", "") == (done.returncode, done.stdout, done.stderr)

@@ -1,1 +1,1 @@
-"""The recipes of `docs/embedding.md`, each run as a user would run it."""
+"""The pages for programs that embed a tree: each line and each recipe does what the page says."""

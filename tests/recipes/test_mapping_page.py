@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from suptree.control import ProcessManager
+from tests.embedded.managed import AGENTS, SLEEP, STEADY
 from tests.project.repository import ROOT
 
-from .managed import AGENTS, SLEEP, STEADY
 from .mapping_checks import CHECKS, Check
 
 PAGE = ROOT / "docs" / "from-a-process-manager.md"

@@ -8,8 +8,7 @@ import pytest
 
 from suptree.actors.errors import SuptreeError
 from suptree.control import ProcessManager
-
-from .managed import SLEEP, manager, run
+from tests.embedded.managed import SLEEP, manager, run
 
 BAD = "../nobody"
 

@@ -26,9 +26,8 @@ from suptree.control import (
     get_process_manager,
     reset_process_manager,
 )
+from tests.embedded.managed import SLEEP, STEADY
 from tests.polling import poll_until_async
-
-from .managed import SLEEP, STEADY
 
 KEY = {"OPENAI_API_KEY": "sk-none"}
 MODEL = {"name": "Ada", "role": "answers", "model": "gpt-4o"}
