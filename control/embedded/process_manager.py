@@ -115,13 +115,10 @@ class ProcessManager:
     async def shutdown_all(self) -> None:
         """Stop every agent in reverse order, end the tree, and return when nothing of it is left, and callbacks have had every event.
 
-        A callback that is not done after 5 s is logged, and goes on. The manager can be used again.
+        A callback that is not done after 5 s is logged, and goes on; until then none can start anything. The manager can be used again.
         """
         await self.stop_monitor()
-        tree = self._tree
-        async with tree.alone():
-            await tree.shut_down()
-        await self._callbacks.finish()
+        await self._tree.end(self._callbacks.finish)
 
     # Supervisors
 

@@ -118,6 +118,11 @@ class _Queue(Generic[Value]):
 _caller: ContextVar[_Queue[Any] | None] = ContextVar("the queue whose callback runs", default=None)
 
 
+def is_callback() -> bool:
+    """Whether the code that asks was called by a callback, also in a task that the callback made."""
+    return _caller.get() is not None
+
+
 def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

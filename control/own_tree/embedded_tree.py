@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from suptree.actors import AgentType
@@ -21,6 +21,7 @@ from suptree.supervisors.config.wire import encode_child
 
 from ..client.client import Client
 from ..launcher.spawn import LauncherProcess, spawn_launcher
+from .callbacks import is_callback
 from .mirror import Mirror
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class EmbeddedTree:
         self._scratch: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
+        self._endings = 0
 
     @property
     def mirror(self) -> Mirror | None:
@@ -79,13 +81,24 @@ class EmbeddedTree:
             log.warning("the tree ended by itself, with exit status %s", status)
         if not launch:
             raise NotRunning("no tree runs: start an agent first")
+        if self._endings and is_callback():
+            raise NotRunning("everything is being shut down, and a callback cannot start anything until that is done")
         return await self._launch()
 
-    async def shut_down(self) -> None:
-        """End the tree, if it runs, and return when nothing of it is left; inside `alone`."""
-        if self._launcher is not None:
-            self._ask_to_end()
-            await self._ended(self._launcher)
+    async def end(self, finish: Callable[[], Awaitable[None]]) -> None:
+        """End the tree, if it runs, await `finish`, and return when nothing of it is left.
+
+        Meanwhile no callback begins a new tree: one that replaces each agent that exits would do so without end.
+        """
+        self._endings += 1
+        try:
+            async with self.alone():
+                if self._launcher is not None:
+                    self._ask_to_end()
+                    await self._ended(self._launcher)
+            await finish()
+        finally:
+            self._endings -= 1
 
     def abandon(self) -> None:
         """End the tree without waiting for it; for when there is no event loop any more."""
