@@ -46,7 +46,8 @@ class Callbacks:
 
     def hear(self, entry: Entry) -> None:
         """Take in one event."""
-        for queue in self._queues:
+        # A copy: another thread may take a callback away, and then the one after it would be passed over.
+        for queue in tuple(self._queues):
             queue.hear(entry)
 
     async def finish(self) -> None:
@@ -58,7 +59,7 @@ class Callbacks:
         if caller is not None:
             self._finishing.add(caller)
         try:
-            tasks = {queue.task: queue for queue in self._queues if queue.task is not None and queue not in self._finishing}
+            tasks = {queue.task: queue for queue in tuple(self._queues) if queue.task is not None and queue not in self._finishing}
             if tasks:
                 _, late = await asyncio.wait(tasks, timeout=FINISH)
                 for task in late:

@@ -74,7 +74,7 @@ def test_a_callback_that_calls_it_from_its_own_thread_is_refused_and_does_not_ha
         assert ["called from a callback: that would wait for itself; let another thread call, or use ProcessManager"] == errors
 
 
-def raises(_entry: Entry) -> None:
+def raises(_entry: object) -> None:
     raise ValueError("on purpose")
 
 
@@ -104,6 +104,7 @@ def mixed_calls(pm: BlockingProcessManager, number: int) -> Counter[str]:
         "events": lambda: list(islice(pm.events("steady", after=0), 2)),
         "output": lambda: next(pm.output("steady", lines=1)),
         "on": lambda: pm.on("every", raises)(),  # noqa: PLW0108  (what it returns is called too)
+        "subscribe": lambda: pm.registry.subscribe(raises)(),  # noqa: PLW0108  (what it returns is called too)
         "monitor": lambda: pm.start_monitor(interval=60),
     }
     done: Counter[str] = Counter()
@@ -121,7 +122,7 @@ def test_a_thousand_calls_from_ten_threads_end_and_leave_nothing() -> None:
         assert pm.start_agent("steady", "native_llm", {"factory": "pm_agents:Says"})
         with ThreadPoolExecutor(10) as threads:
             counts = sum(threads.map(lambda number: mixed_calls(pm, number), range(10)), Counter())
-        assert (1000, 22) == (counts.total(), len(counts))
+        assert (1000, 23) == (counts.total(), len(counts))
         assert AgentStatus.RUNNING is pm.get_agent_status("steady")
     assert [*range(1, len(heard) + 1)] == heard
     assert [] == psutil.Process().children(recursive=True)
