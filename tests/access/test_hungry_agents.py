@@ -177,7 +177,8 @@ def test_an_agent_that_burns_every_core_gets_what_its_table_allows(groups: froze
     with LiveTree(table("spins", SPINS, "limits = { cpu_max = 0.2 }")) as tree:
         program = psutil.Process(pid_of(tree.wait_until_all_run(WITHIN), "spins"))
         if "cpu" not in groups:
-            assert 10 == program.nice() - psutil.Process().nice()
+            # The tests themselves may have been made nice: there is a limit of that.
+            assert min(19, psutil.Process().nice() + 10) == program.nice()
             return
         both = [program, *poll_until(program.children, WITHIN, "its child")]
         before, began = sum(sum(one.cpu_times()[:2]) for one in both), time.monotonic()
