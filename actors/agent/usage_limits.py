@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..base.deadlines import Deadline, Deadlines
 from ..exits import CauseId
@@ -100,9 +101,7 @@ class UsageLimits:
         memory = None if "memory" in held else self._spec.memory_max
         pids = None if "pids" in held else self._spec.pids_max
         if (memory, pids) != (None, None):
-            self._sampling = asyncio.get_running_loop().create_task(self._sample(processes, memory, pids))
-            # An error in it is one of ours, and is to be heard of.
-            self._sampling.add_done_callback(lambda sampling: sampling.cancelled() or sampling.result())
+            self._begin_to_sample(partial(self._sample, processes, memory, pids))
 
     def count_output(self, count: int) -> None:
         """It wrote so many bytes."""
@@ -118,12 +117,25 @@ class UsageLimits:
 
     def end(self) -> None:
         """It has ended."""
-        for watch in (self._runtime, self._sampling):
+        sampling, self._sampling = self._sampling, None
+        for watch in (self._runtime, sampling):
             if watch is not None:
                 watch.cancel()
 
     def _runtime_is_over(self, seconds: float) -> None:
         self._say(CauseId.RUNTIME, f"it ran longer than its max_runtime of {seconds:g} s")
+
+    def _begin_to_sample(self, sample: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._sampling = asyncio.get_running_loop().create_task(sample())
+        self._sampling.add_done_callback(partial(self._sampled, sample))
+
+    def _sampled(self, sample: Callable[[], Coroutine[Any, Any, None]], sampling: asyncio.Task[None]) -> None:
+        if not sampling.cancelled():
+            # An error in it is one of ours, and is to be heard of.
+            sampling.result()
+        elif self._sampling is sampling:
+            # By the code of a native agent, which cancels every task that it finds.
+            self._begin_to_sample(sample)
 
     async def _sample(self, processes: Callable[[], list[int]], memory: int | None, pids: int | None) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,6 +62,25 @@ def exceeds(pid: int, most: int) -> bool:
 def test_a_program_that_forks_is_ended_for_what_it_uses_in_truth(most: int, exceeded: bool) -> None:
     with sharing() as pid:
         assert exceeded is exceeds(pid, most)
+
+
+def test_code_of_an_agent_that_cancels_every_task_does_not_end_the_watch() -> None:
+    async def watch(*more: int) -> list[str]:
+        said: list[str] = []
+        pids = [os.getpid()]
+        limits = UsageLimits(LimitSpec(pids_max=len(with_descendants(*pids))), lambda _cause, why: said.append(why))
+        limits.begin(lambda: pids)
+        await asyncio.sleep(0.1)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        pids += more
+        await asyncio.sleep(1.5)
+        limits.end()
+        await asyncio.sleep(0.1)
+        assert {asyncio.current_task()} == asyncio.all_tasks()
+        return said
+
+    assert (0, 1) == (len(asyncio.run(watch())), len(asyncio.run(watch(os.getppid()))))
 
 
 def test_what_there_is_no_time_to_look_at_counts_as_if_it_shared_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
