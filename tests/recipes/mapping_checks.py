@@ -133,7 +133,7 @@ async def nothing_is_restarted_unless_asked_for_and_the_limit_fires(pm: ProcessM
         assert await pm.start_agent(agent_id, "process_wrapper", asked, healthy_after=healthy_after)
         for restarts in (1, 2):
             if healthy_after < 1:
-                await poll_until_async(lambda agent_id=agent_id: pm.processes[agent_id].uptime > 0.5)  # type: ignore[misc]
+                await poll_until_async(lambda agent_id=agent_id: pm.processes[agent_id].uptime > 1.5)  # type: ignore[misc]
             await killed(pm, agent_id)
             if restarts == 1 or healthy_after < 1:
                 await poll_until_async(
