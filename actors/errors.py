@@ -1,6 +1,6 @@
 """Every error that suptree raises, in one place, and what a native agent raises to end."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from .exits import CauseId, ExitClass, retry_time
 
@@ -131,6 +131,19 @@ class AskFailed(SuptreeError):
         super().__init__(message)
         self.exit_class = exit_class
         self.retry_after = retry_after
+
+
+class AgentEnded(SuptreeError, ConnectionError):
+    """The incarnation of an agent that a program talks to over stdin and stdout has ended, or reads no more; the text says how.
+
+    `incarnation` is its number; `exit` is how it ended (None where that is not known, or it goes on): `class`, `reason`, `last_error`,
+    `signal`, `code` and the other keys of an exit in the events.
+    """
+
+    def __init__(self, message: str, incarnation: int, how: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.incarnation = incarnation
+        self.exit = how
 
 
 class UnknownEvent(SuptreeError, ValueError):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .embedded.process_manager import ProcessManager
     from .embedded.settings import NativeAgent, ProcessAgent
     from .embedded.singletons import get_agent_registry, get_heartbeat_service, get_process_manager, reset_process_manager
+    from .embedded.stdio import StdioReader, StdioWriter
 
 __all__ = [
     "AgentRegistry",
@@ -26,6 +27,8 @@ __all__ = [
     "OutputLine",
     "ProcessAgent",
     "ProcessManager",
+    "StdioReader",
+    "StdioWriter",
     "get_agent_registry",
     "get_heartbeat_service",
     "get_process_manager",
@@ -44,6 +47,8 @@ _MODULES = {
     "OutputLine": "embedded.agent_output",
     "ProcessAgent": "embedded.settings",
     "ProcessManager": "embedded.process_manager",
+    "StdioReader": "embedded.stdio",
+    "StdioWriter": "embedded.stdio",
     "get_agent_registry": "embedded.singletons",
     "get_heartbeat_service": "embedded.singletons",
     "get_process_manager": "embedded.singletons",

@@ -8,7 +8,7 @@ from thespian.actors import ActorAddress
 
 from ..base.dispatch import on
 from ..base.loop_actor import LoopActor
-from ..base.messages import Ask, Begin, Notified, Stop, Tell, Unask
+from ..base.messages import Ask, Attach, Begin, Notified, Stop, Tell, Unask
 from ..errors import InputRefused
 from ..kernel.linux import set_name
 from ..kernel.sweep import sweep
@@ -34,6 +34,9 @@ class Life(Protocol):
     def ask(self, question: Ask) -> None:
         """Put a question to the agent, to be answered later, and once. Raises InputRefused."""
 
+    def attach(self, attach: Attach) -> None:
+        """Answer with a socket to its stdin and stdout. Raises InputRefused."""
+
     def unask(self, request: str) -> None:
         """Leave a question, and do not answer it."""
 
@@ -55,6 +58,7 @@ class AgentActor(LoopActor):
                 on(Stop, self.on_stop),
                 on(Tell, self.on_tell),
                 on(Ask, self.on_ask),
+                on(Attach, self.on_attach),
                 on(Unask, self.on_unask),
                 on(Notified, self.on_notified),
             ]
@@ -92,6 +96,9 @@ class AgentActor(LoopActor):
     def on_ask(self, ask: Ask, _sender: ActorAddress) -> None:
         self._takes(ask, self._life.ask)
 
+    def on_attach(self, attach: Attach, _sender: ActorAddress) -> None:
+        self._takes(attach, self._life.attach)
+
     def on_unask(self, unask: Unask, _sender: ActorAddress) -> None:
         if not self.ended:
             self._life.unask(unask.request)
@@ -107,7 +114,7 @@ class AgentActor(LoopActor):
     def _lives(self, about: Stop | Notified) -> bool:
         return about.incarnation == self._incarnation.begin.incarnation and not self.ended
 
-    def _takes(self, said: Tell, take: Callable[[Any], None]) -> bool:
+    def _takes(self, said: Tell | Attach, take: Callable[[Any], None]) -> bool:
         """Whether the agent took what somebody said; the client is answered why not."""
         refusal = "it has ended" if self.ended else None
         try:

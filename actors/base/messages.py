@@ -110,6 +110,15 @@ class Ask(Tell):
 
 
 @dataclass(frozen=True, slots=True)
+class Attach:
+    """A client wants a socket that leads to the stdin and stdout of the agent's program."""
+
+    id: str
+    incarnation: int
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unask:
     """The client waits for the reply no longer."""
 
@@ -120,7 +129,7 @@ class Unask:
 
 @dataclass(frozen=True, slots=True)
 class AgentAnswered:
-    """What the agent did with a Tell or an Ask.
+    """What the agent did with a Tell, an Ask or an Attach.
 
     `answer` is `ok` (the value is the reply, if one was wanted whole, or how many parts it had), `refused` (not taken; the value says why),
     or `failed` (it was taken, but there is no reply; the value has `message`, `class` and `retry_after`). With `more` another one follows,

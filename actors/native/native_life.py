@@ -9,7 +9,7 @@ from typing import Any
 
 from ..agent.incarnation import Conclusion, Incarnation
 from ..agent.usage_limits import UsageLimits, this_process
-from ..base.messages import Ask, Tell
+from ..base.messages import Ask, Attach, Tell
 from ..deaths.evidence import usage_of_this_process
 from ..errors import InputRefused
 from ..exits import CauseId, Exit, ExitClass
@@ -93,6 +93,10 @@ class NativeLife:
     def ask(self, question: Ask) -> None:
         """Have it answered by its `ask(prompt)`. Raises InputRefused."""
         self._serves().ask(question)
+
+    def attach(self, _attach: Attach) -> None:
+        """A native agent has neither. Raises InputRefused."""
+        raise InputRefused("it is a native agent, which has no stdin and stdout of its own: see ask")
 
     def unask(self, request: str) -> None:
         """Cancel what would answer it."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import termios
+from collections.abc import Callable
 from typing import cast
 
 from ..errors import InputRefused
@@ -21,6 +22,7 @@ class ProgramInput(asyncio.BaseProtocol):
     def __init__(self, *, is_terminal: bool) -> None:
         self._is_terminal = is_terminal
         self._transport: asyncio.WriteTransport | None = None
+        self._closed: Callable[[], object] = list
 
     @classmethod
     async def of(cls, streams: ProgramStreams) -> "ProgramInput | None":
@@ -36,10 +38,25 @@ class ProgramInput(asyncio.BaseProtocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
+        self._closed()
+
+    def when_closed(self, call: Callable[[], object]) -> None:
+        """Have this called when the program can read nothing more from us."""
+        self._closed = call
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the program can read nothing more from us."""
+        return self._transport is None or self._transport.is_closing()
+
+    def fileno(self) -> int:
+        """Our end of it, which must not be closed."""
+        assert self._transport is not None  # noqa: S101
+        return int(self._transport.get_extra_info("pipe").fileno())
 
     def tell(self, text: bytes) -> None:
         """Write one line, as soon as the program reads. Raises InputRefused when that cannot be."""
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self.is_closed:
             raise InputRefused("its stdin is closed")
         waiting = self._transport.get_write_buffer_size()
         if waiting + len(text) + 1 > INPUT_LIMIT:
@@ -50,13 +67,14 @@ class ProgramInput(asyncio.BaseProtocol):
 
     def close(self) -> None:
         """Let the program read the end of its input, after what waits for it."""
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self.is_closed:
             return
         if self._is_terminal:
             # Closing our end would hang up the terminal, and lose what is still printed there.
             self._transport.write(_END_OF_FILE)
         else:
             self._transport.close()
+            self._closed()
 
     def _collects_lines(self) -> bool:
         assert self._transport is not None  # noqa: S101

@@ -15,7 +15,7 @@ from ..agent.hunger import bound_without_group
 from ..agent.incarnation import Conclusion, Incarnation
 from ..agent.usage_limits import UsageLimits
 from ..base.deadlines import Deadlines
-from ..base.messages import Ask, Hears, Tell
+from ..base.messages import Ask, Attach, Hears, Tell
 from ..base.termination import TERMINATION
 from ..deaths.evidence import usage_of_children
 from ..deaths.exit_classes import WORD_PREFIX, Word, explain_exit, oom_note, parse_word, says_why
@@ -36,6 +36,7 @@ from .probes import ProbeFailed, probe_until_unhealthy
 from .program_input import ProgramInput
 from .program_streams import ProgramStreams, open_streams
 from .start_again import TRY_FOR, start_again
+from .stdio_attachment import StdioAttachment
 from .stop_ladder import Act, Rung, StopLadder, Target
 
 # After the sweep nobody holds the pipes; what is in them is read well within this.
@@ -51,6 +52,7 @@ class _Running:
 
     process: asyncio.subprocess.Process
     input: ProgramInput | None
+    attachment: StdioAttachment | None
     readers: list[OutputReader]
     started_at: float
 
@@ -130,14 +132,33 @@ class ProgramLife:
         """Write a line to the stdin of the program, or end it. Raises InputRefused."""
         if self._spec.stdin is Stdin.NULL:
             raise InputRefused('it has no stdin that could be written to: set stdin = "pipe" or "pty"')
+        running = self._takes_input()
+        if running.attachment is not None and running.attachment.is_attached:
+            if said.text is not None:
+                raise InputRefused("a client is attached to its stdin and stdout, and alone writes there")
+            running.attachment.end_input_after_client()
+            return
+        assert running.input is not None  # noqa: S101
+        if said.text is not None:
+            running.input.tell(said.text.encode())
+        if said.eof:
+            running.input.close()
+
+    def _takes_input(self) -> _Running:
+        """The program, which runs. Raises InputRefused."""
         if self._has_ended.is_set():
             raise InputRefused("it has ended")
-        if self._running is None or self._running.input is None:
+        if self._running is None:
             raise InputRefused("it has not started yet")
-        if said.text is not None:
-            self._running.input.tell(said.text.encode())
-        if said.eof:
-            self._running.input.close()
+        return self._running
+
+    def attach(self, attach: Attach) -> None:
+        """Answer with the path of a socket that leads to the stdin and stdout of the program. Raises InputRefused."""
+        if self._spec.stdin is not Stdin.PIPE:
+            raise InputRefused('a client can be attached only to a program with stdin = "pipe"')
+        attachment = self._takes_input().attachment
+        assert attachment is not None  # noqa: S101  (it has a pipe)
+        self._incarnation.answer(attach.request, value={"socket": attachment.offer(), "incarnation": attach.incarnation})
 
     def ask(self, _question: Ask) -> None:
         """A program cannot be asked. Raises InputRefused."""
@@ -165,8 +186,15 @@ class ProgramLife:
         started_at = time.monotonic()
         self._reaper = OrphanReaper(asyncio.get_running_loop(), partial(self._reap, process.pid))
         self._reaper.begin()
-        readers = [await self._read(*output) for output in streams.outputs]
-        return _Running(process, await ProgramInput.of(streams), readers, started_at)
+        program_input = await ProgramInput.of(streams)
+        attachment = None
+        if program_input is not None and spec.stdin is Stdin.PIPE:
+            attachment = StdioAttachment(incarnation.context.runtime_dir, program_input, incarnation.spawn)
+        readers = [await self._read(*output, attachment) for output in streams.outputs]
+        if attachment is not None:
+            attachment.begin(readers[0])
+            incarnation.spawn(attachment.watch_end_of_output(self._has_ended))
+        return _Running(process, program_input, attachment, readers, started_at)
 
     async def _execute(self) -> tuple[ProgramStreams, asyncio.subprocess.Process]:
         """Raises CannotExecute."""
@@ -233,9 +261,13 @@ class ProgramLife:
         if self._descent is not None:
             await self._descent
         code = await self._reaped(running.process)
+        if running.attachment is not None:
+            await running.attachment.program_has_ended()
         await asyncio.wait([reader.ended for reader in running.readers], timeout=_READ_REST_LIMIT)
         for reader in running.readers:
             reader.close()
+        if running.attachment is not None:
+            running.attachment.close()
         return code
 
     async def _reaped(self, process: asyncio.subprocess.Process) -> int:
@@ -258,9 +290,10 @@ class ProgramLife:
         await self._run_hook("post_exit", spec.hooks.post_exit, SUPTREE_EXIT_CLASS=how.exit_class.value, SUPTREE_EXIT_REASON=how.reason)
         return Conclusion(how, partial(usage_of_children, peak), notes)
 
-    async def _read(self, descriptor: int, stream: str) -> OutputReader:
+    async def _read(self, descriptor: int, stream: str, attachment: StdioAttachment | None) -> OutputReader:
         splitter = LineSplitter(self._incarnation.output, stream, self._look_for_word)
-        return await OutputReader.reading(descriptor, splitter, self._limits.count_output)
+        heard = bytes if attachment is None or stream != "out" else attachment.heard
+        return await OutputReader.reading(descriptor, splitter, self._limits.count_output, heard)
 
     def _look_for_word(self, lines: bytes) -> None:
         if WORD_PREFIX in lines:

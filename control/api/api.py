@@ -80,6 +80,7 @@ class Api:
             Route("/agents/{id}/explanation", self.explanation),
             Route("/agents/{id}/tell", self.tell, methods=["POST"]),
             Route("/agents/{id}/ask", self.ask, methods=["POST"]),
+            Route("/agents/{id}/attach", self.attach, methods=["POST"]),
             Route("/agents/{id}/{operation}", self.operate, methods=["POST"]),
             Route("/shutdown", self.shut_down, methods=["POST"]),
         ]
@@ -171,6 +172,11 @@ class Api:
         """Ask a native agent something; answered with its reply, or with why there is none."""
         only(request)
         return await self._conversation.ask(self._row(request)["id"], request)
+
+    async def attach(self, request: Request) -> Response:
+        """Give the path of a Unix socket that leads to the stdin and stdout of an agent's program, for one connection."""
+        only(request)
+        return await self._conversation.attach(self._row(request)["id"], request)
 
     async def forecast(self, request: Request) -> Response:
         """What each supervisor would do if this child ended with `class` and `reason`: innermost first, as far up as the end goes."""

@@ -68,6 +68,12 @@ class Conversation:
             gone.cancel()
         return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
 
+    async def attach(self, agent_id: str, request: Request) -> Response:
+        """Answer with the `socket` that was made, and the `incarnation` that it leads to."""
+        expect(await self._bodies.read(request), "attach takes nothing")
+        answer = await self._link.ask("attach", agent_id, {}, limit=TELL_LIMIT)
+        return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
+
     async def _parts(self, agent_id: str, arguments: dict[str, Any], limit: float) -> AsyncIterator[bytes]:
         """Each part of a reply as it comes, then the answer."""
         parts: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()

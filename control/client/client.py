@@ -39,6 +39,7 @@ _SLACK = 10.0
 # What a refusal says of the agent.
 _NO_INPUT = "took no input"
 _NOT_ASKED = "was not asked"
+_NOT_ATTACHED = "took no client"
 
 # What the launcher answers with, by name; of any other name it is a SuptreeError.
 _ERRORS: dict[str, type[SuptreeError]] = {
@@ -220,6 +221,15 @@ class Client:
                     return
                 yield said["part"]
         raise AskFailed(f"{agent_id!r}: the tree ended before its reply did")
+
+    async def attach(self, agent_id: str) -> tuple[Path, int]:
+        """A Unix socket that leads to the stdin and stdout of an agent's program, for one connection within 10 s, and its incarnation.
+
+        Raises InputRefused where the agent has none, or a client is attached already.
+        """
+        answer = dict(await self._call("POST", _path(agent_id, "attach"), {}))
+        _done(_taken(answer, agent_id, _NOT_ATTACHED), agent_id)
+        return Path(answer["value"]["socket"]), int(answer["value"]["incarnation"])
 
     async def forecast(self, agent_id: str, exit_class: str = "crash", reason: str | None = None) -> list[dict[str, Any]]:
         """What each supervisor would do if this child ended so: a step a supervisor, innermost first, as far up as the end goes.

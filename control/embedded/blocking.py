@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import os
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -14,13 +14,15 @@ from suptree.actors.errors import NotRunning
 from suptree.actors.events.entry import Entry
 
 from ..own_tree.apply_tree import AnyTree
-from ..time_limits import ASK_LIMIT, TELL_LIMIT
+from ..time_limits import ASK_LIMIT, ATTACH_LIMIT, TELL_LIMIT
 from .agent_output import OutputLine
 from .agent_registry import AgentRegistry
+from .blocking_stdio import BlockingReader, BlockingWriter
 from .death_explanation import Explanation
 from .heartbeat_service import Heartbeat
 from .process_manager import ProcessManager
 from .settings import AgentKeys, NativeAgent, ProcessAgent, SupervisorKeys
+from .stdio import LIMIT
 
 _GRACE = 1.0
 _END = 10.0
@@ -124,6 +126,18 @@ class BlockingProcessManager:
     def ask_stream(self, agent_id: str, prompt: str, timeout: float = ASK_LIMIT) -> Iterator[Any]:
         """See `ProcessManager.ask_stream`."""
         return self._each(self._manager.ask_stream(agent_id, prompt, timeout))
+
+    @contextlib.contextmanager
+    def stdio(
+        self, agent_id: str, *, limit: int = LIMIT, timeout: float = ATTACH_LIMIT
+    ) -> Generator[tuple[BlockingReader, BlockingWriter], None, None]:
+        """See `ProcessManager.stdio`; the methods of the reader and the writer wait."""
+        conversation = self._manager.stdio(agent_id, limit=limit, timeout=timeout)
+        reader, writer = self._run(conversation.__aenter__())
+        try:
+            yield BlockingReader(self._run, reader), BlockingWriter(self._run, writer)
+        finally:
+            self._run(conversation.__aexit__(None, None, None))
 
     # Output
 

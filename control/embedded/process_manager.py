@@ -22,12 +22,13 @@ from ..own_tree.embedded_tree import EmbeddedTree
 from ..own_tree.event_names import Selection
 from ..own_tree.mirror import Mirror
 from ..own_tree.own_children import Children, warn
-from ..time_limits import ASK_LIMIT, TELL_LIMIT
+from ..time_limits import ASK_LIMIT, ATTACH_LIMIT, TELL_LIMIT
 from .agent_output import AgentOutput, OutputLine
 from .agent_registry import AgentRegistry
 from .death_explanation import Explanation
 from .heartbeat_service import HeartbeatService
 from .settings import AgentKeys, NativeAgent, ProcessAgent, SupervisorKeys
+from .stdio import LIMIT, StdioReader, StdioWriter, stdio
 
 log = logging.getLogger("suptree.control")
 
@@ -193,6 +194,28 @@ class ProcessManager:
         async with mirror.up_to_date(), contextlib.aclosing(mirror.client.ask_stream(agent_id, prompt, timeout=timeout)) as parts:
             async for part in parts:
                 yield part
+
+    @contextlib.asynccontextmanager
+    async def stdio(
+        self,
+        agent_id: str,
+        *,
+        limit: int = LIMIT,
+        timeout: float = ATTACH_LIMIT,  # noqa: ASYNC109
+    ) -> AsyncGenerator[tuple[StdioReader, StdioWriter], None]:
+        """Talk to a program with `stdin="pipe"`: `async with pm.stdio(agent_id) as (reader, writer)`, one conversation at a time.
+
+        They are a reader and a writer of asyncio. The reader gets what the program writes to its stdout from now on, and in the first
+        conversation of an incarnation also what it wrote before (up to 64 KiB; else, the next line is the first): byte for byte, without
+        redaction; the log has the same lines, redacted. `limit` is the longest line in bytes. As at a pipe, the program waits when
+        nobody reads what it writes. `writer.write_eof()` ends its input; after the block the program goes on.
+        When the incarnation ends, what the program wrote is still read, and then each method raises AgentEnded with how it ended: enter
+        again to talk to the next incarnation. Waits at most `timeout` seconds until the agent runs, and then raises RequestTimeout;
+        raises InputRefused when the agent has no such stdin or is in a conversation, NotRunning when no tree runs.
+        """
+        mirror = await self._joined()
+        async with stdio(mirror, agent_id, limit=limit, timeout=timeout) as (reader, writer):
+            yield reader, writer
 
     # Output
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
-from suptree.actors.base.messages import AgentAnswered, Answered, Ask, ClientRequest, Tell, Unask
+from suptree.actors.base.messages import AgentAnswered, Answered, Ask, Attach, ClientRequest, Tell, Unask
 from suptree.actors.events.event_types import Kind
 from suptree.actors.events.picture import Row
 from suptree.actors.exits import Exit, ExitClass
@@ -84,6 +84,7 @@ class ClientRequests:
             "forecast": _Operation(self._forecast, self._conclude),
             "tell": _Operation(self._tell, self._conclude),
             "ask": _Operation(self._ask, self._conclude),
+            "attach": _Operation(self._attach, self._conclude),
             "unask": _Operation(self._unask, self._conclude),
             "shutdown": _Operation(self._shut_down, self._conclude),
         }
@@ -135,7 +136,7 @@ class ClientRequests:
         how = child.cause or (child.last_word and child.last_word.exit)
         why = f"it ended meanwhile: {child.redactor.text(how.summary)}" if how else "it ended meanwhile"
         for request in [asked for asked in self._asked.values() if asked.target == child.id]:
-            if request.operation == "tell":
+            if request.operation in ("tell", "attach"):
                 self._finish(request, "refused", "it ended meanwhile")
             elif request.operation == "ask":
                 self._finish(request, "failed", failure(why))
@@ -201,7 +202,10 @@ class ClientRequests:
     def _ask(self, request: ClientRequest) -> None:
         self._send_to_agent(request, Ask)
 
-    def _send_to_agent(self, request: ClientRequest, message: type[Tell]) -> None:
+    def _attach(self, request: ClientRequest) -> None:
+        self._send_to_agent(request, Attach)
+
+    def _send_to_agent(self, request: ClientRequest, message: type[Tell | Attach]) -> None:
         child = self._children.get(request.target)
         if child is None:
             self._finish(request, "refused", "it is not running")

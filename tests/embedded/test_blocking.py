@@ -30,7 +30,7 @@ def agents_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_has_the_methods_of_the_other_one() -> None:
     ours = {name for name in vars(BlockingProcessManager) if not name.startswith("_")}
     theirs = {name for name in vars(ProcessManager) if not name.startswith("_")}
-    assert theirs - {"abandon", "heartbeat_service", "stdio"} | {"close", "heartbeats"} == ours
+    assert theirs - {"abandon", "heartbeat_service"} | {"close", "heartbeats"} == ours
 
 
 def test_a_program_without_asyncio_starts_asks_waits_and_hears() -> None:

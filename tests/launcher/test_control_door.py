@@ -347,6 +347,8 @@ def test_what_cannot_be_asked_is_refused_in_json(doors: dict[str, Address], requ
         ("/agents/sleeper/tell", {"text": 1}, BAD),
         ("/agents/sleeper/tell", {"text": "x" * 2_000_000}, CONFLICT),
         ("/agents/sleeper/tell", {"text": "\x01" * 2_000_000}, 413),
+        ("/agents/sleeper/attach", {"text": "x"}, BAD),
+        ("/agents/nobody/attach", {}, NOT_FOUND),
         ("/agents/sleeper/ask", {}, BAD),
         ("/agents/sleeper/ask", {"prompt": 1}, BAD),
         ("/agents/sleeper/ask", {"prompt": "x", "timeout": "1"}, BAD),
