@@ -120,6 +120,9 @@ class StartFailed(SuptreeError):
 class InputRefused(SuptreeError):
     """An agent does not take what a client said to it; the text says why."""
 
+    ends = False
+    """Whether the reason is that this incarnation has ended."""
+
 
 class AskFailed(SuptreeError):
     """An agent was asked, and there is no reply: its own error, or it ended meanwhile; the text says what happened.

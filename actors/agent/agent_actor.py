@@ -116,14 +116,14 @@ class AgentActor(LoopActor):
 
     def _takes(self, said: Tell | Attach, take: Callable[[Any], None]) -> bool:
         """Whether the agent took what somebody said; the client is answered why not."""
-        refusal = "it has ended" if self.ended else None
+        refusal, ends = ("it has ended", True) if self.ended else (None, False)
         try:
             if not self.ended:
                 take(said)
         except InputRefused as error:
-            refusal = str(error)
+            refusal, ends = str(error), error.ends
         if refusal is not None:
-            self._incarnation.answer(said.request, "refused", refusal, ends=self.ended)
+            self._incarnation.answer(said.request, "refused", refusal, ends=ends)
         return refusal is None
 
     async def _live(self) -> None:

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +13,8 @@ from ..kernel.private_files import open_to_read
 from .output_log import rotated_path
 
 _BLOCK = 1024 * 1024
+_HELD = 6
+"""So many files, of 16 MiB each, wait for a slow reader at most: with them goes their place on the disk."""
 # The time of its first entry tells a file that was emptied and has grown again from what it was before.
 _HEAD = 24
 
@@ -23,15 +27,19 @@ class LogFiles:
 
     def __init__(self, path: Path, lines: int) -> None:
         # The younger first: a rotation in between shows it a second time, and hides none.
+        self._lock = threading.Lock()
+        self._is_closed = False
         self._places = (path, rotated_path(path))
         self._file: BinaryIO | None = None
+        self._coming: deque[BinaryIO] = deque()
+        """The files that were begun after the one that is read, oldest first."""
         self._head = b""
         found = 0
         for place in self._places:
             file = _open(place)
             if file is not None:
                 found = 0 if self._reads(file) else found
-                self.close()
+                self._leave()
                 self._file = file
                 found += _seek_to_last(file, max(lines, 0) - found)
             if self._file is not None and found >= lines:
@@ -42,7 +50,8 @@ class LogFiles:
         """Every line that has ended and was not read yet; the beginning of one that has not is the `rest`."""
         while True:
             # Before the end is looked for: once there is a next file, nobody writes to this one.
-            following = self._next()
+            self.look()
+            there_is_more = bool(self._coming)
             if self._was_emptied():
                 yield from self._end_rest()
                 yield _mark("somebody emptied the log; what was written to it last may be missing")
@@ -51,16 +60,27 @@ class LogFiles:
             while self._file is not None and (data := self._file.read(_BLOCK)):
                 *ended, self.rest = (self.rest + data).split(b"\n")
                 yield from map(text, ended)
-            if following is None:
+            if not there_is_more:
                 return
             yield from self._end_rest()
-            if self._file is not None and (skipped := _between(self._file, following)):
-                yield _mark(f"{skipped} bytes of output are skipped: they came faster than they were read, and are no longer kept")
-            self.close()
-            self._file, self._head = following, b""
+            with self._lock:
+                following, last = self._coming.popleft(), self._file
+                self._file, self._head = following, b""
+            if last is not None:
+                skipped = _between(last, following)
+                last.close()
+                if skipped:
+                    yield _mark(f"{skipped} bytes of output are skipped: they came faster than they were read, and are no longer kept")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close every file."""
+        with self._lock:
+            self._is_closed = True
+            self._leave()
+            while self._coming:
+                self._coming.popleft().close()
+
+    def _leave(self) -> None:
         if self._file is not None:
             self._file.close()
 
@@ -79,22 +99,38 @@ class LogFiles:
         self._head = head
         return emptied
 
-    def _next(self) -> BinaryIO | None:
-        """The file that was begun after the one that is read, if there is one."""
-        newest, older = map(_open_later, self._places)
-        if newest is None or self._reads(newest):
-            following = None
-        elif older is None or self._reads(older) or (self._file is not None and _begin(older) < _begin(self._file)):
-            following = newest
-        else:
-            following = older  # two rotations since the last look, or the first look of all
-        for file in (newest, older):
-            if file is not None and file is not following:
-                file.close()
-        return following
+    def look(self) -> None:
+        """Open what was begun since the last look: while it is open, further rotations do not take it away. Any thread may call this."""
+        with self._lock:
+            if self._is_closed:
+                return
+            newest, older = map(_open_later, self._places)
+            begun = self._begun(newest, older)
+            for file in (newest, older):
+                if file is not None and file not in begun:
+                    file.close()
+            self._coming += begun
+            while len(self._coming) > _HELD:
+                self._coming.popleft().close()
+
+    def _begun(self, newest: BinaryIO | None, older: BinaryIO | None) -> list[BinaryIO]:
+        """Those of the two that were begun after all that is known, oldest first."""
+        last = self._coming[-1] if self._coming else self._file
+        if newest is None or (last is not None and _same(newest, last)):
+            return []
+        if older is None or self._has(older) or (last is not None and _begin(older) < _begin(last)):
+            return [newest]
+        return [older, newest]  # two rotations since the last look, or the first look of all
+
+    def _has(self, file: BinaryIO) -> bool:
+        return self._reads(file) or any(_same(file, coming) for coming in self._coming)
 
     def _reads(self, file: BinaryIO) -> bool:
-        return self._file is not None and os.path.sameopenfile(self._file.fileno(), file.fileno())
+        return self._file is not None and _same(file, self._file)
+
+
+def _same(file: BinaryIO, other: BinaryIO) -> bool:
+    return os.path.sameopenfile(file.fileno(), other.fileno())
 
 
 def text(line: bytes) -> str:

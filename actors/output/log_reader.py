@@ -15,7 +15,6 @@ from .log_files import LogFiles, text
 from .log_folder_watch import LogFolderWatch
 from .output_log import ENTRY
 
-
 def tail(path: Path, lines: int) -> list[str]:
     """The last lines of a log, across its rotation; none when there is no file. Raises SuptreeError when it cannot be read."""
     with _reading(path), contextlib.closing(LogFiles(path, lines)) as files:
@@ -50,6 +49,7 @@ async def follow_log(path: Path, lines: int, ended: "asyncio.Future[Any] | None"
     with contextlib.closing(LogFolderWatch(path.parent)) as changes, _reading(path):
         files = await asyncio.to_thread(LogFiles, path, lines)
         with contextlib.closing(files):
+            changes.begun = files.look
             while True:
                 is_last = ended is not None and ended.done()
                 changes.clear()

@@ -147,7 +147,9 @@ class ProgramLife:
     def _takes_input(self) -> _Running:
         """The program, which runs. Raises InputRefused."""
         if self._has_ended.is_set():
-            raise InputRefused("it has ended")
+            refusal = InputRefused("it has ended")
+            refusal.ends = True
+            raise refusal
         if self._running is None:
             raise InputRefused("it has not started yet")
         return self._running

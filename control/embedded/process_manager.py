@@ -232,7 +232,7 @@ class ProcessManager:
 
         The last `lines` of what both printed before come first: so a program that asks after a start misses nothing.
         Secrets are redacted, as in the log file, which this reads: so the agent never waits for a reader, each reader goes at its own
-        pace, and one that falls more than 16 to 32 MiB behind loses the oldest lines, and gets a line that says how many bytes are missing.
+        pace, and one that falls more than some 100 MiB behind loses the oldest lines, and gets a line that says how many bytes are missing.
         A line of an agent is whole up to 16 MiB. Raises NotRunning when no tree runs, NoSuchAgent for what can be no id, ValueError for
         another `stream`.
         """

@@ -96,7 +96,7 @@ def test_a_secret_is_redacted_as_in_the_log() -> None:
 def test_lines_of_a_mebibyte_and_bytes_that_are_no_text_come_whole_to_each_of_ten_readers() -> None:
     program = """
 import sys, time
-for number in range(10):
+for number in range(100):
     sys.stdout.buffer.write(b"%d " % number + b"x" * 1048576 + b"\\n")
 sys.stdout.buffer.write(b"no \\xff text\\nend\\n")
 sys.stdout.flush()
@@ -123,7 +123,7 @@ time.sleep(1000)
             leaves = asyncio.create_task(read(until_line=3))
             await asyncio.sleep(0.5)  # They have begun: what is printed before that, nobody has asked for.
             assert await pm.tell("a", "go")
-            whole = [(len(f"{number} ") + 1048576, f"{number} {'x' * 12}"[:12]) for number in range(10)]
+            whole = [(len(f"{number} ") + 1048576, f"{number} {'x' * 12}"[:12]) for number in range(100)]
             assert whole[:3] == await leaves
             for reader in readers:
                 assert [*whole, (len("no \ufffd text"), "no \ufffd text"), (3, "end")] == await reader
@@ -136,7 +136,7 @@ def test_a_reader_that_falls_behind_is_shown_how_much_it_lost_and_the_agent_does
     program = """
 import sys
 sys.stdin.readline()
-for number in range(800_000):
+for number in range(1_200_000):
     print(number, "x" * 90)
 print("end", flush=True)
 sys.stdin.readline()
@@ -164,7 +164,7 @@ sys.stdin.readline()
             assert "bytes of output are skipped" in marks[0]
             numbers = [int(text.split()[0]) for text in texts if "x" in text and text[0].isdigit()]
             assert sorted(set(numbers)) == numbers
-            assert 799_999 == numbers[-1]
+            assert 1_199_999 == numbers[-1]
             await slow.aclose()
 
     run(watch)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import select
 import signal
 import sys
 import time
@@ -16,8 +17,6 @@ import pytest
 from suptree.actors import AgentStatus
 from suptree.actors.errors import AgentEnded, InputRefused, NotRunning, RequestTimeout
 from suptree.control import BlockingProcessManager, ProcessManager
-from suptree.control.client.client import Client
-from suptree.testing import LiveTree
 
 from .managed import STEADY, manager, run
 
@@ -206,6 +205,27 @@ def test_a_program_that_is_killed_fails_what_waits_and_the_next_conversation_is_
     run(talk)
 
 
+def test_a_conversation_that_begins_between_the_end_of_a_program_and_its_restart_waits_for_that() -> None:
+    # What is left of the program keeps the incarnation from ending for a moment.
+    program = "import os, sys, time\nif not os.fork(): time.sleep(1000)\n" + ECHO
+
+    async def talk() -> None:
+        async with talker(program, max_restarts=100, hooks={"post_exit": ["sleep", "0.2"]}) as pm:
+            for number in range(1, 6):
+                async with pm.stdio("a") as (reader, writer):
+                    writer.write(b"1\n")
+                    assert b"1\n" == await reader.readline()
+                    assert number == pm.processes["a"].incarnation
+                pid = pm.processes["a"].pid
+                assert pid is not None
+                pidfd = os.pidfd_open(pid)
+                kill(pm)
+                select.select([pidfd], [], [], LIMIT)
+                os.close(pidfd)
+
+    run(talk)
+
+
 def test_what_the_program_said_last_is_read_before_its_end() -> None:
     async def talk() -> None:
         program = "input(); print('x' * 50_000 + chr(10) + 'cut', end='', flush=True); raise SystemExit(3)"
@@ -324,63 +344,3 @@ def test_threads_talk_without_asyncio() -> None:
             with pytest.raises(AgentEnded):
                 next(iter(reader))
     assert [] == psutil.Process().children(recursive=True)
-
-
-TREE = f"""
-[agents.a]
-type = "process_wrapper"
-command = "{sys.executable}"
-args = ["-c", '''{ECHO}''']
-stdin = "pipe"
-"""
-
-TALKS_AND_DIES = """
-import os, select, socket, sys
-from suptree.actors.program.attachment_frames import receive_ends
-connection = socket.socket(socket.AF_UNIX)
-connection.connect(sys.argv[1])
-stdin, stdout, _before, _in_line = receive_ends(connection)
-os.write(stdin, b"hello\\n")
-assert select.select([stdout], [], [], 10)[0]
-assert b"hello\\n" == os.read(stdout, 100)
-os.write(stdin, b"half of a li")
-os.kill(os.getpid(), 9)
-"""
-
-
-def test_a_program_outlives_a_client_that_is_killed() -> None:
-    with LiveTree(TREE) as tree:
-        tree.wait_until_all_run()
-
-        async def talk(client: Client) -> int:
-            path, _incarnation = await client.attach("a")
-            process = await asyncio.create_subprocess_exec(sys.executable, "-c", TALKS_AND_DIES, str(path))
-            status = await process.wait()
-            while True:
-                with contextlib.suppress(InputRefused):  # Until the actor has seen it.
-                    await client.tell("a", "ne")
-                    break
-                await asyncio.sleep(0.01)
-            async with contextlib.aclosing(client.follow_log("a")) as lines:
-                async for line in lines:
-                    if line.endswith(" half of a line"):
-                        break
-            return status
-
-        assert -signal.SIGKILL == tree.ask(lambda client: asyncio.wait_for(talk(client), LIMIT))
-        assert 1 == tree.agent("a")["incarnation"]
-
-
-def test_a_socket_that_no_client_came_to_is_gone_with_the_agent() -> None:
-    with LiveTree(TREE) as tree:
-        tree.wait_until_all_run()
-
-        async def offered(client: Client) -> Path:
-            path, _ = await client.attach("a")
-            with pytest.raises(InputRefused, match="another client"):
-                await client.attach("a")
-            assert path.is_socket()
-            await client.stop("a")
-            return path
-
-        assert not tree.ask(offered).exists()

@@ -32,8 +32,8 @@ _METHODS = ("GET", "POST", "HEAD", "DELETE", "OPTIONS")
 _MOST_PATHS = 200
 _MOST_JSON = 240
 _PATHS = (
-    "/status", "/picture", "/events", "/agents", "/agents/a", "/agents/a/logs", "/agents/a/forecast",
-    "/agents/a/explanation", "/agents/a/tell", "/agents/a/ask", "/agents/a/attach", "/agents/a/stop", "/agents/a/start", "/agents/b/restart",
+    "/status", "/picture", "/events", "/agents", "/agents/a", "/agents/a/logs", "/agents/a/forecast", "/agents/a/explanation",
+    "/agents/a/tell", "/agents/a/ask", "/agents/a/attach", "/agents/a/stop", "/agents/a/start", "/agents/b/restart",
     f"/agents/{ROOT}/which_children", "/shutdown", "/",
 )  # fmt: skip
 _PARAMETERS = ("after", "follow", "lines", "previous", "class", "reason", "other")
