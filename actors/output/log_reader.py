@@ -15,6 +15,7 @@ from .log_files import LogFiles, text
 from .log_folder_watch import LogFolderWatch
 from .output_log import ENTRY
 
+
 def tail(path: Path, lines: int) -> list[str]:
     """The last lines of a log, across its rotation; none when there is no file. Raises SuptreeError when it cannot be read."""
     with _reading(path), contextlib.closing(LogFiles(path, lines)) as files:

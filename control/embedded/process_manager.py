@@ -40,7 +40,7 @@ class ProcessManager:
 
     agents: `start_agent`, `stop_agent`, `restart_agent`, `delete_agent`, `shutdown_all`
     supervisors and whole trees: `start_supervisor`, `stop_supervisor`, `delete_supervisor`, `apply`
-    conversation and output: `tell`, `ask`, `ask_stream`, `output`, `logs`
+    conversation and output: `tell`, `ask`, `ask_stream`, `stdio`, `output`, `logs`
     what happens, and why: `events`, `on`, `wait_for`, `explain`, `forecast`
     what is known: `processes`, `registry`, `get_agent_status`, `get_all_agents`, `get_running_agents`, `get_summary`
     health: `heartbeat_service`, `monitor_agent_health`, `start_monitor`, `stop_monitor`

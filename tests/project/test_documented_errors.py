@@ -28,6 +28,7 @@ CALLS: dict[str, Callable[[ProcessManager], Any]] = {
     "logs": lambda pm: pm.logs(BAD),
     "output": lambda pm: pm.output(BAD),
     "on": lambda pm: pm.on("died", print),
+    "stdio": lambda pm: pm.stdio(BAD, timeout=0.05).__aenter__(),
     "wait_for": lambda pm: pm.wait_for(BAD, "running", timeout=0.05),
     "explain": lambda pm: pm.explain(BAD),
     "forecast": lambda pm: pm.forecast(BAD),

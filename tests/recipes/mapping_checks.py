@@ -289,6 +289,15 @@ async def the_contract_is_a_protocol(pm: ProcessManager, state: Path) -> None:
     assert "hello" in str(await pm.ask("answers", "hello"))
 
 
+@line('async with pm.stdio("a") as (reader, writer), examples/mcp_client.py')
+async def it_talks_over_stdio(pm: ProcessManager, state: Path) -> None:
+    assert (Path(__file__).parents[2] / "examples" / "mcp_client.py").exists()
+    assert await pm.start_agent("talks", "process_wrapper", {"command": "cat", "stdin": "pipe"})
+    async with pm.stdio("talks") as (reader, writer):
+        writer.write(b"hello\n")
+        assert b"hello\n" == await reader.readline()
+
+
 @line('async for line in pm.output("a"), await pm.logs("a")')
 async def its_output_is_read_line_by_line(pm: ProcessManager, state: Path) -> None:
     assert await pm.start_agent("says", "process_wrapper", {"command": "sh", "args": ["-c", "echo hello; exec sleep 1000000"]})

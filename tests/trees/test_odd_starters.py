@@ -40,6 +40,14 @@ args = ["1000"]
 """
 
 
+@pytest.fixture(autouse=True)
+def as_without_nohup() -> Iterator[None]:
+    """What this process ignores, its children ignore."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with Place(tmp_path_factory) as place:
