@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from typing import IO
 from uuid import uuid4
 
 from ..agent.awake_time import within
@@ -17,8 +15,8 @@ from ..kernel.process_texts import environment as environment_of
 from ..kernel.process_texts import shows_none
 from ..kernel.sweep import process_ended, sweep
 from ..kernel.turns import Turns
+from .hook_output import HookOutput
 
-_OUTPUT_KEPT = 64 * 1024
 _REAP_LIMIT = 5.0
 _LOOK_AGAIN = 0.01
 _LOOK_FOR = 1.0
@@ -29,15 +27,15 @@ _TOKEN = "SUPTREE_HOOK_ID"  # noqa: S105  (the name of a variable)
 """In the environment of a hook or probe and of all that it starts; each run has its own."""
 
 
-def _output_of(argv: tuple[str, ...]) -> IO[bytes]:
-    try:
-        return tempfile.TemporaryFile()
-    except OSError as error:
-        raise HookFailed(f"{argv[0]!r} cannot be run: there is no place for its output: {error.strerror}") from None
-
-
 class HookFailed(Exception):
     """A hook could not be run, failed, or took too long; the text says which."""
+
+
+def _output_of(argv: tuple[str, ...], write: Callable[[bytes], None]) -> HookOutput:
+    try:
+        return HookOutput(write)
+    except OSError as error:
+        raise HookFailed(f"{argv[0]!r} cannot be run: there is no place for its output: {error.strerror}") from None
 
 
 class RunningHooks(set[int]):
@@ -49,7 +47,7 @@ class RunningHooks(set[int]):
 class Hooks:
     """Runs hooks and probes, one process each with what it starts; `pids` are those that run now.
 
-    `write` gets what one has printed: its lines, with newlines between them.
+    `write` gets what one prints, while it runs: its lines, with newlines between them.
     """
 
     def __init__(
@@ -69,8 +67,7 @@ class Hooks:
         """
         token = uuid4().hex
         environment = {**environment, _TOKEN: token}
-        # A file, not a pipe: what the hook leaves behind could hold a pipe open.
-        with _output_of(argv) as output:
+        with _output_of(argv, self._write) as output:
             self._confinement.own([output.fileno()])
             self.pids.starting += 1
             try:
@@ -110,9 +107,6 @@ class Hooks:
             if leave_nothing:
                 await self._until_all_show_whose_they_are()
                 await sweep(lambda: self._others_than_of(hook.pid, token))
-            output.seek(0)
-            if lines := output.read(_OUTPUT_KEPT).splitlines():
-                self._write(b"\n".join(lines))
         if not in_time:
             raise HookFailed(f"{argv[0]!r} took longer than {limit:g} s")
         if code != 0:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -36,6 +36,7 @@ def running(tmp_path: Path) -> Iterator[LiveTree]:
     hooks = json.dumps(["sh", "-c", 'echo "pre_stop of $SUPTREE_AGENT_ID"'])
     after = json.dumps(["sh", "-c", 'echo "post_exit: $SUPTREE_EXIT_CLASS, $SUPTREE_EXIT_REASON"'])
     stuck = json.dumps(["sh", "-c", "setsid sleep 1000 & echo stuck; sleep 1000"])
+    talks = json.dumps(["sh", "-c", "echo a line; printf 'half a'; sleep 1000"])
     tree = "".join(
         (
             '[tree]\nname = "stopping"\n',
@@ -45,13 +46,15 @@ def running(tmp_path: Path) -> Iterator[LiveTree]:
             agent(tmp_path, "stopped", "stops_itself", patient.replace("sigint = 60", "sigint = 0")),
             agent(tmp_path, "hooked", "closes_outputs", f"{patient}\nhooks = {{ pre_stop = {hooks}, post_exit = {after} }}"),
             agent(tmp_path, "stuck", "closes_outputs", f"hooks = {{ pre_stop = {stuck}, timeout = {RUNG} }}"),
+            agent(tmp_path, "talks", "closes_outputs", f"hooks = {{ pre_stop = {talks}, timeout = 60 }}"),
             agent(tmp_path, "unhookable", "closes_outputs", 'hooks = { pre_stop = ["/no/such/hook"], post_exit = ["false"] }'),
         )
     )
     with LiveTree(tree) as live:
-        Ledger(tmp_path).wait_until_signed({"stubborn", "patient", "skipped", "stopped", "hooked", "stuck", "unhookable"})
+        Ledger(tmp_path).wait_until_signed({"stubborn", "patient", "skipped", "stopped", "hooked", "stuck", "talks", "unhookable"})
         yield live
-        live.ask(lambda client: client.stop("patient", graceful=False))
+        for slow in ("patient", "talks"):
+            live.ask(lambda client, slow=slow: client.stop(slow, graceful=False))  # type: ignore[misc]
     Ledger(tmp_path).wait_until_gone(Ledger(tmp_path).signatures())
 
 
@@ -68,6 +71,14 @@ def exited_at(running: LiveTree, agent_id: str) -> datetime:
 
 def wait_until_it_says(running: LiveTree, agent_id: str, word: str) -> None:
     running.ask(lambda client: heard(client, agent_id, word))
+
+
+async def upto(lines: AsyncIterator[str], last: str) -> AsyncIterator[str]:
+    """Each line, until one ends so."""
+    async for line in lines:
+        yield line
+        if line.endswith(last):
+            return
 
 
 async def heard(client: Client, agent_id: str, word: str) -> None:
@@ -124,6 +135,20 @@ def test_a_program_that_is_stopped_still_gets_sigterm(running: LiveTree) -> None
 def test_hooks_run_before_the_first_signal_and_after_the_exit(running: LiveTree) -> None:
     running.ask(lambda client: client.stop("hooked"))
     assert ["[hook] pre_stop of hooked", "[hook] post_exit: shutdown, SIGINT"] == [text for _, text in said(running, "hooked")]
+
+
+def test_what_a_hook_prints_is_in_the_log_while_the_hook_runs(running: LiveTree) -> None:
+    async def stop(client: Client) -> str:
+        stopping = asyncio.ensure_future(client.stop("talks"))
+        async with asyncio.timeout(SETTLE), contextlib.aclosing(client.follow_log("talks")) as lines:
+            said = [line.split(" ", 3)[3] async for line in upto(lines, "a line")]
+        assert not stopping.done()
+        await client.stop("talks")  # Nobody waits for the hook any more.
+        await stopping
+        return said[-1]
+
+    assert "[hook] a line" == running.ask(lambda client: asyncio.wait_for(stop(client), SETTLE))
+    assert ["[hook] a line", "[hook] half a"] == [text for _, text in said(running, "talks") if text.startswith("[hook]")]
 
 
 def test_a_hook_that_takes_too_long_is_ended_with_all_that_it_started(running: LiveTree) -> None:

@@ -103,5 +103,7 @@ def test_what_a_hook_prints_is_written_together_however_many_lines_it_has() -> N
     hooks = Hooks(lambda: None, Confinement(spec, None, umask=0o022, nofile=None), written.append)
     prints = (sys.executable, "-c", "print('first' + '\\n' * 60_000 + 'last')")
     asyncio.run(hooks.run(prints, cwd=None, environment={}, limit=30))
-    (lines,) = written
+    # It prints what fills its buffer, and each time all lines in it are written together.
+    assert len(written) < 100
+    lines = b"\n".join(written)
     assert (60_001, b"first", b"last") == (len(lines.split(b"\n")), lines[:5], lines[-4:])
