@@ -5,6 +5,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 from ..kernel.linux import add_inotify_watch, create_inotify
 
@@ -37,7 +38,7 @@ class HookOutput:
             self._inotify = create_inotify()
             asyncio.get_running_loop().add_reader(self._inotify, self._hear, self._inotify)
             # The file has no name; this path leads to the file.
-            add_inotify_watch(self._inotify, f"/proc/self/fd/{self.fileno()}", _IN_MODIFY)
+            add_inotify_watch(self._inotify, Path(f"/proc/self/fd/{self.fileno()}"), _IN_MODIFY)
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -77,8 +77,8 @@ class Hooks:
                         cwd=cwd,
                         env=environment,
                         stdin=asyncio.subprocess.DEVNULL,
-                        stdout=output,
-                        stderr=output,
+                        stdout=output.fileno(),
+                        stderr=output.fileno(),
                         start_new_session=True,
                         preexec_fn=bound_to_us(self._join, confine),
                     )
