@@ -133,8 +133,8 @@ def _haproxy(folder: Path, behind: int) -> Member:
     )
     argv = [_path("haproxy"), "-Ws", "-f", str(folder / "haproxy.cfg")]
     more = f'ready = "notify"\nliveness_probe = {{ tcp_socket = "127.0.0.1:{port}", period = 2, timeout = 10 }}'
-    # Its master exits with 128 + the signal.
-    return Member(_table("haproxy", argv, more), frozenset({"external"}), lambda: _serves_http(port, "gunicorn"))
+    # Its master exits with 0 or with 128 + the signal, as its worker does, and dies of the signal when it has just begun.
+    return Member(_table("haproxy", argv, more), frozenset({"external", "normal"}), lambda: _serves_http(port, "gunicorn"))
 
 
 def _nginx(folder: Path) -> Member:
