@@ -20,8 +20,12 @@ class AttachedClient(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        for word, said in self._frames.of(data):
-            self._hear(word, said)
+        try:
+            for word, said in self._frames.of(data):
+                self._hear(word, said)
+        except ValueError:
+            # It speaks something else: what it says next means nothing.
+            self._transport.abort()
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.is_gone = True

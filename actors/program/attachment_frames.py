@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterator
 from enum import IntEnum
 
+LONGEST = 4 * 1024 * 1024
 _HEADER = struct.Struct("!BI")
 _FIRST = struct.Struct("!I?")
 
@@ -30,16 +31,21 @@ def frame(word: Word, data: bytes = b"") -> bytes:
 
 
 class Frames:
-    """Cuts what comes into frames."""
+    """Cuts what comes into frames, of at most LONGEST bytes each."""
 
     def __init__(self) -> None:
         self._begun = bytearray()
 
     def of(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """The frames that are complete with these bytes: the word of each, which may be one that we do not know, and its bytes."""
+        """The frames that are complete with these bytes: the word of each, which may be one that we do not know, and its bytes.
+
+        Raises ValueError for one that is too long.
+        """
         self._begun += data
         while len(self._begun) >= _HEADER.size:
             word, size = _HEADER.unpack_from(self._begun)
+            if size > LONGEST:
+                raise ValueError("a frame is too long")
             end = _HEADER.size + size
             if len(self._begun) < end:
                 return
