@@ -11,6 +11,8 @@ import pytest
 
 from suptree.actors import AgentProcess, AgentStatus, AgentType, NativeLLMAgent, NativeLLMAgentFactory
 from suptree.control import (
+    Heartbeat,
+    HeartbeatService,
     NativeAgent,
     ProcessAgent,
     get_agent_registry,
@@ -18,7 +20,7 @@ from suptree.control import (
     get_process_manager,
     reset_process_manager,
 )
-from tests.polling import poll_until_async
+from tests.polling import EVERY, poll_until_async
 from tests.recipes.running import program as running_program
 
 from .managed import AGENTS, SLEEP, STEADY, manager, run
@@ -110,13 +112,21 @@ def test_the_registry_finds_agents_by_each_condition_and_tells_their_changes() -
     run(program)
 
 
+async def all_known(service: HeartbeatService) -> dict[str, Heartbeat]:
+    """The heartbeats, as soon as the ages of all are known: what cannot be asked in a moment is not known, so this polls."""
+    async with asyncio.timeout(30):
+        while any(heartbeat.age is None for heartbeat in (found := await service.get_all()).values()):
+            await asyncio.sleep(EVERY)
+    return found
+
+
 def test_the_heartbeat_service_knows_the_last_ping_and_status_of_each_agent() -> None:
     async def program() -> None:
         async with manager() as pm:
             assert await pm.start_agent("n", "native_llm", STEADY)
             service = pm.heartbeat_service
             service.update("here", "in the program itself")
-            heartbeats = await service.get_all()
+            heartbeats = await all_known(service)
             assert {"n", "here"} == set(heartbeats)
             here, native = heartbeats["here"], heartbeats["n"]
             assert ("in the program itself", False) == (here.status, here.suspect)
