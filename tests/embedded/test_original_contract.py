@@ -115,9 +115,11 @@ def test_the_registry_finds_agents_by_each_condition_and_tells_their_changes() -
 async def all_known(service: HeartbeatService) -> dict[str, Heartbeat]:
     """The heartbeats, as soon as the ages of all are known: what cannot be asked in a moment is not known, so this polls."""
     async with asyncio.timeout(30):
-        while any(heartbeat.age is None for heartbeat in (found := await service.get_all()).values()):
+        while True:
+            found = await service.get_all()
+            if all(heartbeat.age is not None for heartbeat in found.values()):
+                return found
             await asyncio.sleep(EVERY)
-    return found
 
 
 def test_the_heartbeat_service_knows_the_last_ping_and_status_of_each_agent() -> None:
