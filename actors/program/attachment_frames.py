@@ -1,5 +1,6 @@
 """What an actor and a client that is attached to its program say to each other, over the socket that they share."""
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -66,6 +67,9 @@ def send_ends(connection: socket.socket, ends: list[int], before: bytes, *, in_l
 def receive_ends(connection: socket.socket) -> tuple[int, int, bytes, bool]:
     """What `send_ends` sent. Raises EOFError when the other end is gone, OSError."""
     first, descriptors, _flags, _address = socket.recv_fds(connection, _FIRST.size, 2)
+    for descriptor in descriptors:
+        # Else every program that the client starts without closing descriptors would hold the input of this one open.
+        os.set_inheritable(descriptor, False)
     if len(first) < _FIRST.size or len(descriptors) != 2:
         raise EOFError
     size, in_line = _FIRST.unpack(first)

@@ -28,6 +28,7 @@ from ..notify.notification import Notification
 from ..output.last_words import last_error
 from ..output.line_splitter import LineSplitter
 from ..output.output_reader import OutputReader
+from ..output.printable import printable
 from ..spec.agent_spec import Stdin
 from .execution import CannotExecute, execute, refused
 from .hooks import HookFailed, Hooks
@@ -289,7 +290,9 @@ class ProgramLife:
         if oom_kills and how.exit_class is not ExitClass.OOM:
             notes = (f"While it ran, {oom_note(oom_kills)}; it ended later, and otherwise.",)
         peak = self._cgroup.peak_memory()
-        await self._run_hook("post_exit", spec.hooks.post_exit, SUPTREE_EXIT_CLASS=how.exit_class.value, SUPTREE_EXIT_REASON=how.reason)
+        # The program's own word may be a part of the reason, and hold what no variable can: NUL, or half of a surrogate pair.
+        said_of_it = {"SUPTREE_EXIT_CLASS": how.exit_class.value, "SUPTREE_EXIT_REASON": printable(how.reason)}
+        await self._run_hook("post_exit", spec.hooks.post_exit, **said_of_it)
         return Conclusion(how, partial(usage_of_children, peak), notes)
 
     async def _read(self, descriptor: int, stream: str, attachment: StdioAttachment | None) -> OutputReader:

@@ -16,6 +16,7 @@ from suptree.actors.kernel.peers import is_owner, peer_of
 from suptree.actors.program.attachment_frames import Frames, Word, frame, receive_ends
 
 from ..own_tree.mirror import Mirror
+from .two_brakes import TwoBrakes
 
 LIMIT = 16 * 1024 * 1024
 _BLOCK = 64 * 1024
@@ -105,7 +106,7 @@ class ActorLink(asyncio.Protocol):
         self._copying: asyncio.TimerHandle | None = None
         self._watching = asyncio.create_task(self._watch())
         self.input: asyncio.WriteTransport | None = None
-        self.output: asyncio.ReadTransport | None = None
+        self.output: TwoBrakes | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -125,11 +126,11 @@ class ActorLink(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self.output is not None:
-            self.output.pause_reading()
+            self.output.hold(held=True)
 
     def resume_writing(self) -> None:
         if self.output is not None:
-            self.output.resume_reading()
+            self.output.hold(held=False)
 
     def printed(self, data: bytes) -> None:
         """The program printed this; the log is to have it, a moment later: a log line costs as much as an answer of a quick program."""
@@ -202,6 +203,11 @@ class _Output(asyncio.StreamReaderProtocol):
         self._actor = actor
         self._in_line = in_line
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # The reader pauses when its client does not read, and the link when the actor does not.
+        self._actor.output = TwoBrakes(cast(asyncio.ReadTransport, transport))
+        super().connection_made(self._actor.output)
+
     def data_received(self, data: bytes) -> None:
         said = data
         if self._in_line:
@@ -262,13 +268,13 @@ async def stdio(
     if ends.before:
         reader.feed_data(ends.before)
     source, sink = os.fdopen(ends.stdout, "rb", buffering=0), os.fdopen(ends.stdin, "wb", buffering=0)
-    actor.output, _ = await loop.connect_read_pipe(lambda: _Output(reader, actor, in_line=ends.in_line), source)
+    output, _ = await loop.connect_read_pipe(lambda: _Output(reader, actor, in_line=ends.in_line), source)
     actor.input, protocol = await loop.connect_write_pipe(lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), sink)
     writer = StdioWriter(actor.input, protocol, reader, actor)
     try:
         yield reader, writer
     finally:
-        actor.output.close()
+        output.close()
         try:
             await _flushed(writer)
         finally:

@@ -135,3 +135,13 @@ def test_a_mount_may_have_any_name(tmp_path_factory: pytest.TempPathFactory) -> 
     if "Operation not permitted" in done.stderr:
         pytest.skip("root may mount nothing here")
     assert (f"{own_groups()}\n", "") == (done.stdout, done.stderr)
+
+
+def test_a_reason_that_no_variable_can_hold_reaches_the_hook_escaped() -> None:
+    says = r"""print('{"suptree": "failed", "reason": "a\\u0000b \\ud800 c"}'); raise SystemExit(3)"""
+    hook = json.dumps(["sh", "-c", 'echo "$SUPTREE_EXIT_CLASS: $SUPTREE_EXIT_REASON"'])
+    with LiveTree(f"{table('says', says)}hooks = {{ post_exit = {hook} }}\n") as tree:
+        row = tree.wait_until(lambda s: s["agents"][0]["last_exit"] is not None, WITHIN)["agents"][0]
+        assert "failed" == row["last_exit"]["class"]
+        *_, line = tree.ask(lambda client: client.log_lines("says"))
+        assert line.endswith(r" err [hook] failed: a\x00b \ud800 c; exit 3")
