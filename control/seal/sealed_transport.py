@@ -21,6 +21,7 @@ from suptree.actors.base.thespian_hooks import ActorTransport
 from suptree.actors.errors import SuptreeError
 
 from ..refusals import Why
+from .ports import with_a_port
 from .refused_frame_counter import RefusedFrameCounter
 from .seal import Seal
 from .sealed_socket import FRAME_LIMIT, SealedSocket
@@ -29,6 +30,8 @@ from .waiting_room import WaitingRoom
 
 _LISTEN_DEPTH = 1024
 _ACCEPTED_PER_LOOK = 64
+_PORT_WITHIN = 20.0
+"""So many seconds a new process of the tree waits for a port; it is no actor yet, so that nobody waits for it but its supervisor."""
 
 
 class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  # Thespian is untyped
@@ -43,7 +46,7 @@ class SealedTransport(Tcp.TCPTransport, ActorTransport):  # type: ignore[misc]  
         self._accepted: SealedSocket | None = None
         self._refused = RefusedFrameCounter(self.report_socket)
         self._turns = SendTurns(super()._schedulePreparedIntent)
-        super().__init__(init_type, *args)
+        with_a_port(partial(super().__init__, init_type, *args), try_for=_PORT_WITHIN if isinstance(init_type, Tcp.TCPEndpoint) else 0)
         # Thespian's 100 are soon filled by strangers, and then the next process waits for a second.
         self.socket.listen(_LISTEN_DEPTH)
         self._arrival = select.poll()

@@ -353,6 +353,7 @@ def test_output_that_its_actor_logs_more_slowly_than_the_client_reads_waits_in_t
         async with talker(program) as pm, pm.stdio("a", limit=65536) as (reader, _writer):
 
             async def read_for(seconds: float) -> int:
+                """Read what is there, and let more come in between: so it polls."""
                 until, count = time.monotonic() + seconds, 0
                 while time.monotonic() < until:
                     count += len(await reader.read(100_000))
