@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import socket
+import sys
+import termios
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -24,6 +27,8 @@ _COPY_AFTER = 0.02
 _CONNECT_WITHIN = 10.0
 _EXPLAINED_WITHIN = 10.0
 _FLUSH_WITHIN = 5.0
+_DIES_WITHIN = 1.0
+"""Where the actor was killed, its program may live and print for a moment longer."""
 _TRIES = 3
 
 
@@ -107,6 +112,8 @@ class ActorLink(asyncio.Protocol):
         self._watching = asyncio.create_task(self._watch())
         self.input: asyncio.WriteTransport | None = None
         self.output: TwoBrakes | None = None
+        self.output_is_nobodys: Callable[[], None] = lambda: None
+        """Called when the incarnation has ended: what is written to its output from now on is not its own."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -123,6 +130,8 @@ class ActorLink(asyncio.Protocol):
         self._settle(False)
         if self.input is not None:
             self.input.close()
+        if self.output is not None:
+            asyncio.get_running_loop().call_later(_DIES_WITHIN, self.output_is_nobodys)
 
     def pause_writing(self) -> None:
         if self.output is not None:
@@ -202,13 +211,31 @@ class _Output(asyncio.StreamReaderProtocol):
         self._to_reader = reader
         self._actor = actor
         self._in_line = in_line
+        self._left: int | None = None
+        """How many bytes of the incarnation are still in the pipe, once it has ended."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # The reader pauses when its client does not read, and the link when the actor does not.
-        self._actor.output = TwoBrakes(cast(asyncio.ReadTransport, transport))
-        super().connection_made(self._actor.output)
+        self._pipe = self._actor.output = TwoBrakes(cast(asyncio.ReadTransport, transport))
+        self._actor.output_is_nobodys = self._end
+        super().connection_made(self._pipe)
+
+    def _end(self) -> None:
+        """Read what is there, and no end: another process of the same user may hold the output open, and write there."""
+        if not self._pipe.is_closing():
+            size = fcntl.ioctl(self._pipe.get_extra_info("pipe"), termios.FIONREAD, bytes(4))
+            self._left = int.from_bytes(size, sys.byteorder)
+            self._close_when_read()
+
+    def _close_when_read(self) -> None:
+        if self._left == 0:
+            self._pipe.close()
 
     def data_received(self, data: bytes) -> None:
+        if self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
+            self._close_when_read()
         said = data
         if self._in_line:
             _, newline, said = data.partition(b"\n")

@@ -29,6 +29,9 @@ class TwoBrakes(asyncio.ReadTransport):
         self._is_held = held
         self._set()
 
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
     def close(self) -> None:
         self._transport.close()
 

@@ -41,17 +41,6 @@ def kill(pm: ProcessManager, number: int = signal.SIGKILL) -> None:
     os.kill(pid, number)
 
 
-def inheritable() -> set[int]:
-    """Our descriptors that a program has too which is started without closing any."""
-    found = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        descriptor = int(entry.name)
-        with contextlib.suppress(OSError):  # the one of the list itself
-            if os.get_inheritable(descriptor):
-                found.add(descriptor)
-    return found
-
-
 async def logged(pm: ProcessManager, count: int) -> list[str]:
     found = []
     async with contextlib.aclosing(pm.output("a", "out", lines=1_000_000)) as output:
@@ -341,41 +330,6 @@ def test_a_client_that_never_reads_costs_nothing_but_the_programs_time() -> None
             began = time.monotonic()
             assert await pm.stop_agent("a", graceful=False)
             assert time.monotonic() - began < 10
-
-    run(talk)
-
-
-def test_output_that_its_actor_logs_more_slowly_than_the_client_reads_waits_in_the_program() -> None:
-    # Each newline is a line of the log, with its time.
-    program = "import os\nwhile True: os.write(1, b'\\n' * 65536)"
-
-    async def talk() -> None:
-        async with talker(program) as pm, pm.stdio("a", limit=65536) as (reader, _writer):
-
-            async def read_for(seconds: float) -> int:
-                """Read what is there, and let more come in between: so it polls."""
-                until, count = time.monotonic() + seconds, 0
-                while time.monotonic() < until:
-                    count += len(await reader.read(100_000))
-                    await asyncio.sleep(0.001)
-                return count
-
-            await read_for(1)
-            before = psutil.Process().memory_info().rss
-            assert await read_for(4) > 1_000_000
-            assert psutil.Process().memory_info().rss - before < 20_000_000
-
-    run(talk)
-
-
-def test_no_program_that_the_client_starts_inherits_the_ends_of_a_conversation() -> None:
-    async def talk() -> None:
-        async with talker() as pm:
-            before = inheritable()
-            async with pm.stdio("a") as (reader, writer):
-                writer.write(b"hello\n")
-                assert b"hello\n" == await reader.readline()
-                assert before == inheritable()
 
     run(talk)
 

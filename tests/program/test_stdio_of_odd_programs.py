@@ -1,0 +1,78 @@
+"""A conversation with a program that prints too much, that the client forks beside, or whose output somebody else holds open."""
+
+import asyncio
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from suptree.actors.errors import AgentEnded
+from tests.embedded.managed import run
+from tests.embedded.test_stdio import kill, talker
+
+
+def inheritable() -> set[int]:
+    """Our descriptors that a program has too which is started without closing any."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        descriptor = int(entry.name)
+        with contextlib.suppress(OSError):  # the one of the list itself
+            if os.get_inheritable(descriptor):
+                found.add(descriptor)
+    return found
+
+
+def test_output_that_its_actor_logs_more_slowly_than_the_client_reads_waits_in_the_program() -> None:
+    # Each newline is a line of the log, with its time.
+    program = "import os\nwhile True: os.write(1, b'\\n' * 65536)"
+
+    async def talk() -> None:
+        async with talker(program) as pm, pm.stdio("a", limit=65536) as (reader, _writer):
+
+            async def read_for(seconds: float) -> int:
+                """Read what is there, and let more come in between: so it polls."""
+                until, count = time.monotonic() + seconds, 0
+                while time.monotonic() < until:
+                    count += len(await reader.read(100_000))
+                    await asyncio.sleep(0.001)
+                return count
+
+            await read_for(1)
+            before = psutil.Process().memory_info().rss
+            assert await read_for(4) > 1_000_000
+            assert psutil.Process().memory_info().rss - before < 20_000_000
+
+    run(talk)
+
+
+def test_no_program_that_the_client_starts_inherits_the_ends_of_a_conversation() -> None:
+    async def talk() -> None:
+        async with talker() as pm:
+            before = inheritable()
+            async with pm.stdio("a") as (reader, writer):
+                writer.write(b"hello\n")
+                assert b"hello\n" == await reader.readline()
+                assert before == inheritable()
+
+    run(talk)
+
+
+def test_a_conversation_ends_with_its_program_although_another_process_holds_the_output_open() -> None:
+    async def talk() -> None:
+        async with talker() as pm, pm.stdio("a") as (reader, _writer):
+            holds = f"exec > /proc/{pm.processes['a'].pid}/fd/1; echo held; while true; do echo forged; sleep 0.1; done"
+            holder = await asyncio.create_subprocess_exec("sh", "-c", holds)
+            try:
+                assert b"held\n" == await reader.readline()
+                kill(pm)
+                with pytest.raises(AgentEnded):
+                    while True:
+                        await reader.readline()
+            finally:
+                holder.kill()
+                await holder.wait()
+
+    run(talk)
