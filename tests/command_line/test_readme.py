@@ -46,7 +46,7 @@ def test_the_console_example_runs_as_shown(shop: Path) -> None:
 
 
 def test_the_test_example_passes_with_the_plugin_as_it_comes(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(blocks("python")[1])
+    (tmp_path / "test_mine.py").write_text(next(block for block in blocks("python") if "supervised_tree" in block))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )

@@ -36,7 +36,7 @@ def running(tmp_path: Path) -> Iterator[LiveTree]:
     hooks = json.dumps(["sh", "-c", 'echo "pre_stop of $SUPTREE_AGENT_ID"'])
     after = json.dumps(["sh", "-c", 'echo "post_exit: $SUPTREE_EXIT_CLASS, $SUPTREE_EXIT_REASON"'])
     stuck = json.dumps(["sh", "-c", "setsid sleep 1000 & echo stuck; sleep 1000"])
-    talks = json.dumps(["sh", "-c", "echo a line; printf 'half a'; sleep 1000"])
+    talks = json.dumps(["sh", "-c", "printf 'a line\\nhalf a'; sleep 1000"])
     tree = "".join(
         (
             '[tree]\nname = "stopping"\n',
