@@ -58,14 +58,28 @@ def this_process() -> list[int]:
 
 
 def _resident(pid: int) -> int:
+    return _pages(Path(f"/proc/{pid}")) or _pages(_living_thread(pid))
+
+
+def _pages(task: Path) -> int:
     with contextlib.suppress(OSError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
+        return int((task / "statm").read_bytes().split()[1]) * _PAGE
     return 0
 
 
+def _living_thread(pid: int) -> Path:
+    """The folder of a thread in /proc: where the first thread of a process has ended, the others alone show its memory."""
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            if _pages(thread):
+                return thread
+    return Path(f"/proc/{pid}")
+
+
 def _proportional(pid: int) -> int:
+    task = Path(f"/proc/{pid}")
     try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines():
+        for line in ((task if _pages(task) else _living_thread(pid)) / "smaps_rollup").read_bytes().splitlines():
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) * 1024
     except PermissionError:

@@ -157,8 +157,19 @@ def _strange_in(folder: Path) -> Path | None:
 
 
 def known_trees() -> list[TreePaths]:
-    """Every tree that has ever run under the present home."""
+    """Every tree that has ever run under the present home.
+
+    Raises SuptreeError where others could put something there, or it cannot be read: with the environment of
+    somebody else (`sudo -E`) root would look up there what to end.
+    """
     folder = home() / "trees"
+    try:
+        with trusted_folder(folder, own=True):
+            pass
+    except FolderNotTrusted as refused:
+        raise SuptreeError(f"{folder} is no safe place: {refused}; set SUPTREE_HOME to a folder of your own") from None
+    except OSError:
+        pass
     try:
         found = sorted(folder.glob(f"*/{_RUN_FILE}"))
     except OSError as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from suptree.actors.errors import AlreadyRunning, NotRunning, RunsElsewhere
 from suptree.actors.kernel.peers import is_owner, peer_of
 from suptree.actors.kernel.process_texts import environment
+from suptree.actors.kernel.trusted_folder import FolderNotTrusted, trusted_folder
 
 from .paths import TreePaths
 from .run_file import Place, Run, pid_namespace, recorded, start_time
@@ -114,8 +115,15 @@ def run_token(pid: int) -> str | None:
 
 
 def _listener(paths: TreePaths) -> int | None:
-    """The process that listens on the control socket (unix(7), SO_PEERCRED), 0 when it is out of our sight; None when there is none."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+    """The process that listens on the control socket (unix(7), SO_PEERCRED), 0 when it is out of our sight; None when there is none.
+
+    Where others could put something into the folder, what is there may be a link to the socket of another tree of ours: it is none.
+    """
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe,
+        contextlib.suppress(OSError, FolderNotTrusted),
+        trusted_folder(paths.runtime, own=True),
+    ):
         probe.settimeout(_CONNECT_LIMIT)
         probe.connect(str(paths.control_socket))
         peer = peer_of(probe)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import math
 import os
 import signal
@@ -46,11 +47,16 @@ _LIFELINE_WAIT = 2.0
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def init(file: Path, *, force: bool) -> None:
     """Write a commented tree file to begin with."""
-    if file.exists() and not force:
-        raise SuptreeError(f"{file} is there already: choose another name, or --force")
+    # A link could lead to any file: somebody else may have put it there.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
     try:
-        file.write_text(TREE_TEMPLATE, encoding="utf-8")
+        with os.fdopen(os.open(file, flags, 0o666), "w", encoding="utf-8") as made:
+            made.write(TREE_TEMPLATE)
+    except FileExistsError:
+        raise SuptreeError(f"{file} is there already: choose another name, or --force") from None
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise SuptreeError(f"{file} is a link: write to the file that it leads to, or remove it") from None
         raise SuptreeError(f"{file} cannot be written: {error.strerror}") from None
     say(f"wrote {file}; run it with: suptree up {file}")
 

@@ -127,3 +127,26 @@ def test_a_helper_that_is_killed_because_memory_was_short_is_a_note_and_the_end_
         death = running.ask(lambda client: client.explanation("fails"))["deaths"][0]
         assert [f"While it ran, {note}; it ended later, and otherwise."] == death["evidence"]["notes"]
         assert 32 * 2**20 < death["evidence"]["usage"]["peak_memory"] <= 64 * 2**20
+
+
+FIRST_THREAD_ENDS = """
+import ctypes, threading, time
+def hold():
+    kept = bytearray(100 * 1024 * 1024)
+    for place in range(0, len(kept), 4096): kept[place] = 1
+    print("holds", flush=True)
+    time.sleep(1000)
+threading.Thread(target=hold).start()
+ctypes.CDLL(None).syscall(60, 0)
+"""
+
+
+def test_memory_counts_also_when_the_first_thread_of_a_program_has_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", FIRST_THREAD_ENDS], stdout=subprocess.PIPE) as program:
+        try:
+            assert program.stdout is not None
+            assert b"holds\n" == program.stdout.readline()
+            assert memory_of(program.pid) > 90 * 1024 * 1024
+            assert resident_memory_of(program.pid) > 90 * 1024 * 1024
+        finally:
+            program.kill()

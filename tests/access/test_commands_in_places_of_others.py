@@ -1,0 +1,81 @@
+"""A command that root gives with the home or the runtime folder of another user, or in a folder of theirs, ends and overwrites nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from suptree.control.trees.paths import TreePaths, known_trees
+from suptree.control.trees.standing import standing
+from suptree.testing import LiveTree
+
+from .other_user import NOBODY, needs_root
+
+SUPTREE = str(Path(sys.executable).parent / "suptree")
+pytestmark = needs_root
+TREE = '[tree]\nname = "t"\n[agents.a]\ntype = "process_wrapper"\ncommand = "sleep"\nargs = ["1000000"]\n'
+
+
+def suptree(*arguments: str, **environment: str) -> tuple[int, str]:
+    """How a command of root ends, and its errors."""
+    command, given = [SUPTREE, *arguments], {**os.environ, **environment}
+    done = subprocess.run(command, env=given, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "down", "key", "token"])
+def test_no_command_looks_for_a_tree_in_the_home_of_another_user(command: str, tmp_path: Path) -> None:
+    tree = tmp_path / "trees" / "mine"
+    tree.mkdir(parents=True)
+    (tree / "run.json").write_text("{}")
+    for path in (tmp_path, tree.parent, tree, tree / "run.json"):
+        os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
+    tmp_path.chmod(0o755)
+    status, said = suptree(command, "--tree", "mine", SUPTREE_HOME=str(tmp_path))
+    assert (1, True) == (status, "belongs to user nobody; set SUPTREE_HOME to a folder of your own" in said), said
+    assert {"run.json"} == {path.name for path in tree.iterdir()}
+
+
+def test_a_link_to_the_socket_of_another_tree_in_a_runtime_folder_of_another_user_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LiveTree(TREE) as real:
+        real.wait_until_all_run()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        other = TreePaths.of("other", tmp_path / "home")
+        other.state.mkdir(parents=True)
+        other.run_file.write_text("{}")
+        other.runtime.mkdir(parents=True)
+        other.control_socket.symlink_to(real.launcher.paths.control_socket)
+        found = standing(other)
+        assert found is not None
+        assert found.answers  # In a folder of root's it is root who says so.
+        for folder in (other.runtime.parent, other.runtime):
+            os.chown(folder, NOBODY.pw_uid, NOBODY.pw_gid)
+        assert standing(other) is None
+    shutil.rmtree(tmp_path / "home")
+
+
+@pytest.mark.parametrize("more", [(), ("--force",)])
+def test_init_follows_no_link(more: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    for target in ("mine", "absent"):
+        link = tmp_path / f"{target}.toml"
+        link.symlink_to(target)
+        status, said = suptree("init", str(link), *more)
+        assert (1, True) == (status, "is a link" in said or "is there already" in said), said
+    assert "mine" == (tmp_path / "mine").read_text()
+    assert not (tmp_path / "absent").exists()
+    status, _ = suptree("init", str(tmp_path / "mine"), "--force")
+    assert 0 == status
+
+
+def test_a_home_of_ones_own_has_its_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPTREE_HOME", str(tmp_path))
+    assert [] == known_trees()
+    (tmp_path / "trees" / "mine").mkdir(parents=True)
+    (tmp_path / "trees" / "mine" / "run.json").write_text("{}")
+    assert ["mine"] == [paths.name for paths in known_trees()]
