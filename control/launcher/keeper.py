@@ -10,7 +10,7 @@ import structlog
 
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.folder_watch import FolderWatch
-from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own
+from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own, trusted_folder
 
 from ..trees.paths import TreePaths, fallback_root
 from ..trees.run_file import Run
@@ -78,13 +78,13 @@ class Keeper:
     async def _make_again(self) -> list[str]:
         """Make what is not in place; return the paths. Raises OSError, SuptreeError."""
         made = []
-        _have_folder(self.paths.state)
+        have_folder(self.paths.state)
         if not self._socket_is_in_place():
             try:
-                _have_folder(self.paths.runtime)
+                have_folder(self.paths.runtime)
             except OSError:
                 self.paths = replace(self.paths, runtime=fallback_root() / self.paths.runtime.name)
-                _have_folder(self.paths.runtime)
+                have_folder(self.paths.runtime)
             await self._listen(self.paths.control_socket)
             self._listens_at = _identity(self.paths.control_socket)
             made.append(str(self.paths.control_socket))
@@ -129,11 +129,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _have_folder(folder: Path) -> None:
-    """Raises OSError."""
-    if not folder.is_dir():
+def have_folder(folder: Path) -> None:
+    """Make a folder that is gone. Raises OSError, also where another user has made one, or a link, in its place."""
+    try:
         try:
+            with trusted_folder(folder, own=True):
+                return
+        except FileNotFoundError:
             make_own(folder.parent)
             make_own(folder)
-        except FolderNotTrusted as refused:
-            raise PermissionError(errno.EPERM, str(refused), str(folder)) from None
+    except FolderNotTrusted as refused:
+        raise PermissionError(errno.EPERM, str(refused), str(folder)) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from suptree.control.launcher.keeper import have_folder
 from suptree.control.trees.paths import TreePaths, known_trees
 from suptree.control.trees.standing import standing
 from suptree.testing import LiveTree
@@ -57,6 +58,26 @@ def test_a_link_to_the_socket_of_another_tree_in_a_runtime_folder_of_another_use
             os.chown(folder, NOBODY.pw_uid, NOBODY.pw_gid)
         assert standing(other) is None
     shutil.rmtree(tmp_path / "home")
+
+
+@pytest.mark.parametrize("put_there", ["folder", "link"])
+def test_a_launcher_makes_its_socket_again_in_no_folder_that_another_user_has_put_there(put_there: str, tmp_path: Path) -> None:
+    wide, ours = tmp_path / "wide", tmp_path / "ours"
+    for folder in (wide, ours):
+        folder.mkdir()
+    wide.chmod(0o1777)
+    runtime = wide / "0"
+    have_folder(runtime / "key")
+    have_folder(runtime / "key")
+    shutil.rmtree(runtime)
+    if put_there == "folder":
+        (runtime / "key").mkdir(parents=True)
+    else:
+        runtime.symlink_to(ours)
+        (ours / "key").mkdir(mode=0o700)
+    os.chown(runtime, NOBODY.pw_uid, NOBODY.pw_gid, follow_symlinks=False)
+    with pytest.raises(PermissionError, match="belongs to user nobody"):
+        have_folder(runtime / "key")
 
 
 @pytest.mark.parametrize("more", [(), ("--force",)])

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from suptree.actors.program.attachment_frames import LONGEST, Word, frame, receive_ends
 from suptree.testing import LiveTree
-
-from .other_user import as_nobody, needs_root
+from tests.access.other_user import as_nobody, needs_root
 
 LIMIT = 30.0
 TREE = """
