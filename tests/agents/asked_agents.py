@@ -60,6 +60,7 @@ class Oracle(Asked):
         return "done"
 
     async def _wait(self) -> None:
+        print("is asked to wait")
         try:
             await asyncio.sleep(1000)
         except asyncio.CancelledError:

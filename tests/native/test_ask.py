@@ -19,7 +19,7 @@ from suptree.actors.output.output_log import log_path
 from suptree.control import ProcessManager
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree, kill
-from tests.polling import poll_until
+from tests.polling import poll_until, poll_until_async
 
 AGENTS = str(Path(__file__).parents[1] / "agents")
 SUPTREE = str(Path(sys.executable).parent / "suptree")
@@ -89,6 +89,21 @@ def wait_for_print(live: LiveTree, agent_id: str, text: str, count: int = 1, wit
     poll_until(lambda: printed(live, agent_id).count(text) >= count, within, lambda: printed(live, agent_id))
 
 
+class Waiting:
+    """How often the oracle was asked to wait: each question comes by a connection of its own, in any order."""
+
+    def __init__(self, live: LiveTree) -> None:
+        self._live = live
+        self._before = self._count()
+
+    def _count(self) -> int:
+        return printed(self._live, "oracle").count("is asked to wait")
+
+    async def until(self, questions: int) -> None:
+        """Return when so many have arrived."""
+        await poll_until_async(lambda: self._count() >= self._before + questions)
+
+
 @pytest.mark.parametrize(
     ("prompt", "reply"),
     [
@@ -154,10 +169,12 @@ def test_an_error_that_ends_the_agent_is_the_answer_and_its_exit(
 
 
 def test_a_client_that_waits_when_the_agent_ends_hears_that_it_did(oracle: LiveTree) -> None:
+    arrived = Waiting(oracle)
+
     async def talk(client: Client) -> list[Any]:
         waiting = [asyncio.create_task(client.ask("oracle", "wait", timeout=60)) for _ in range(3)]
         streaming = asyncio.create_task(anext(client.ask_stream("oracle", "wait", timeout=60)))
-        await client.ask("oracle", "echo all are there")
+        await arrived.until(4)
         with pytest.raises(AskFailed, match="out of luck"):
             await client.ask("oracle", "Failed out of luck")
         return [str(error) for error in await asyncio.gather(*waiting, streaming, return_exceptions=True)]
@@ -174,9 +191,11 @@ def test_a_client_that_waits_when_the_agent_is_killed_hears_that_it_was(oracle: 
     wait_for_incarnation_after(oracle, incarnation)
     oracle.wait_until_all_run()
 
+    arrived = Waiting(oracle)
+
     async def talk(client: Client) -> list[Any]:
         waiting = asyncio.create_task(client.ask("oracle", "wait", timeout=60))
-        await client.ask("oracle", "echo it is there")
+        await arrived.until(1)
         await client.stop("oracle")
         late = await asyncio.gather(waiting, client.ask("oracle", "echo x"), return_exceptions=True)
         await client.start("oracle")
@@ -200,11 +219,11 @@ def test_at_the_deadline_it_is_cancelled_and_the_client_gets_an_error(oracle: Li
 
 
 def test_who_goes_away_takes_the_question_back(oracle: LiveTree) -> None:
-    before = printed(oracle, "oracle").count("cancelled")
+    before, arrived = printed(oracle, "oracle").count("cancelled"), Waiting(oracle)
 
     async def leave(client: Client) -> None:
         waiting = asyncio.create_task(client.ask("oracle", "wait", timeout=600))
-        await client.ask("oracle", "echo it is there")
+        await arrived.until(1)
         waiting.cancel()
         await asyncio.wait([waiting])
 
