@@ -25,19 +25,19 @@ class Termination:
     """Whether SIGTERM was sent to this process, and to the launcher: make it before anything is forked, for that is shared memory."""
 
     def __init__(self) -> None:
-        self._launcher = LifeStamps("launcher")
+        self._heard = LifeStamps("launcher", "actor")
         self._maker = os.getpid()
         self._heard_at = -math.inf
         self._masks = threading.local()
 
     def announce(self) -> None:
         """The launcher has heard SIGTERM: it stops the tree."""
-        self._launcher.stamp("launcher")
+        self._heard.stamp("launcher")
 
     @property
     def is_announced(self) -> bool:
         """Whether the launcher was sent SIGTERM: it has heard that, or will when it gets a processor."""
-        return self._launcher.seen("launcher") > 0.0 or is_pending(signal.SIGTERM, self._maker)
+        return self._heard.seen("launcher") > 0.0 or is_pending(signal.SIGTERM, self._maker)
 
     def begin(self, *, ends_alone: bool) -> None:
         """Hear SIGTERM from now on, in an actor that was just forked. `ends_alone`: a SIGTERM that is meant for this process ends it."""
@@ -50,7 +50,7 @@ class Termination:
     def heard_for(self) -> float | None:
         """For how many seconds a SIGTERM to every process of the tree has been heard here; None where there was none."""
         heard_at = self._heard_at
-        if not self.is_announced or abs((self._launcher.seen("launcher") or heard_at) - heard_at) > _SAME_REQUEST:
+        if not self.is_announced or abs((self._heard.seen("launcher") or heard_at) - heard_at) > _SAME_REQUEST:
             return None
         return time.monotonic() - heard_at
 
@@ -59,15 +59,21 @@ class Termination:
 
         Where SIGTERM was sent, this waits until it has been sent to every process that is meant: what is started then is not hit by it.
         """
-        heard_at = self._heard_at if time.monotonic() - self._heard_at < _SAME_REQUEST else -math.inf
-        if not died_of_it and heard_at == -math.inf:
-            return False
-        begun = time.monotonic() if heard_at == -math.inf else heard_at
-        await asyncio.sleep(max(0.0, begun + TOGETHER - time.monotonic()))
-        return self.is_announced
+        now = time.monotonic()
+        # By any process: the actor of a program that ended early may be the last that hears it.
+        heard_at = max(self._heard_at, self._heard.seen("actor"), self._heard.seen("launcher"))
+        if not self._has_heard_lately and (died_of_it or is_pending(signal.SIGTERM, self._maker)):
+            heard_at = now
+        await asyncio.sleep(max(0.0, heard_at + TOGETHER - now))
+        return self.is_announced and (died_of_it or self._has_heard_lately)
+
+    @property
+    def _has_heard_lately(self) -> bool:
+        return time.monotonic() - self._heard_at < _SAME_REQUEST
 
     def _hear(self, _number: int, _frame: object) -> None:
         self._heard_at = time.monotonic()
+        self._heard.stamp("actor")
 
     def _hear_or_end(self, number: int, frame: object) -> None:
         self._hear(number, frame)

@@ -11,39 +11,25 @@ pytestmark = needs_root
 
 WITHIN = 60.0
 
-# A network of its own, with few ports, so that others on the machine have theirs. The port of the actor that ends is taken as well.
-IN_ITS_OWN_NETWORK = 'ip link set lo up && echo "33000 33100" > /proc/sys/net/ipv4/ip_local_port_range && exec "$0" "$@"'
+# A network of its own, where the kernel gives out no port while the range holds only ports that somebody listens on.
+IN_ITS_OWN_NETWORK = 'ip link set lo up && exec "$0" "$@"'
 RESTARTS_WITHOUT_A_PORT = f"""
-import os, signal, socket, threading, time
+import os, signal, socket, time
+from pathlib import Path
 from suptree.testing import LiveTree
 
-taken, free = [], threading.Event()
-
-def take():
-    while not free.wait(0.001):
-        try:
-            while True:
-                one = socket.socket()
-                one.bind(("127.0.0.1", 0))
-                one.listen()
-                taken.append(one)
-        except OSError:
-            pass
-    for one in taken:
-        one.close()
+PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 with LiveTree('[agents.a]\\ntype = "process_wrapper"\\ncommand = "sleep"\\nargs = ["1000"]\\n') as tree:
     tree.wait_until_all_run({WITHIN})
-    taking = threading.Thread(target=take)
-    taking.start()
-    while len(taken) < 80:
-        time.sleep(0.01)
+    taken = [socket.create_server(("127.0.0.1", port)) for port in (1500, 1501)]
+    free = PORTS.read_text()
+    PORTS.write_text("1500 1501")
     os.kill(tree.agent("a")["pid"], signal.SIGKILL)
     tree.wait_until(lambda status: status["agents"][0]["incarnation"] == 2, {WITHIN})
     time.sleep(2)
     print(tree.agent("a")["status"], tree.agent("a")["incarnation"])
-    free.set()
-    taking.join()
+    PORTS.write_text(free)
     tree.wait_until_all_run({WITHIN})
     print(tree.agent("a")["incarnation"])
 """

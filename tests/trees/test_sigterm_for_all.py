@@ -7,8 +7,9 @@ import random
 import signal
 import sqlite3
 import subprocess
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from tests.polling import poll_until
 from .commands import LIMIT, SUPTREE, Place
 
 AGENTS = 15
-# Those that trap the signal, those that die of it, and those that end well after it.
+# Those that trap the signal, those that die of it, and those that end well after it. A process that such a trap starts may get it too.
 PROGRAMS = {
-    "traps": """["-c", "trap 'sleep 0.7; touch trapped-$0; exit 0' TERM; while :; do sleep 0.05; done", "{id}"]""",
+    "traps": """["-c", "trap 'sleep 0.7; : > trapped-$0; exit 0' TERM; while :; do sleep 0.05; done", "{id}"]""",
     "dies": """["-c", "exec sleep 1000", "{id}"]""",
     "obeys": """["-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done", "{id}"]""",
 }
@@ -88,13 +89,40 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield place
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """In here no process that we wake takes the processor from us, so that signals are sent together."""
+    before = os.sched_getscheduler(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError as error:
+        pytest.skip(f"no processor can be kept: {error.strerror}")
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, before, os.sched_param(0))
+
+
+def executable_of(pid: int) -> str:
+    """Of a process that may have ended: empty then."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/exe").readlink().name
+    return ""
+
+
+def send(pids: Iterable[int]) -> None:
+    """SIGTERM to those of the processes that have not ended."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
 def terminate_all(place: Place, order: Order) -> None:
     """SIGTERM to every process of the tree, and of what has started it."""
     processes = sorted(place.processes(), key=lambda process: process.create_time())
     order(processes)
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGTERM)
+    with undisturbed():
+        send(process.pid for process in processes)
 
 
 def events(place: Place) -> list[dict[str, Any]]:
@@ -140,6 +168,19 @@ def test_every_hook_runs_once_and_nothing_is_restarted_in_the_foreground(place: 
         terminate_all(place, ORDERS[order])
         assert 0 == up.wait(60)
     assert "t: 0 processes left" == output.read_text(encoding="utf-8").splitlines()[-1]
+    expect_orderly_end(place)
+
+
+def test_a_program_that_ends_before_its_actor_hears_the_signal_has_ended_on_request(place: Place) -> None:
+    place.up()
+    launcher = place.status()["pids"]["launcher"]
+    processes = place.processes()
+    actors = {process.pid for process in processes if "python" in executable_of(process.pid)} - {launcher}
+    programs = {process.pid for process in processes} - {launcher, *actors}
+    send([launcher, *programs])
+    # Within the time that a sender may take, and long after an actor has seen the end of its program.
+    time.sleep(0.1)
+    send(actors)
     expect_orderly_end(place)
 
 
