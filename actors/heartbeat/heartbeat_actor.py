@@ -72,7 +72,7 @@ class HeartbeatActor(LoopActor):
         set_name(f"st:{begin.id}")
         self.liveness = Liveness()
         self.watchers: dict[Key, Outbox] = {}
-        self._early: deque[tuple[float, list[int], Notification]] = deque(maxlen=_EARLY_KEPT)
+        self._early: deque[tuple[float, list[int], int | None, Notification]] = deque(maxlen=_EARLY_KEPT)
         self._allowances: dict[Key, Allowance] = {}
         self._given_up: set[int] = set()
         """Users who are not heard any more."""
@@ -96,11 +96,11 @@ class HeartbeatActor(LoopActor):
         watcher = self.watchers[key] = self.back_to(sender)
         self._allowances.setdefault(key, Allowance(time.monotonic()))
         now = time.monotonic()
-        for early in [early for early in self._early if self.liveness.owner(early[1]) == key]:
+        for early in [early for early in self._early if self.liveness.owner(early[1], early[2]) == key]:
             self._early.remove(early)
             # Later its pids may be somebody else's.
             if now - early[0] < _EARLY_KEPT_FOR:
-                self._pass_on(key, early[2])
+                self._pass_on(key, early[3])
         if watch.user_id is not None:
             refusal = self._hear_user(watch.user_id)
             if watch.starting:
@@ -174,6 +174,7 @@ class HeartbeatActor(LoopActor):
     def _take(self, opened: NotifySocket) -> int:
         """Take what waits, up to a limit; how many datagrams that were, `_DATAGRAMS_PER_LOOK` where more may wait."""
         self._has_news = False
+        user_id = self.notify_sockets.user_of(opened)
         began = time.monotonic()
         try:
             for taken in range(_DATAGRAMS_PER_LOOK):
@@ -188,7 +189,7 @@ class HeartbeatActor(LoopActor):
                 if said is None:
                     self._refuse(malformed=True)
                 else:
-                    self._hear(pid, said)
+                    self._hear(pid, user_id, said)
                     self._has_news |= said.changes_state
             return _DATAGRAMS_PER_LOOK
         finally:
@@ -204,12 +205,12 @@ class HeartbeatActor(LoopActor):
         log.error("notify_socket_given_up", user_id=user_id, why="descriptors that were sent there cannot be closed")
         return True
 
-    def _hear(self, pid: int, said: Notification) -> None:
+    def _hear(self, pid: int, user_id: int | None, said: Notification) -> None:
         lineage = [pid]
-        key = self.liveness.owner(lineage)
+        key = self.liveness.owner(lineage, user_id)
         if key is None:
             lineage = list(_lineage(pid))
-            key = self.liveness.owner(lineage)
+            key = self.liveness.owner(lineage, user_id)
         if key is not None:
             if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
                 self.watchers[key].tell(verdict)
@@ -221,7 +222,7 @@ class HeartbeatActor(LoopActor):
                 self._refuse(malformed=False)
         elif said.changes_state:
             # One of ours, and so young that its Watch is still on its way.
-            self._early.append((time.monotonic(), lineage, said))
+            self._early.append((time.monotonic(), lineage, user_id, said))
 
     def _pass_on(self, key: Key, said: Notification) -> None:
         """Tell its supervisor, within the allowance of that incarnation; one that does not answer hears the newest later."""

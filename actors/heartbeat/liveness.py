@@ -92,15 +92,16 @@ class Liveness:
                 if pid is not None and self._by_pid.get(pid) == key:
                     del self._by_pid[pid]
 
-    def owner(self, lineage: Iterable[int]) -> Key | None:
+    def owner(self, lineage: Iterable[int], user_id: int | None = None) -> Key | None:
         """Which incarnation a process belongs to, by the pids of itself and its ancestors, nearest first.
 
-        Below a supervisor are agents whose Watch may still be on its way: they are not the supervisor.
+        Below a supervisor are agents whose Watch may still be on its way: they are not the supervisor. What was said at the socket of
+        another user (`user_id`) is said for agents that run as that user: its sender may have ended, and its pid be somebody else's.
         """
         for generation, pid in enumerate(lineage):
             key = self._by_pid.get(pid)
             if key is not None and not (generation and self._watched[key].watch.alone):
-                return key
+                return key if user_id in (None, self._watched[key].watch.user_id) else None
         return None
 
     def pinged(self, pid: int, key: Key, now: float) -> Suspect | None:

@@ -5,6 +5,7 @@ import pwd
 import shutil
 import socket
 import stat
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,28 @@ def test_each_user_has_a_socket_of_its_own_and_nobody_else_may_send_there() -> N
         assert before == [row["pid"] for row in tree.status()["agents"]]
         assert [] == [event for event in tree.events() if event["event"] == "agent_stopping"]
     assert not shared.exists()
+
+
+def send_in_the_name_of(pid: int, path: Path, said: bytes) -> None:
+    """As the kernel delivers what a process said that has ended since, and whose number is that of another now: root may say so."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(str(path))
+        sender.sendmsg([said], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, struct.pack("3i", pid, NOBODY.pw_uid, NOBODY.pw_gid))])
+
+
+def test_at_the_socket_of_a_user_nothing_is_said_for_the_agents_of_others_whose_pid_the_sender_had() -> None:
+    own = table("ours", ["sleep", "1000"], "root").replace("ready", "#").replace("user =", "#")
+    with LiveTree(table("a", PROGRAM, "nobody") + table("b", PROGRAM, "daemon") + own) as tree:
+        tree.wait_until_all_run(WITHIN)
+        path = shared_socket(str(tree.launcher.paths.shared), NOBODY.pw_uid)
+        before = {row["id"]: row["pid"] for row in tree.status()["agents"]}
+        for pid in (before["b"], before["ours"], *(row["actor_pid"] for row in tree.status()["agents"] if row["id"] != "a")):
+            send_in_the_name_of(pid, path, b"WATCHDOG=trigger")
+        # Of the user's own agent it is heard, after all of those.
+        send_in_the_name_of(before["a"], path, b"WATCHDOG=trigger")
+        tree.wait_until(lambda s: next(row for row in s["agents"] if row["id"] == "a")["incarnation"] == 2, WITHIN)
+        assert ["a"] == [event["id"] for event in tree.events() if event["event"] == "agent_stopping"]
+        assert [before["b"], before["ours"]] == [row["pid"] for row in tree.status()["agents"] if row["id"] != "a"]
 
 
 def pings(status: dict[str, Any]) -> int:

@@ -112,3 +112,12 @@ def test_what_is_said_below_a_supervisor_is_not_said_by_the_supervisor() -> None
     assert liveness.owner([9, 8, 7, 1]) is None
     liveness.watch(Watch("young", 1, SPEC, actor_pid=8), 0.0)
     assert ("young", 1) == liveness.owner([9, 8, 7, 1])
+
+
+def test_at_the_socket_of_a_user_only_agents_of_that_user_are_spoken_for() -> None:
+    liveness = Liveness()
+    liveness.watch(Watch("ours", 1, SPEC, actor_pid=1, program_pid=2), 0.0)
+    liveness.watch(Watch("theirs", 1, SPEC, actor_pid=3, program_pid=4, user_id=1000), 0.0)
+    assert [None, None, ("theirs", 1)] == [liveness.owner([9, pid], 1000) for pid in (1, 2, 4)]
+    assert [("ours", 1), ("ours", 1), ("theirs", 1)] == [liveness.owner([9, pid]) for pid in (1, 2, 4)]
+    assert liveness.owner([9, 4], 1001) is None
