@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from .printable import without_colours
+
 LINES = 20
 """So many lines of each source are kept."""
 
@@ -47,16 +49,16 @@ def new_tails() -> dict[str, deque[Said]]:
 
 
 def last_error(tails: Mapping[str, Iterable[Said]], ended_at: datetime) -> str | None:
-    """What a program that failed said last, on stderr or else on stdout; None when that was long before its end, or by others."""
+    """What a program that failed said last, on stderr or else on stdout, without colours; None when that was long before its end."""
     err, out = (_newest(tails[stream], ended_at - _SAID_AT_THE_END) for stream in ("err", "out"))
     newest = err or out
     if err is not None and out is not None and _moment(out) - _moment(err) > _FLUSHED_WITHIN:
         newest = out
-    return None if newest is None else newest.text
+    return None if newest is None else without_colours(newest.text)
 
 
 def _newest(lines: Iterable[Said], since: datetime) -> Said | None:
-    newest = next((said for said in reversed(list(lines)) if said.text.strip()), None)
+    newest = next((said for said in reversed(list(lines)) if without_colours(said.text).strip()), None)
     return newest if newest is not None and _moment(newest) >= since else None
 
 

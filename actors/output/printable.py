@@ -8,8 +8,15 @@ _NO_COLOUR = "\x1b[0m"
 
 
 def printable(text: str) -> str:
-    """A text in which everything but letters, signs and spaces is escaped, line ends too."""
-    return "".join(character if _is_shown(character) else character.encode("unicode_escape").decode() for character in text)
+    """A text in which everything but letters, signs and spaces is escaped, line ends too; its colours are left out."""
+    return "".join(
+        character if _is_shown(character) else character.encode("unicode_escape").decode() for character in without_colours(text)
+    )
+
+
+def without_colours(text: str) -> str:
+    """A text without the sequences that give it colours (ECMA-48's SGR)."""
+    return _COLOUR.sub("", text)
 
 
 def printable_lines(text: str) -> str:

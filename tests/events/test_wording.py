@@ -22,3 +22,8 @@ def test_text_is_shown_as_it_is(text: str) -> None:
 )
 def test_nothing_in_it_moves_the_cursor(text: str, shown: str) -> None:
     assert shown == printable(text)
+
+
+def test_its_colours_are_left_out_and_what_remains_is_no_new_sequence() -> None:
+    assert "Error: no key" == printable("\x1b[1;31mError:\x1b[0m no \x1b[38:5:2mkey\x1b[m")
+    assert r"\x1b[2J" == printable("\x1b\x1b[31m[2J")

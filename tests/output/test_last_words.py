@@ -28,6 +28,8 @@ def said(before: float, source: str, text: str) -> Said:
         ([said(3600, "err", "[notice] start worker process"), said(0.1, "out", "bye")], "bye"),
         ([said(0.1, "err", "FATAL"), said(0.05, "err", "  ")], "FATAL"),
         ([said(0.1, "hook", "from a hook"), said(0.1, "suptree", "ended process 7")], None),
+        # What only ends a colour says nothing.
+        ([said(0.1, "err", "\x1b[1;31mError:\x1b[0m no \x1b[38:5:2mkey"), said(0.05, "err", "\x1b[0m \x1b[m")], "Error: no key"),
         ([], None),
     ],
 )
