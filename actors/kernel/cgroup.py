@@ -17,6 +17,7 @@ OFF_VARIABLE = "SUPTREE_CGROUPS"
 """With the value `off` in the environment of a launcher its tree uses no control groups."""
 _RUN_PREFIX = "suptree-"
 _KILL_ROUNDS = 100
+_OPENED_TOGETHER = 256
 _CONTROLLERS = ("memory", "pids", "cpu")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CPU_PERIOD = 100_000
@@ -233,13 +234,31 @@ def _kill(group: Path) -> None:
         return
     # Older than Linux 5.14, or v1: until nobody is left who could fork.
     for _ in range(_KILL_ROUNDS):
-        pids = [*_processes_below(group), *_processes(str(group))]
-        for pid in pids:
-            # One that runs as somebody else, by a set-user-ID program, may be none of ours to signal.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        pids = _all_processes(group)
         if not pids:
             return
+        for first in range(0, len(pids), _OPENED_TOGETHER):
+            _kill_members(group, pids[first : first + _OPENED_TOGETHER])
+
+
+def _kill_members(group: Path, pids: list[int]) -> None:
+    """SIGKILL those that are in the group once they are held: a process that was listed may have ended, and its pid be another's."""
+    held: dict[int, int] = {}
+    try:
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                held[pid] = os.pidfd_open(pid)
+        for pid in held.keys() & _all_processes(group):
+            # One that runs as somebody else, by a set-user-ID program, may be none of ours to signal.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(held[pid], signal.SIGKILL)
+    finally:
+        for pidfd in held.values():
+            os.close(pidfd)
+
+
+def _all_processes(group: Path) -> list[int]:
+    return [*_processes_below(group), *_processes(str(group))]
 
 
 def _processes_below(group: Path) -> Iterator[int]:

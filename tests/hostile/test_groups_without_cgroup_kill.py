@@ -1,0 +1,63 @@
+"""Control groups that the kernel cannot kill as a whole (v1, or older than Linux 5.14): their processes are killed one by one."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from suptree.actors.kernel.cgroup import Groups, own_groups
+from tests.polling import poll_until
+
+MANY = 600
+
+
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """A group of ours in the memory hierarchy of cgroup v1."""
+    own = own_groups().memory_v1
+    if own is None or not os.access(own, os.W_OK):
+        pytest.skip("there is no memory hierarchy of cgroup v1 to write to")
+    group = Path(own, f"suptree-test-{os.getpid()}")
+    group.mkdir()
+    yield group
+    poll_until(lambda: not members(group), 30)
+    group.rmdir()
+
+
+def members(group: Path) -> list[int]:
+    return [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
+
+
+def join(group: Path, pid: int) -> None:
+    (group / "cgroup.procs").write_text(str(pid))
+
+
+def test_a_process_that_is_no_member_any_more_when_it_is_held_is_left_alone(group: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as member, subprocess.Popen(["sleep", "1000"]) as leaves:
+        hold = os.pidfd_open
+
+        def hold_late(pid: int) -> int:
+            # As if its pid were another process's by now.
+            if pid == leaves.pid:
+                join(group.parent, pid)
+            return hold(pid)
+
+        monkeypatch.setattr(os, "pidfd_open", hold_late)
+        try:
+            join(group, member.pid)
+            join(group, leaves.pid)
+            Groups(memory_v1=str(group)).kill()
+            assert -9 == member.wait(10)
+            assert leaves.poll() is None
+        finally:
+            leaves.kill()
+
+
+def test_every_process_of_a_large_group_is_killed(group: Path) -> None:
+    starts = f"echo $$ > {group}/cgroup.procs; for n in $(seq {MANY}); do sleep 1000 & done; wait"
+    with subprocess.Popen(["sh", "-c", starts]) as starter:
+        poll_until(lambda: len(members(group)) == MANY + 1, 30)
+        Groups(memory_v1=str(group)).kill()
+        assert -9 == starter.wait(10)
