@@ -3,18 +3,16 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import click
-import psutil
 
 from suptree.actors.errors import SuptreeError
-from suptree.actors.events.picture import is_alive
 from suptree.control.client.client import Client
 from suptree.control.client.reach import reach, remote_url
 from suptree.control.trees.find import find_tree
-from suptree.supervisors.spec.tree_spec import ROOT
+from suptree.supervisors.spec.ids import ROOT
 
 from .printer import say_if_read
 
@@ -65,16 +63,6 @@ async def with_progress(work: Awaitable[Result], describe: Callable[[], Awaitabl
         await asyncio.wait({working})
 
 
-def alive_below(rows: list[dict[str, Any]], top: str | None = None) -> list[str]:
-    """The agents that may still have a process, below a supervisor (or the agent itself); all of them without one."""
-    parents = {row["id"]: row["supervisor"] for row in rows}
-
-    def is_below(row_id: str | None) -> bool:
-        return row_id is not None and (row_id == top or is_below(parents.get(row_id)))
-
-    return [row["id"] for row in rows if row["kind"] == "agent" and is_alive(row) and (top is None or is_below(row["id"]))]
-
-
 def silent_parts(found: dict[str, Any]) -> list[str]:
     """Who does not answer, and for how long: what a status object says of that."""
     silent = [(row["id"], row["last_ping_age"]) for row in found["supervisors"] if (row["last_ping_age"] or 0.0) > _OLD]
@@ -90,6 +78,14 @@ def silent_parts(found: dict[str, Any]) -> list[str]:
 def warnings_of(found: dict[str, Any]) -> list[str]:
     """What a client must know of a status object before it believes it: how old it is, and that the tree file says something else."""
     return silent_parts(found) + ([found["file_differs"]] if found["file_differs"] else [])
+
+
+def journal_trouble(state: Mapping[str, Any]) -> str | None:
+    """What is wrong with a journal, from its part of the status object; None while it is complete and can be written."""
+    lost = f"{state['lost']} events are missing from it"
+    if state["why"] is not None:
+        return f"the journal {state['path']} cannot be written: {state['why']}; {state['waiting']} events wait, {lost}"
+    return f"the journal {state['path']} can be written again; {lost}" if state["lost"] else None
 
 
 def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result]]) -> Result:
@@ -120,6 +116,8 @@ async def _say_if_silent(client: Client, tree_name: str | None) -> None:
 
 def _launcher(tree_name: str | None) -> str:
     """That a launcher does not answer, which one, and what the kernel knows of it."""
+    import psutil  # noqa: PLC0415  (only where a launcher is silent)
+
     silent = f"has not answered for {2 * _SILENT_FOR:g} s"
     if remote_url(tree_name) is not None:
         return f"the launcher of the tree {silent}"

@@ -21,7 +21,8 @@ from suptree.supervisors.core.core import ChildView
 from suptree.supervisors.decisions.child import ChildState
 from suptree.supervisors.decisions.core_commands import Answer
 from suptree.supervisors.spec.child_spec import INFINITY, ChildSpec, RestartType
-from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec
+from suptree.supervisors.spec.ids import ROOT
+from suptree.supervisors.spec.tree_spec import SupervisorSpec
 
 from .otp_live_agent import address
 from .otp_scenario import call_answer, child_spec, last_entry, supervisor_flags

@@ -1,6 +1,5 @@
 """Printing while nobody may read: a full pipe, or a terminal that somebody stopped (Ctrl-S), holds up the printing and nothing else."""
 
-import asyncio
 import contextlib
 import io
 import os
@@ -8,11 +7,14 @@ import queue
 import select
 import sys
 import threading
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from suptree.actors.output.printable import printable_lines
 
 from .screen import say
+
+if TYPE_CHECKING:
+    import asyncio
 
 _MOMENT = 500
 """Milliseconds."""
@@ -34,8 +36,10 @@ class Printer:
         if self._descriptor is None:
             say(text)
             return
+        from asyncio import get_running_loop  # noqa: PLC0415  (it takes half as long as all else that a command imports)
+
         content = _bytes(text, sys.stdout)
-        printed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        printed: asyncio.Future[None] = get_running_loop().create_future()
         self._jobs.put((content, printed))
         await printed
 

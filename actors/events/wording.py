@@ -98,14 +98,6 @@ def refusals(refused: Mapping[str, Mapping[str, int]]) -> str:
     return "; ".join(doors)
 
 
-def journal_trouble(state: Mapping[str, Any]) -> str | None:
-    """What is wrong with a journal, from its part of the status object; None while it is complete and can be written."""
-    lost = f"{state['lost']} events are missing from it"
-    if state["why"] is not None:
-        return f"the journal {state['path']} cannot be written: {state['why']}; {state['waiting']} events wait, {lost}"
-    return f"the journal {state['path']} can be written again; {lost}" if state["lost"] else None
-
-
 def _tree_ready(_event: TreeReady) -> str:
     return "the tree is ready"
 

@@ -25,10 +25,10 @@ from suptree.actors.exits import ExitClass
 from suptree.actors.output.log_reader import follow_log, tail, tail_of
 from suptree.actors.output.output_log import log_path
 from suptree.actors.record.registry import HERE
-from suptree.supervisors.config.agent_config import RESERVED_IDS, fault_of_id
 from suptree.supervisors.config.wire import decode_child
 from suptree.supervisors.spec.child_spec import ChildSpec
-from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec
+from suptree.supervisors.spec.ids import RESERVED_IDS, ROOT, fault_of_id
+from suptree.supervisors.spec.tree_spec import SupervisorSpec
 
 from ..door.bounds import Followers
 from ..door.request_input import BODY_LIMIT, Bodies, boolean, expect, only, text, whole_number

@@ -10,7 +10,7 @@ from pathlib import Path
 from suptree.actors.errors import NoSuchAgent
 from suptree.actors.output.log_reader import follow_log
 from suptree.actors.output.output_log import ENTRY, log_path
-from suptree.supervisors.config.agent_config import fault_of_id
+from suptree.supervisors.spec.ids import fault_of_id
 
 from ..own_tree.mirror import Mirror
 

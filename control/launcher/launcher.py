@@ -38,8 +38,9 @@ from suptree.actors.kernel.sweep import process_ended, reap_zombies, sweep
 from suptree.actors.record.link_offers import LinkOffers
 from suptree.actors.record.registry import RECORD, RegistryActor
 from suptree.supervisors.actor.top import TOP, TopSupervisor
+from suptree.supervisors.spec.ids import ROOT
 from suptree.supervisors.spec.longest_stop import longest_stop
-from suptree.supervisors.spec.tree_spec import ROOT, SupervisorSpec, TreeSpec
+from suptree.supervisors.spec.tree_spec import SupervisorSpec, TreeSpec
 
 from ..door.listeners import listen_on_address, parse_address
 from ..refusals import Refusals

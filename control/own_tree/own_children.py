@@ -12,7 +12,7 @@ from suptree.actors.events.picture import Row, is_alive
 from suptree.actors.output.printable import printable
 from suptree.supervisors.config.child_from_config import agent_child_from_config, supervisor_child_from_config
 from suptree.supervisors.spec.child_spec import ChildSpec
-from suptree.supervisors.spec.tree_spec import ROOT
+from suptree.supervisors.spec.ids import ROOT
 
 from .embedded_tree import EmbeddedTree
 from .kept_config import copied

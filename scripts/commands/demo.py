@@ -22,8 +22,9 @@ from suptree.control.launcher.spawn import LauncherProcess, begin_launcher
 from suptree.supervisors.config.tree_file import load_tree
 
 from ..common import Seconds
+from ..drawings import terminal
 from ..printer import Printer
-from ..screen import say, terminal
+from ..screen import say
 from .foreground import Ended, run_in_foreground
 from .status_table import status_table
 

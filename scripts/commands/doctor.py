@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from suptree.actors.errors import SuptreeError
-from suptree.actors.events.wording import journal_trouble
 from suptree.control.trees.find import running_trees
 from suptree.control.trees.machine_check import Finding, State, examine
 from suptree.supervisors.config.tree_file import load_tree
 from suptree.supervisors.spec.longest_stop import longest_stop
 
-from ..common import json_option, with_client
-from ..screen import cell, print_json, show, table
+from ..common import journal_trouble, json_option, with_client
+from ..drawings import cell, show, table
+from ..screen import print_json
 
 _COLOURS = {State.OK: "green", State.LIMITED: "yellow", State.MISSING: "red"}
 

@@ -1,11 +1,12 @@
 """How agents and supervisors stand, as people read it: a table of all, or everything about one."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from rich.table import Table
 
-from ..screen import Cell, cell, table
+from ..drawings import Cell, cell, show, table, terminal
 
 Row = dict[str, Any]
 
@@ -30,8 +31,13 @@ def status_table(found: dict[str, Any], width: int | None = None) -> Table:
     return drawn
 
 
-def details(row: Row) -> Table:
-    """Everything about one agent or supervisor, a line each."""
+def show_status(found: dict[str, Any]) -> None:
+    """Print the table, as wide as the terminal where there is one."""
+    show(status_table(found, terminal().width if sys.stdout.isatty() else None))
+
+
+def show_details(row: Row) -> None:
+    """Print everything about one agent or supervisor, a line each."""
     shown: dict[str, Cell] = {heading: column(row) for heading, column in (_COLUMNS if "pid" in row else _SUPERVISOR).items()}
     last = row["last_exit"]
     shown |= {
@@ -46,7 +52,7 @@ def details(row: Row) -> Table:
     for heading, value in shown.items():
         if len(value):
             drawn.add_row(heading, value)
-    return drawn
+    show(drawn)
 
 
 def _detail(row: Row) -> str:

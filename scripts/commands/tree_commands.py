@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import psutil
 
 from suptree.actors.errors import AlreadyRunning, ConfigError, MissingOnMachine, NotRunning, SuptreeError
+from suptree.actors.events.picture import is_alive
 from suptree.actors.kernel.sweep import pidfd_readable
 from suptree.control.client.client import Client
 from suptree.control.client.reach import URL_VARIABLE, remote_url
@@ -31,7 +33,7 @@ from suptree.supervisors.config.tree_template import TREE_TEMPLATE
 from suptree.supervisors.spec.longest_stop import longest_stop
 from suptree.supervisors.spec.tree_spec import TreeSpec
 
-from ..common import Seconds, alive_below, json_option, tree_option, with_client, with_progress
+from ..common import Seconds, json_option, tree_option, with_client, with_progress
 from ..printer import Printer, say_if_read
 from ..screen import print_json, say
 from .foreground import run_in_foreground
@@ -215,7 +217,7 @@ async def _down(tree: Running, limit: float) -> list[psutil.Process]:
             async def describe() -> str:
                 try:
                     async with asyncio.timeout(_HEARD_WAIT):
-                        alive = alive_below((await client.picture())["rows"])
+                        alive = _alive((await client.picture())["rows"])
                 except TimeoutError:
                     return "the launcher does not answer"
                 return f"still stopping: {', '.join(alive)}" if alive else ""
@@ -272,3 +274,8 @@ def _counts(spec: TreeSpec) -> dict[str, int]:
 
 def _in_words(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in counts.items())
+
+
+def _alive(rows: list[dict[str, Any]]) -> list[str]:
+    """The agents that may still have a process."""
+    return [row["id"] for row in rows if row["kind"] == "agent" and is_alive(row)]

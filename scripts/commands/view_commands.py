@@ -1,53 +1,21 @@
-"""Commands that show: status, tree, events."""
+"""Commands that show a whole tree: its picture, and its events."""
 
 import contextlib
 import json
-import sys
 from typing import Any
 
 import click
 from rich.text import Text
 from rich.tree import Tree
 
-from suptree.actors.errors import NoSuchAgent, NotRunning
-from suptree.actors.events.wording import journal_trouble, line
+from suptree.actors.events.wording import line
 from suptree.actors.output.printable import printable
 from suptree.control.client.client import Client
-from suptree.control.trees.last_run import how_it_ended
-from suptree.control.trees.paths import known_trees
 
-from ..common import json_option, tree_option, warnings_of, with_client
-from ..screen import print_json, say, show, terminal, write
-from .status_table import STYLES, details, status_table
-
-
-@click.command()
-@click.argument("agent_id", metavar="[ID]", required=False)
-@tree_option
-@json_option
-def status(agent_id: str | None, tree_name: str | None, *, as_json: bool) -> None:
-    """Where every agent stands, or one."""
-    try:
-        found = with_client(tree_name, lambda client: client.status())
-    except NotRunning as error:
-        trees = [paths for paths in known_trees() if tree_name in (None, paths.name)]
-        raise NotRunning("\n".join([str(error), *filter(None, map(how_it_ended, trees))])) from None
-    if agent_id is not None:
-        rows = [row for row in (*found["agents"], *found["supervisors"]) if row["id"] == agent_id]
-        if not rows:
-            raise NoSuchAgent(f"no agent {agent_id!r} in tree {found['tree']!r}: see `suptree status`")
-        if as_json:
-            print_json(rows[0])
-        else:
-            show(details(rows[0]))
-    elif as_json:
-        print_json(found)
-    else:
-        show(status_table(found, terminal().width if sys.stdout.isatty() else None))
-        for warning in warnings_of(found):
-            say(warning)
-        if trouble := journal_trouble(found["journal"]):
-            say(trouble)
+from ..common import json_option, tree_option, with_client
+from ..drawings import show
+from ..screen import print_json, say, write
+from .status_table import STYLES
 
 
 @click.command()

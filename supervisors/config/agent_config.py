@@ -17,26 +17,16 @@ from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
 from suptree.actors.state import AgentType
 
 from ..spec.child_spec import ChildSpec, RestartType
-from ..spec.tree_spec import ROOT
+from ..spec.ids import ROOT
 from .agent_tables import BackoffOrNot, HeartbeatTable, HooksTable, LimitsTable, ProbeTable, ProgressTable, RlimitsTable, StopTable
 from .agent_values import Argv, ExitCodes, PathText, Text, Umask, User, Variable, VariablePattern
 from .config_problems import Rule, Table
 from .supervisor_config import Seconds, SecondsOrNone
 
-RESERVED_IDS = frozenset({ROOT, "top", "registry", "heartbeat"})
-
 SECONDS_BEYOND_THE_LADDER = 2.0
 """What an agent gets beyond the rungs of its stop ladder before its supervisor kills it."""
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-
-
-def fault_of_id(name: object) -> str | None:
-    """What is wrong with an id or a tree's name, if anything; it becomes part of file names and commands."""
-    if isinstance(name, str) and _ID.fullmatch(name):
-        return None
-    return "an id is 1 to 64 letters (a-z, A-Z), digits, or any of - _ . and starts with a letter or a digit"
 
 
 def _is_program(table: "AgentTable") -> bool:

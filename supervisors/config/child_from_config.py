@@ -11,8 +11,9 @@ from suptree.actors.errors import ConfigError, SpecError
 from suptree.actors.state import AgentType
 
 from ..spec.child_spec import ChildSpec, RestartType
+from ..spec.ids import RESERVED_IDS, fault_of_id
 from ..spec.tree_spec import SupervisorSpec
-from .agent_config import RESERVED_IDS, AgentTable, fault_of_id
+from .agent_config import AgentTable
 from .agent_values import has_surrogate
 from .config_problems import Problem, kind_of
 from .supervisor_config import SupervisorTable

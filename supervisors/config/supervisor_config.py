@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from ..spec.child_spec import INFINITY, AutoShutdown, ChildSpec, OnLimit, RestartType, Strategy, SupervisorFlags
-from ..spec.tree_spec import ROOT, SupervisorSpec
+from ..spec.ids import ROOT
+from ..spec.tree_spec import SupervisorSpec
 from .config_problems import Rule, Table, wrong_kind
 
 # Ten thousand days: beyond it a number of seconds is a slip, and clocks and timers start to misbehave.

@@ -12,8 +12,9 @@ from suptree.actors.errors import ConfigError, SpecError
 
 from ..decisions.limit_checks import never_exceeded
 from ..spec.child_spec import AutoShutdown, ChildSpec
-from ..spec.tree_spec import ROOT, SupervisorSpec, TreeSpec
-from .agent_config import RESERVED_IDS, AgentTable, fault_of_id
+from ..spec.ids import RESERVED_IDS, ROOT, fault_of_id
+from ..spec.tree_spec import SupervisorSpec, TreeSpec
+from .agent_config import AgentTable
 from .config_problems import Problem, Table, did_you_mean, kind_of, unknown_key
 from .supervisor_config import RootTable, SupervisorTable
 from .toml_lines import Keys, lines_of_keys

@@ -8,8 +8,6 @@ from suptree.actors.spec.agent_spec import AgentSpec
 
 from .child_spec import ChildSpec, SupervisorFlags
 
-ROOT = "root"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorSpec:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suptree.scripts.command_line import main
+from suptree.scripts.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def test_the_test_example_passes_with_the_plugin_as_it_comes(tmp_path: Path) -> 
 
 def test_the_command_table_names_every_command_and_no_other() -> None:
     shown = set(re.findall(r"^\| `suptree (\w+)", README, re.MULTILINE)) | {"stop", "restart", "kill"}
-    assert shown == set(main.commands)
+    assert shown == set(COMMANDS)
 
 
 def test_the_two_commands_stand_first_and_exist() -> None:

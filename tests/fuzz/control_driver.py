@@ -23,7 +23,7 @@ from suptree.control.launcher.link import Link
 from suptree.control.trees.paths import TreePaths
 from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.supervisors.config.wire import decode_child, encode_child
-from suptree.supervisors.spec.tree_spec import ROOT
+from suptree.supervisors.spec.ids import ROOT
 
 _IN_TIME = 5.0
 _FOLLOWED_FOR = 0.02
