@@ -6,24 +6,27 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from ..kernel.linux import add_inotify_watch, create_inotify
 
 _KEPT = 64 * 1024
 _READ_SIZE = 64 * 1024
 _IN_MODIFY = 0x2
+_PLACE_NEEDED = 1024 * 1024
 
 
 class HookOutput:
     """A file for what one prints: not a pipe, for what the hook leaves behind could hold a pipe open.
 
-    `write` gets the lines as they come, several with newlines between them, and at the end what has no newline; of 64 KiB, and no more.
-    Raises OSError when there is no place for a file.
+    `write` gets the lines as they come, several with newlines between them, and at the end what has no newline; of 64 KiB, and no more:
+    a line that they do not hold whole is left out, for a secret could be cut in two there. The file is made in `folder`. Where that has
+    no place, it is made in memory, and the lines come when the program has ended. Raises OSError when there is no memory either.
     """
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    def __init__(self, write: Callable[[bytes], None], folder: str) -> None:
         self._write = write
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (this is one)
+        self._file = _file_in(folder)
         self._position = 0
         self._begun = b""
         self._inotify: int | None = None
@@ -44,7 +47,7 @@ class HookOutput:
     def __exit__(self, *_error: object) -> None:
         self._unwatch()
         self._look()
-        if self._begun:
+        if self._begun and self._position < _KEPT:
             self._write(b"\n".join(self._begun.splitlines()))
         self._file.close()
 
@@ -70,3 +73,12 @@ class HookOutput:
             asyncio.get_running_loop().remove_reader(self._inotify)
             os.close(self._inotify)
             self._inotify = None
+
+
+def _file_in(folder: str) -> IO[bytes]:
+    """A file without a name. Not in a folder that others fill: a probe that cannot print fails, and its agent is ended for that."""
+    with contextlib.suppress(OSError):
+        found = os.statvfs(folder)
+        if found.f_bavail * found.f_frsize >= _PLACE_NEEDED:
+            return tempfile.TemporaryFile(dir=folder)
+    return os.fdopen(os.memfd_create("suptree-hook"), "w+b")

@@ -31,9 +31,9 @@ class HookFailed(Exception):
     """A hook could not be run, failed, or took too long; the text says which."""
 
 
-def _output_of(argv: tuple[str, ...], write: Callable[[bytes], None]) -> HookOutput:
+def _output_of(argv: tuple[str, ...], write: Callable[[bytes], None], folder: str) -> HookOutput:
     try:
-        return HookOutput(write)
+        return HookOutput(write, folder)
     except OSError as error:
         raise HookFailed(f"{argv[0]!r} cannot be run: there is no place for its output: {error.strerror}") from None
 
@@ -47,12 +47,18 @@ class RunningHooks(set[int]):
 class Hooks:
     """Runs hooks and probes, one process each with what it starts; `pids` are those that run now.
 
-    `write` gets what one prints, while it runs: its lines, with newlines between them.
+    `write` gets what one prints, while it runs: its lines, with newlines between them. What it prints is kept in a file in `folder`.
     """
 
     def __init__(
-        self, join: Callable[[], None], confinement: Confinement, write: Callable[[bytes], None], pids: RunningHooks | None = None
+        self,
+        join: Callable[[], None],
+        confinement: Confinement,
+        write: Callable[[bytes], None],
+        folder: str,
+        pids: RunningHooks | None = None,
     ) -> None:
+        self._folder = folder
         self._join = join
         self._confinement = confinement
         self._write = write
@@ -67,7 +73,7 @@ class Hooks:
         """
         token = uuid4().hex
         environment = {**environment, _TOKEN: token}
-        with _output_of(argv, self._write) as output:
+        with _output_of(argv, self._write, self._folder) as output:
             self._confinement.own([output.fileno()])
             self.pids.starting += 1
             try:

@@ -81,7 +81,7 @@ class ProgramLife:
         self._cgroup = Cgroup(self._groups)
         self._deadlines = Deadlines(asyncio.get_event_loop(), spec.stop.extend_at_most)
         self._limits = UsageLimits(spec.limits, partial(incarnation.condemn, ExitClass.BUDGET), self._deadlines)
-        self._hooks = Hooks(self._join, incarnation.confinement, partial(incarnation.output.write, "hook"))
+        self._hooks = Hooks(self._join, incarnation.confinement, partial(incarnation.output.write, "hook"), incarnation.context.state_dir)
         targets: dict[Target, Act] = {
             Target.STDIN: self._close_input,
             Target.PROCESS_GROUP: self._signal_group,
@@ -320,12 +320,13 @@ class ProgramLife:
 
     async def _run_probe(self, argv: tuple[str, ...], limit: float) -> None:
         said: list[bytes] = []
-        hooks = Hooks(self._join, self._incarnation.confinement, said.append, self._hooks.pids)
+        hooks = Hooks(self._join, self._incarnation.confinement, said.append, self._incarnation.context.state_dir, self._hooks.pids)
         try:
             await hooks.run(argv, cwd=self._spec.cwd, environment=self._incarnation.environment, limit=limit, leave_nothing=True)
         except HookFailed as failure:
-            lines = b"".join(said).rpartition(b"\n")
-            last = f" ({lines[2].decode(errors='replace').strip()[:200]})" if said else ""
+            # Without its secrets before it is cut: what is left of a secret would not be known as one.
+            last_line = self._incarnation.redactor.text(b"".join(said).rpartition(b"\n")[2].decode(errors="replace"))
+            last = f" ({last_line.strip()[:200]})" if said else ""
             raise ProbeFailed(f"{failure}{last}") from None
 
     def _descend(self) -> None:
