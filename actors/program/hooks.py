@@ -151,7 +151,9 @@ async def _reaped(hook: asyncio.subprocess.Process) -> int | None:
 
 def _kill(hook: int) -> bool:
     """End the process group of a hook; whether the hook itself may be ended."""
-    # It leads its own session and lives, or is not reaped yet: its number is its own.
+    if _is_reaped(hook):
+        return True
+    # It leads its own session and lives, or is not reaped yet, and nothing is reaped before we return: its number is its own.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(hook, signal.SIGKILL)
     try:
@@ -162,6 +164,15 @@ def _kill(hook: int) -> bool:
         # It runs as somebody else, by a set-user-ID program.
         return False
     return True
+
+
+def _is_reaped(child: int) -> bool:
+    """Whether a child has ended, and its number may be another process's by now: asyncio reaps it before whoever waits for it is told."""
+    try:
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _has_ended(child: int) -> bool:

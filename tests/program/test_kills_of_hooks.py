@@ -1,0 +1,50 @@
+"""Who gets the SIGKILL that is for a hook which took too long."""
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from suptree.actors.program import hooks
+
+
+@pytest.fixture
+def stranger() -> Iterator[psutil.Process]:
+    """A process that is no child of ours: its starter has ended."""
+    starter = subprocess.run(
+        ["sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!"], stdout=subprocess.PIPE, check=True, stderr=subprocess.DEVNULL
+    )
+    stranger = psutil.Process(int(starter.stdout))
+    yield stranger
+    stranger.kill()
+
+
+def test_a_process_that_has_the_pid_of_a_hook_which_is_reaped_is_left_alone(stranger: psutil.Process) -> None:
+    pidfd = os.pidfd_open(stranger.pid)
+    assert hooks._kill(stranger.pid)
+    assert ([], [], []) == select.select([pidfd], [], [], 0.5)
+    os.close(pidfd)
+
+
+def test_a_hook_and_its_group_get_it() -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 1000 & echo $!; wait"], start_new_session=True, stdout=subprocess.PIPE) as hook:
+        assert hook.stdout is not None
+        below = psutil.Process(int(hook.stdout.readline()))
+        assert hooks._kill(hook.pid)
+        assert -signal.SIGKILL == hook.wait(10)
+        below.wait(10)
+
+
+def test_one_that_has_ended_and_is_not_reaped_keeps_its_pid_and_its_group_gets_it() -> None:
+    hook = subprocess.Popen(["sh", "-c", "sleep 1000 >/dev/null & echo $!"], start_new_session=True, stdout=subprocess.PIPE)
+    assert hook.stdout is not None
+    below = psutil.Process(int(hook.stdout.read()))
+    os.waitid(os.P_PID, hook.pid, os.WEXITED | os.WNOWAIT)
+    assert hooks._kill(hook.pid)
+    below.wait(10)
+    assert 0 == hook.wait(10)
+    hook.stdout.close()
