@@ -46,12 +46,14 @@ async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
     except ProcessLookupError:
         return
     try:
+        # Somebody may have reaped it before it was opened, and its pid be another's: that one is no child of ours.
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # noqa: ASYNC222  (this does not wait)
         # One that runs as somebody else, by a set-user-ID program, may be none of ours to signal: then it ends when it likes.
         with contextlib.suppress(PermissionError):
             signal.pidfd_send_signal(pidfd, number)
         await pidfd_readable(pidfd)
         # Another process may trace it (ptrace(2)): then it has ended, and stays until that one lets go of it.
-        while os.waitpid(pid, os.WNOHANG)[0] == 0:  # noqa: ASYNC110, ASYNC222  (no event says so, and this does not wait)
+        while os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG) is None:  # noqa: ASYNC110, ASYNC222  (no event says so)
             await asyncio.sleep(_REAP_AGAIN)
     except (ProcessLookupError, ChildProcessError):
         pass

@@ -208,6 +208,7 @@ class Launcher:
         top = system.createActor(TopSupervisor)
         (top_pid,) = (pid for pid in children_of(admin) if pid not in others)
         self.pids = {"launcher": os.getpid(), "admin": admin, "logger": logger, "top": top_pid}
+        self._top_pidfd = os.pidfd_open(top_pid)
         try:
             tree = self._tree()
         except SuptreeError:
@@ -298,7 +299,7 @@ class Launcher:
             self._top_silent = f"no sign of life from it for {verdict.age:.1f} s: it was killed as hung"
             log.error("top_hung", pid=self.pids["top"], silent_for=round(verdict.age, 1))
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pids["top"], signal.SIGKILL)
+                signal.pidfd_send_signal(self._top_pidfd, signal.SIGKILL)
         elif verdict.suspect:
             log.warning("top_suspect", pid=self.pids["top"], silent_for=round(verdict.age, 1))
 
@@ -370,7 +371,7 @@ class Launcher:
         if answer != "ok":
             # Nobody is left who could do it in order: what dies with the top supervisor is swept.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pids["top"], signal.SIGKILL)
+                signal.pidfd_send_signal(self._top_pidfd, signal.SIGKILL)
             log.error("shutdown_not_heard", answer=answer)
 
     async def _announce(self) -> None:

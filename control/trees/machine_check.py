@@ -61,7 +61,7 @@ def _pidfd() -> Finding:
     try:
         os.close(os.pidfd_open(os.getpid()))
     except (AttributeError, OSError) as error:
-        return Finding("pidfds", State.MISSING, str(error), "no tree can run: Linux 5.3 or later is needed")
+        return Finding("pidfds", State.MISSING, str(error), "no tree can run: Linux 5.4 or later is needed")
     return Finding("pidfds", State.OK, f"Linux {os.uname().release}", "every death is known immediately, without polling")
 
 

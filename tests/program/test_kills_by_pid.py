@@ -1,5 +1,6 @@
-"""Who gets the SIGKILL that is for a hook which took too long."""
+"""Who gets the SIGKILL that is for a hook which took too long, or for what somebody left behind: never who has its pid by then."""
 
+import asyncio
 import os
 import select
 import signal
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from suptree.actors.kernel.sweep import end_child
 from suptree.actors.program import hooks
 
 
@@ -48,3 +50,18 @@ def test_one_that_has_ended_and_is_not_reaped_keeps_its_pid_and_its_group_gets_i
     below.wait(10)
     assert 0 == hook.wait(10)
     hook.stdout.close()
+
+
+def test_what_a_sweep_is_to_end_is_left_alone_when_it_is_no_child_any_more(stranger: psutil.Process) -> None:
+    pidfd = os.pidfd_open(stranger.pid)
+    asyncio.run(asyncio.wait_for(end_child(stranger.pid), 10))
+    assert ([], [], []) == select.select([pidfd], [], [], 0.5)
+    os.close(pidfd)
+
+
+def test_a_child_is_ended_and_reaped() -> None:
+    child = subprocess.Popen(["sleep", "1000"])
+    asyncio.run(asyncio.wait_for(end_child(child.pid), 10))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(child.pid, os.WNOHANG)
+    child.wait()
