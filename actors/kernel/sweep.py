@@ -39,6 +39,12 @@ async def process_ended(pid: int) -> None:
             os.close(pidfd)
 
 
+def kill_held(pidfd: int) -> None:
+    """SIGKILL the process behind a descriptor, unless it has ended: another process that has its pid by then is left alone."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
 async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
     """Signal a child that nobody else waits for, and return when it is dead and reaped."""
     try:

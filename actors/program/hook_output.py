@@ -27,6 +27,8 @@ class HookOutput:
     def __init__(self, write: Callable[[bytes], None], folder: str) -> None:
         self._write = write
         self._file = _file_in(folder)
+        # Opened again: what the program does to its own (O_DIRECT, a place in the file) is nothing to us.
+        self._reads = os.open(f"/proc/self/fd/{self.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
         self._position = 0
         self._begun = b""
         self._inotify: int | None = None
@@ -50,6 +52,7 @@ class HookOutput:
         if self._begun and self._position < _KEPT:
             self._write(b"\n".join(self._begun.splitlines()))
         self._file.close()
+        os.close(self._reads)
 
     def _hear(self, inotify: int) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -59,7 +62,7 @@ class HookOutput:
             self._unwatch()
 
     def _look(self) -> None:
-        if not (data := os.pread(self.fileno(), _KEPT - self._position, self._position)):
+        if not (data := os.pread(self._reads, _KEPT - self._position, self._position)):
             return
         self._position += len(data)
         lines, newline, rest = data.rpartition(b"\n")

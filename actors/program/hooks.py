@@ -167,7 +167,7 @@ def _kill(hook: int) -> bool:
 
 
 def _is_reaped(child: int) -> bool:
-    """Whether a child has ended, and its number may be another process's by now: asyncio reaps it before whoever waits for it is told."""
+    """Whether a child has ended, and its number may be another process's by now: asyncio reaps it first, and says so later."""
     try:
         os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -13,11 +13,11 @@ Named = tuple[str, str]
 """Where a secret comes from, and the secret."""
 
 # `api_key: "…"`, `Authorization: Bearer …`, `--token …` inside a longer text, such as a shell line or a header.
-_ASSIGNED = re.compile(
-    r"""(?<![\w-]) (?:--?(?P<option>[A-Za-z][\w-]*+)(?:=|\s+) | (?P<name>[A-Za-z_][\w-]*+)["']?\s*[=:]\s*)
-        ["']? (?:(?:Bearer|Basic|Token)\s+)? (?P<value>(?!-)[\w+/=.~-]{8,})""",
-    re.VERBOSE | re.ASCII | re.IGNORECASE,
+_ASSIGNS = re.compile(
+    r"""(?<![\w-]) (?:--?(?P<option>[A-Za-z][\w-]*+)(?:=|\s+(?!-)) | (?P<name>[A-Za-z_][\w-]*+)["']?\s*[=:](?:\s+(?!-))?)""",
+    re.VERBOSE | re.ASCII,
 )
+_VALUE = re.compile(r"""["']? (?:(?:Bearer|Basic|Token)\s+)? (?P<value>[\w+/=.~-]{8,})""", re.VERBOSE | re.ASCII | re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
@@ -84,7 +84,11 @@ def _in_text(text: str, name: str) -> Iterator[Named]:
     """What looks like a secret there: it is assigned to a name that says so, and has letters and digits, as no word of a program has."""
     for password in passwords_in(text):
         yield name, password
-    for found in _ASSIGNED.finditer(text):
-        where, value = found["option"] or found["name"], found["value"]
-        if is_secret(where) and re.search(r"\d", value) and re.search(r"[A-Za-z]", value):
-            yield where, value
+    place = 0
+    while found := _ASSIGNS.search(text, place):
+        # That of a plain name may assign itself: `--env=API_KEY=…`, `--header=Authorization: …`.
+        place, where = found.end(), found["option"] or found["name"]
+        if is_secret(where) and (assigned := _VALUE.match(text, place)):
+            place, value = assigned.end(), assigned["value"]
+            if re.search(r"\d", value) and re.search(r"[A-Za-z]", value):
+                yield where, value

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import httpx
 
@@ -24,13 +24,11 @@ from suptree.actors.errors import (
     StartFailed,
     SuptreeError,
 )
+from suptree.supervisors.spec.child_spec import ChildSpec
 from suptree.supervisors.spec.ids import ROOT, fault_of_id
 
 from ..time_limits import ASK_LIMIT, LONGEST, TELL_LIMIT
 from .other_end import OtherEnd
-
-if TYPE_CHECKING:
-    from suptree.supervisors.spec.child_spec import ChildSpec
 
 _CONNECT_LIMIT = 5.0
 _ANSWER_LIMIT = 130.0
@@ -248,14 +246,14 @@ class Client:
         """Forget an agent that is stopped, and its last checkpoint."""
         return _done(await self.request("delete", agent_id, {"keep_checkpoint": keep_checkpoint}), agent_id)
 
-    async def start_new(self, spec: "ChildSpec", supervisor: str = ROOT) -> int:
+    async def start_new(self, spec: ChildSpec, supervisor: str = ROOT) -> int:
         """Add an agent under a supervisor and start it. Raises AlreadyRunning, StartFailed, NoSuchAgent (no such supervisor)."""
         answer = await self.request_start_child(spec, supervisor)
         if answer["answer"] == "not_found":
             raise NoSuchAgent(f"{spec.id!r}: there is no supervisor {supervisor!r} in the tree")
         return _done(answer, spec.id)
 
-    async def request_start_child(self, spec: "ChildSpec", supervisor: str) -> dict[str, Any]:
+    async def request_start_child(self, spec: ChildSpec, supervisor: str) -> dict[str, Any]:
         """OTP's `start_child`, and its answer as it is."""
         # Imported here: what checks specs costs more to import than most commands take.
         from suptree.supervisors.config.wire import encode_child  # noqa: PLC0415

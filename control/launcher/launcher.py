@@ -34,7 +34,7 @@ from suptree.actors.heartbeat.stamp_watch import StampWatch
 from suptree.actors.kernel.cgroup import Groups, make_run_groups
 from suptree.actors.kernel.linux import become_subreaper, children_of, own_children
 from suptree.actors.kernel.private_files import tighten
-from suptree.actors.kernel.sweep import process_ended, reap_zombies, sweep
+from suptree.actors.kernel.sweep import kill_held, process_ended, reap_zombies, sweep
 from suptree.actors.record.link_offers import LinkOffers
 from suptree.actors.record.registry import RECORD, RegistryActor
 from suptree.supervisors.actor.top import TOP, TopSupervisor
@@ -298,8 +298,7 @@ class Launcher:
         if isinstance(verdict, Silent):
             self._top_silent = f"no sign of life from it for {verdict.age:.1f} s: it was killed as hung"
             log.error("top_hung", pid=self.pids["top"], silent_for=round(verdict.age, 1))
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._top_pidfd, signal.SIGKILL)
+            kill_held(self._top_pidfd)
         elif verdict.suspect:
             log.warning("top_suspect", pid=self.pids["top"], silent_for=round(verdict.age, 1))
 
@@ -370,8 +369,7 @@ class Launcher:
             answer = str(error)
         if answer != "ok":
             # Nobody is left who could do it in order: what dies with the top supervisor is swept.
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._top_pidfd, signal.SIGKILL)
+            kill_held(self._top_pidfd)
             log.error("shutdown_not_heard", answer=answer)
 
     async def _announce(self) -> None:

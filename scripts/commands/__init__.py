@@ -1,7 +1,4 @@
-"""The commands of `suptree`, one module a group: which module has a command, and what the command does.
-
-A module is imported when its command is given: so each command pays for what it uses itself.
-"""
+"""The commands of `suptree`, one module a group."""
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Watch a fleet that crashes, hangs and is killed on purpose, and recovers."),
@@ -9,7 +6,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("tree_commands", "Validate a tree file, and look for what it needs on this machine; all faults are shown together."),
     "up": ("tree_commands", "Run the tree of a file: in the foreground with live events, or in the background."),
     "down": ("tree_commands", "Stop everything, in order, and say what is left."),
-    "status": ("status", "Where every agent stands, or one."),
+    "status": ("status_command", "Where every agent stands, or one."),
     "tree": ("view_commands", "The supervision tree as a tree."),
     "events": ("view_commands", "What has happened in this run."),
     "explain": ("explain", "Say why ID died, what was decided, and what can be done; or what would happen if it crashed."),
@@ -27,4 +24,4 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("agent_commands", "Ask a native agent something, and print its reply as it comes."),
     "logs": ("logs", "What an agent printed: time, incarnation, stream, text; also of a tree that has ended."),
 }
-"""Of each command its module in this room, and the first sentence of its help."""
+"""Of each command its module in this room, which is imported when the command is given, and the first sentence of its help."""

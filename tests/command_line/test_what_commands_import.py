@@ -1,4 +1,4 @@
-"""A command imports what it uses itself: whoever asks where the agents stand does not pay for what reads tree files."""
+"""A command imports what it uses itself: one that asks where the agents stand does not pay for what reads tree files."""
 
 import inspect
 import json

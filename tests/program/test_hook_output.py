@@ -48,6 +48,13 @@ def test_of_a_line_that_is_not_kept_whole_nothing_is_written(tmp_path: Path) -> 
     assert [b"x" * 60_000] == printed(tmp_path, sys.executable, "-c", "print('x' * 60_000, end='')")
 
 
+def test_what_a_hook_does_to_its_open_file_changes_nothing_of_how_it_is_read(tmp_path: Path) -> None:
+    # Reads of a file that is open with O_DIRECT have to be aligned.
+    script = "import fcntl, os; print('first', flush=True); fcntl.fcntl(1, fcntl.F_SETFL, os.O_DIRECT); os.system('echo last')"
+    lines = printed(tmp_path, sys.executable, "-c", script)
+    assert b"first" == lines[0]
+
+
 def test_what_a_failing_probe_prints_is_cut_after_its_secrets_are_hidden() -> None:
     probe = """liveness_probe = { exec = ["sh", "-c", "printf '%0180d key=%s' 7 $API_KEY; exit 1"], period = 0.2, failure_threshold = 1 }"""
     tree = f'[agents.a]\ntype = "process_wrapper"\ncommand = "sleep"\nargs = ["1000"]\nenv = {{ API_KEY = "{SECRET}" }}\n{probe}\n'

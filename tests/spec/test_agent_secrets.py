@@ -36,6 +36,11 @@ def shown(text: str = f"a {SECRET} b", from_file: dict[str, str] | None = None, 
         ("API_KEY", {"args": ("-c", f"export API_KEY='{SECRET}'; exec run")}),
         ("password", {"args": ("-c", f"run --verbose --password {SECRET} | tee log")}),
         ("Authorization", {"args": ("-H", f"Authorization: Bearer {SECRET}")}),
+        ("Authorization", {"args": (f"--header=Authorization: Bearer {SECRET}",)}),
+        ("X-Api-Key", {"args": (f"--header=X-Api-Key: {SECRET}",)}),
+        ("API_KEY", {"args": ("run", f"--env=API_KEY={SECRET}")}),
+        ("token", {"args": ("-c", f"helm upgrade --set=auth.token={SECRET} x")}),
+        ("token", {"args": ("-c", f"run --model= --token={SECRET}")}),
         ("api_key", {"args": (f'{{"model": "x", "api_key": "{SECRET}"}}',)}),
         ("token", {"hooks": HookSpec(pre_stop=("drain", "--token", SECRET))}),
         ("secret", {"hooks": HookSpec(post_exit=("tidy", f"--secret={SECRET}"))}),
@@ -45,6 +50,11 @@ def shown(text: str = f"a {SECRET} b", from_file: dict[str, str] | None = None, 
 )
 def test_a_secret_is_known_wherever_it_stands(name: str, fields: dict[str, Any]) -> None:
     assert f"a [redacted {name}] b" == shown(**fields)
+
+
+def test_a_value_that_begins_as_an_option_does_is_one_behind_an_equals_sign_alone() -> None:
+    assert "a [redacted token] b" == shown("a -abc123def456 b", args=("-c", "run --token=-abc123def456"))
+    assert "a --other-one2 b" == shown("a --other-one2 b", args=("-c", "run --token --other-one2"))
 
 
 def test_whatever_a_file_of_secrets_holds_is_one() -> None:
@@ -79,7 +89,7 @@ def test_a_key_that_stands_where_the_name_of_its_variable_should_is_a_secret(con
 
 
 @pytest.mark.timeout(10)
-@pytest.mark.parametrize("piece", ["a", "-a", "--key ", "token", "a=", "token: ", " ", "://a:b", "'\""])
+@pytest.mark.parametrize("piece", ["a", "-a", "--key ", "token", "a=", "--a=b", "a=bcdefghi=", "token: ", " ", "://a:b", "'\""])
 def test_a_very_long_argument_is_looked_through_in_no_time(piece: str) -> None:
     text = piece * 100_000
     assert "nothing of it" == shown("nothing of it", args=(text,), hooks=HookSpec(pre_stop=(text,)))
