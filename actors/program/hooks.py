@@ -15,6 +15,7 @@ from ..kernel.process_texts import environment as environment_of
 from ..kernel.process_texts import shows_none
 from ..kernel.sweep import process_ended, sweep
 from ..kernel.turns import Turns
+from .execution import SHORTAGES
 from .hook_output import HookOutput
 
 _REAP_LIMIT = 5.0
@@ -31,11 +32,15 @@ class HookFailed(Exception):
     """A hook could not be run, failed, or took too long; the text says which."""
 
 
+class HookNotRun(HookFailed):
+    """A hook could not be run, because something is missing that may be there again in a moment (SHORTAGES)."""
+
+
 def _output_of(argv: tuple[str, ...], write: Callable[[bytes], None], folder: str) -> HookOutput:
     try:
         return HookOutput(write, folder)
     except OSError as error:
-        raise HookFailed(f"{argv[0]!r} cannot be run: there is no place for its output: {error.strerror}") from None
+        raise HookNotRun(f"{argv[0]!r} cannot be run: there is no place for its output: {error.strerror}") from None
 
 
 class RunningHooks(set[int]):
@@ -91,7 +96,8 @@ class Hooks:
             except CannotConfine as refusal:
                 raise HookFailed(f"{argv[0]!r} cannot be run: {refusal}") from None
             except OSError as error:
-                raise HookFailed(f"{argv[0]!r} cannot be run: {error.strerror}") from None
+                kind = HookNotRun if error.errno in SHORTAGES else HookFailed
+                raise kind(f"{argv[0]!r} cannot be run: {error.strerror}") from None
             else:
                 self.pids.add(hook.pid)
             finally:

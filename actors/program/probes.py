@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from ..agent.awake_time import within
 from ..spec.agent_spec import ProbeSpec
+from .execution import SHORTAGES
 
 _STATUS_DIGITS = 3
 """As many as a status of HTTP has (RFC 9112): a number without end is none."""
@@ -19,10 +21,15 @@ class ProbeFailed(Exception):
     """The program did not answer as one that is well; the text says how."""
 
 
+class ProbeNotMade(Exception):
+    """Something was missing that a probe needs, such as a process, a descriptor or a port: that says nothing of the program."""
+
+
 async def probe_until_unhealthy(spec: ProbeSpec, run_program: RunProgram) -> str:
     """Probe again and again; return what was wrong, for people, once `failure_threshold` probes in a row have failed.
 
-    `run_program` runs an `exec` probe's argv for at most so many seconds, and raises ProbeFailed.
+    `run_program` runs an `exec` probe's argv for at most so many seconds, and raises ProbeFailed or ProbeNotMade. A probe that could not
+    be made counts neither way (Kubernetes: a result that is unknown changes nothing).
     """
     failures = 0
     await asyncio.sleep(spec.initial_delay)
@@ -31,6 +38,8 @@ async def probe_until_unhealthy(spec: ProbeSpec, run_program: RunProgram) -> str
         try:
             await _probe(spec, run_program)
             failures = 0
+        except ProbeNotMade:
+            pass
         except ProbeFailed as failure:
             failures += 1
             if failures >= spec.failure_threshold:
@@ -49,6 +58,8 @@ async def _probe(spec: ProbeSpec, run_program: RunProgram) -> None:
     except TimeoutError:
         raise ProbeFailed(f"{what} did not answer within {spec.timeout:g} s") from None
     except OSError as error:
+        if error.errno in (*SHORTAGES, errno.EADDRNOTAVAIL):
+            raise ProbeNotMade from None
         raise ProbeFailed(f"{what} cannot be reached: {error.strerror or error}") from None
 
 

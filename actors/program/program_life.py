@@ -31,9 +31,9 @@ from ..output.output_reader import OutputReader
 from ..output.printable import printable
 from ..spec.agent_spec import Stdin
 from .execution import CannotExecute, execute, refused
-from .hooks import HookFailed, Hooks
+from .hooks import HookFailed, HookNotRun, Hooks
 from .orphan_reaper import OrphanReaper
-from .probes import ProbeFailed, probe_until_unhealthy
+from .probes import ProbeFailed, ProbeNotMade, probe_until_unhealthy
 from .program_input import ProgramInput
 from .program_streams import ProgramStreams, open_streams
 from .start_again import TRY_FOR, start_again
@@ -323,6 +323,8 @@ class ProgramLife:
         hooks = Hooks(self._join, self._incarnation.confinement, said.append, self._incarnation.context.state_dir, self._hooks.pids)
         try:
             await hooks.run(argv, cwd=self._spec.cwd, environment=self._incarnation.environment, limit=limit, leave_nothing=True)
+        except HookNotRun:
+            raise ProbeNotMade from None
         except HookFailed as failure:
             # Without its secrets before it is cut: what is left of a secret would not be known as one.
             last_line = self._incarnation.redactor.text(b"".join(said).rpartition(b"\n")[2].decode(errors="replace"))

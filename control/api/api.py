@@ -19,8 +19,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from suptree.actors.deaths.explanation import deaths_of, explanation
-from suptree.actors.errors import NoSuchAgent, RequestTimeout, SuptreeError
-from suptree.actors.events.picture import Row
+from suptree.actors.errors import AlreadyRunning, NoSuchAgent, RequestTimeout, SuptreeError
+from suptree.actors.events.picture import Row, is_alive
 from suptree.actors.exits import ExitClass
 from suptree.actors.output.log_reader import follow_log, tail, tail_of
 from suptree.actors.output.output_log import log_path
@@ -146,12 +146,21 @@ class Api:
         """Start an agent that was not in the tree; the body is its child spec, and the id of its supervisor."""
         only(request)
         body = expect(await self._bodies.read(request, BODY_LIMIT), 'a child spec comes as {"spec": {…}}', spec=dict, supervisor=str)
-        spec = body.get("spec", {})
+        spec, supervisor = body.get("spec", {}), body.get("supervisor", ROOT)
         try:
-            _check_ids(decode_child(spec))
+            children = _children(decode_child(spec), supervisor)
+            _check_ids([child for _, child in children])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise HTTPException(400, f"not a child spec: {_without_values(error)}") from None
-        return await self._ask("start_child", body.get("supervisor", ROOT), {"spec": spec})
+        self._refuse_ids_of_others(children)
+        return await self._ask("start_child", supervisor, {"spec": spec})
+
+    def _refuse_ids_of_others(self, children: list[tuple[str, ChildSpec]]) -> None:
+        """An id stands once in the whole tree: OTP's supervisor knows only its own children. Raises AlreadyRunning."""
+        for above, child in children:
+            row = self._link.picture.rows.get(child.id)
+            if row is not None and row["supervisor"] != above and is_alive(row):
+                raise AlreadyRunning(f"{child.id!r} runs already, below supervisor {row['supervisor']!r}: an id stands once in a tree")
 
     async def operate(self, request: Request) -> Response:
         """Start, stop, restart or delete an agent or supervisor; the answer comes when it is done."""
@@ -246,9 +255,14 @@ class Api:
         return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
 
 
-def _check_ids(spec: ChildSpec) -> None:
+def _children(spec: ChildSpec, supervisor: str) -> list[tuple[str, ChildSpec]]:
+    """A child and all below it, each with the id of its supervisor."""
+    below = spec.start.walk() if isinstance(spec.start, SupervisorSpec) else ()
+    return [(supervisor, spec), *((above.id, child) for above, child in below)]
+
+
+def _check_ids(children: list[ChildSpec]) -> None:
     """Raise ValueError for an id that no tree file could give: ids become names of files."""
-    children = [spec, *(child for _, child in spec.start.walk())] if isinstance(spec.start, SupervisorSpec) else [spec]
     for child in children:
         own = child.start.id if isinstance(child.start, SupervisorSpec) else child.start.agent_id
         if fault := fault_of_id(child.id) or ("that id is reserved" if child.id in RESERVED_IDS else None):

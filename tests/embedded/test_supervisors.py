@@ -49,6 +49,24 @@ def test_a_supervisor_restarts_its_agents_by_its_strategy_and_is_stopped_and_for
     run(program)
 
 
+def test_an_id_that_runs_below_one_supervisor_starts_below_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    async def program() -> None:
+        async with manager() as pm:
+            for supervisor in ("first", "second"):
+                assert await pm.start_supervisor(supervisor)
+            assert await pm.start_agent("x", "process_wrapper", SLEEP, supervisor="first")
+            assert not await pm.start_agent("x", "process_wrapper", SLEEP, supervisor="second")
+            assert not await pm.start_agent("x", "process_wrapper", SLEEP)
+            assert not await pm.start_agent("second", "process_wrapper", SLEEP, supervisor="first")
+            assert {"x": ("running", 1)} == standing(pm)
+            # What has ended for good may begin elsewhere.
+            assert await pm.stop_agent("x")
+            assert await pm.start_agent("x", "process_wrapper", SLEEP, supervisor="second")
+
+    run(program)
+    assert "'x' runs already, below supervisor 'first': an id stands once in a tree" in caplog.text
+
+
 def test_a_supervisor_with_a_faulty_configuration_is_refused_with_every_fault(caplog: pytest.LogCaptureFixture) -> None:
     async def program() -> None:
         async with manager() as pm:

@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -35,6 +37,50 @@ def alive(pid: str) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
     return False
+
+
+WITHOUT_DESCRIPTORS = """
+import asyncio, os, resource, sys
+from suptree.actors.agent.confinement import Confinement
+from suptree.actors.program.hooks import HookNotRun, Hooks
+from suptree.actors.program.probes import ProbeFailed, ProbeNotMade, probe_until_unhealthy
+from suptree.actors.spec.agent_spec import AgentSpec, ProbeSpec
+from suptree.actors.state import AgentType
+
+spec = AgentSpec(agent_id="a", agent_type=AgentType.PROCESS_WRAPPER, command="true")
+held, made = [], []
+
+async def run_program(argv, limit):
+    hooks = Hooks(lambda: None, Confinement(spec, None, umask=0o022, nofile=None), print, sys.argv[1])
+    made.append(argv)
+    if len(made) == 3:
+        while held:
+            os.close(held.pop())
+    try:
+        await hooks.run(argv, cwd=None, environment={}, limit=limit)
+    except HookNotRun:
+        raise ProbeNotMade from None
+    except Exception as failure:
+        raise ProbeFailed(str(failure)) from None
+
+async def main():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    while True:
+        try:
+            held.append(os.dup(0))
+        except OSError:
+            break
+    print(await probe_until_unhealthy(ProbeSpec(exec=("false",), period=0.01, failure_threshold=2), run_program), len(made))
+
+asyncio.run(main())
+"""
+
+
+def test_a_probe_for_which_no_descriptor_is_left_counts_neither_way(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DESCRIPTORS, str(tmp_path)], capture_output=True, text=True, timeout=WITHIN, check=False
+    )
+    assert ("liveness probe failed, 2 times in a row: 'false' ended with status 1 4\n", "") == (done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize(
