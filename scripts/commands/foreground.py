@@ -131,12 +131,14 @@ async def _show_each(
 
     with contextlib.suppress(OSError):
         await on_ready(launcher)
-    last = 0
+    last: int | None = None
     while not ended.done():
         with contextlib.suppress(NotRunning):
-            async with Client(launcher.paths.control_socket) as client, contextlib.aclosing(client.events(last)) as events:
+            async with Client(launcher.paths.control_socket) as client, contextlib.aclosing(client.events(last or 0)) as events:
                 async for event in events:
-                    missed = event["seq"] - last - 1 if last and event["event"] != _SKIPPED else 0
+                    # Numbers go on from run to run: only the first event says where those of this run begin.
+                    last = event["seq"] - 1 if last is None else last
+                    missed = event["seq"] - last - 1 if event["event"] != _SKIPPED else 0
                     gap = [f"({missed} events are not shown: see `suptree events --tree {launcher.paths.name}`)"] if missed > 0 else []
                     if await shows(*gap, line(event)):
                         last = event["seq"]

@@ -191,17 +191,40 @@ def test_a_reader_that_ends_ends_no_tree(place: Place) -> None:
 
 
 @needs_root
+def test_events_are_counted_when_not_even_the_first_found_room(place: Place) -> None:
+    (place.folder / "disk").mkdir()
+    with small_disk(place.folder / "disk", "64k") as disk:
+        output, complaint = disk / "output", place.folder / "complaint"
+        with output.open("wb") as stdout, complaint.open("wb") as stderr:
+            ballast = fill(disk)
+            with begin(place, stdout=stdout.fileno(), stderr=stderr.fileno()) as up:
+                poll_until(lambda: b"events are not shown" in complaint.read_bytes(), LIMIT)
+                ballast.unlink()
+                restart(place)
+                up.terminate()
+                assert 0 == up.wait(LIMIT)
+        said = output.read_text(encoding="utf-8").replace("\0", "")
+    assert "events are not shown: see `suptree events" in said.splitlines()[0]
+    assert "t: 0 processes left" == said.splitlines()[-1]
+    expect_orderly_end(place)
+
+
+@needs_root
 def test_events_that_find_a_full_disk_are_counted_and_the_next_ones_are_shown(place: Place) -> None:
     (place.folder / "disk").mkdir()
     with small_disk(place.folder / "disk", "64k") as disk:
-        output = disk / "output"
-        with output.open("wb") as stdout, begin(place, stdout=stdout.fileno()) as up:
+        output, complaint = disk / "output", place.folder / "complaint"
+        with (
+            output.open("wb") as stdout,
+            complaint.open("wb") as stderr,
+            begin(place, stdout=stdout.fileno(), stderr=stderr.fileno()) as up,
+        ):
             poll_until(lambda: b"t is up" in output.read_bytes(), LIMIT)
             # To the end of a page, so that each further line needs another one.
             os.write(stdout.fileno(), b"." * (-output.stat().st_size % resource.getpagesize()))
             ballast = fill(disk)
             restart(place)
-            restart(place)
+            poll_until(lambda: b"events are not shown" in complaint.read_bytes(), LIMIT)
             ballast.unlink()
             restart(place)
             up.terminate()
