@@ -36,11 +36,11 @@ class HookNotRun(HookFailed):
     """A hook could not be run, because something is missing that may be there again in a moment (SHORTAGES)."""
 
 
-def _output_of(argv: tuple[str, ...], write: Callable[[bytes], None], folder: str) -> HookOutput:
+def _output_of(argv: tuple[str, ...], write: Callable[[bytes], None]) -> HookOutput:
     try:
-        return HookOutput(write, folder)
+        return HookOutput(write)
     except OSError as error:
-        raise HookNotRun(f"{argv[0]!r} cannot be run: there is no place for its output: {error.strerror}") from None
+        raise HookNotRun(f"{argv[0]!r} cannot be run: there is no pipe for its output: {error.strerror}") from None
 
 
 class RunningHooks(set[int]):
@@ -52,18 +52,12 @@ class RunningHooks(set[int]):
 class Hooks:
     """Runs hooks and probes, one process each with what it starts; `pids` are those that run now.
 
-    `write` gets what one prints, while it runs: its lines, with newlines between them. What it prints is kept in a file in `folder`.
+    `write` gets what one prints, while it runs: its lines, with newlines between them.
     """
 
     def __init__(
-        self,
-        join: Callable[[], None],
-        confinement: Confinement,
-        write: Callable[[bytes], None],
-        folder: str,
-        pids: RunningHooks | None = None,
+        self, join: Callable[[], None], confinement: Confinement, write: Callable[[bytes], None], pids: RunningHooks | None = None
     ) -> None:
-        self._folder = folder
         self._join = join
         self._confinement = confinement
         self._write = write
@@ -78,7 +72,7 @@ class Hooks:
         """
         token = uuid4().hex
         environment = {**environment, _TOKEN: token}
-        with _output_of(argv, self._write, self._folder) as output:
+        with _output_of(argv, self._write) as output:
             self._confinement.own([output.fileno()])
             self.pids.starting += 1
             try:

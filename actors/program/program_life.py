@@ -81,7 +81,7 @@ class ProgramLife:
         self._cgroup = Cgroup(self._groups)
         self._deadlines = Deadlines(asyncio.get_event_loop(), spec.stop.extend_at_most)
         self._limits = UsageLimits(spec.limits, partial(incarnation.condemn, ExitClass.BUDGET), self._deadlines)
-        self._hooks = Hooks(self._join, incarnation.confinement, partial(incarnation.output.write, "hook"), incarnation.context.state_dir)
+        self._hooks = Hooks(self._join, incarnation.confinement, partial(incarnation.output.write, "hook"))
         targets: dict[Target, Act] = {
             Target.STDIN: self._close_input,
             Target.PROCESS_GROUP: self._signal_group,
@@ -320,7 +320,7 @@ class ProgramLife:
 
     async def _run_probe(self, argv: tuple[str, ...], limit: float) -> None:
         said: list[bytes] = []
-        hooks = Hooks(self._join, self._incarnation.confinement, said.append, self._incarnation.context.state_dir, self._hooks.pids)
+        hooks = Hooks(self._join, self._incarnation.confinement, said.append, self._hooks.pids)
         try:
             await hooks.run(argv, cwd=self._spec.cwd, environment=self._incarnation.environment, limit=limit, leave_nothing=True)
         except HookNotRun:

@@ -100,7 +100,7 @@ def test_a_flood_of_ends_leaves_the_loop_its_time_and_the_last_is_reaped() -> No
 def test_what_a_hook_prints_is_written_together_however_many_lines_it_has(tmp_path: Path) -> None:
     written: list[bytes] = []
     spec = AgentSpec(agent_id="a", agent_type=AgentType.PROCESS_WRAPPER, command="true")
-    hooks = Hooks(lambda: None, Confinement(spec, None, umask=0o022, nofile=None), written.append, str(tmp_path))
+    hooks = Hooks(lambda: None, Confinement(spec, None, umask=0o022, nofile=None), written.append)
     prints = (sys.executable, "-c", "print('first' + '\\n' * 60_000 + 'last')")
     asyncio.run(hooks.run(prints, cwd=None, environment={}, limit=30))
     # It prints what fills its buffer, and each time all lines in it are written together.

@@ -51,7 +51,7 @@ spec = AgentSpec(agent_id="a", agent_type=AgentType.PROCESS_WRAPPER, command="tr
 held, made = [], []
 
 async def run_program(argv, limit):
-    hooks = Hooks(lambda: None, Confinement(spec, None, umask=0o022, nofile=None), print, sys.argv[1])
+    hooks = Hooks(lambda: None, Confinement(spec, None, umask=0o022, nofile=None), print)
     made.append(argv)
     if len(made) == 3:
         while held:
