@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import time
 
@@ -18,6 +19,8 @@ log = structlog.get_logger()
 
 _WAIT = 5.0
 _PAUSE = 0.01
+_WAIT_FOR_ENDS = 1.0
+_HELD_TOGETHER = 256
 
 
 def processes_of(run_id: str) -> list[psutil.Process]:
@@ -67,10 +70,43 @@ def _end_by_token(run_id: str) -> list[int]:
     ended: set[int] = set()
     deadline = time.monotonic() + _WAIT
     # What is killed may have forked meanwhile: until none is left.
-    while (left := processes_of(run_id)) and time.monotonic() < deadline:
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(signal.SIGKILL)
-                ended.add(process.pid)
-        psutil.wait_procs(left, timeout=1.0)
+    while time.monotonic() < deadline and (held := _held(run_id)):
+        try:
+            for pid, pidfd in held.items():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                    ended.add(pid)
+            _wait_for_the_ends(list(held.values()), time.monotonic() + _WAIT_FOR_ENDS)
+        finally:
+            for pidfd in held.values():
+                os.close(pidfd)
     return sorted(ended)
+
+
+def _held(run_id: str) -> dict[int, int]:
+    """Processes that carry the token, each with a pidfd that was opened before its environment was read; of many some.
+
+    A pid alone would not do: its process may have ended since the environment was read, and the pid be another process's.
+    """
+    held: dict[int, int] = {}
+    for pid in psutil.pids():
+        if pid == os.getpid() or len(held) >= _HELD_TOGETHER:
+            continue
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+            if run_token(pid) == run_id:
+                held[pid] = pidfd
+            else:
+                os.close(pidfd)
+    return held
+
+
+def _wait_for_the_ends(pidfds: list[int], deadline: float) -> None:
+    poll = select.poll()
+    for pidfd in pidfds:
+        poll.register(pidfd, select.POLLIN)
+    left = set(pidfds)
+    while left and (seconds := deadline - time.monotonic()) > 0:
+        for pidfd, _ in poll.poll(seconds * 1000):
+            poll.unregister(pidfd)
+            left.discard(pidfd)

@@ -227,7 +227,8 @@ async def _down(tree: Running, limit: float) -> list[psutil.Process]:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             await _ended(pidfd, _FORCE_WAIT)
             # The lifelines of the actors end what is below them; what is stopped, too, has to be ended by its token.
-            await asyncio.to_thread(psutil.wait_procs, processes_of(tree.run_id), timeout=_LIFELINE_WAIT)
+            with contextlib.suppress(OSError):  # of psutil, when one of them ends while it is looked at
+                await asyncio.to_thread(psutil.wait_procs, processes_of(tree.run_id), timeout=_LIFELINE_WAIT)
             await asyncio.to_thread(leftovers.end, tree.run_id)
     return await asyncio.to_thread(left_of, tree.paths, tree.run_id)
 

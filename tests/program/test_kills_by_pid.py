@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import subprocess
+import uuid
 from collections.abc import Iterator
 
 import psutil
@@ -12,6 +13,9 @@ import pytest
 
 from suptree.actors.kernel.sweep import end_child
 from suptree.actors.program import hooks
+from suptree.control.trees import leftovers
+from suptree.control.trees.standing import RUN_VARIABLE
+from tests.polling import poll_until
 
 
 @pytest.fixture
@@ -65,3 +69,36 @@ def test_a_child_is_ended_and_reaped() -> None:
     with pytest.raises(ChildProcessError):
         os.waitpid(child.pid, os.WNOHANG)
     child.wait()
+
+
+def test_one_that_ends_after_its_token_was_read_is_held_and_nobody_else_is_killed(
+    stranger: psutil.Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carrier = subprocess.Popen(["sleep", "1000"])
+    hold, pidfd = os.pidfd_open, os.pidfd_open(stranger.pid)
+
+    def read(pid: int) -> str | None:
+        if pid != carrier.pid or carrier.poll() is not None:
+            return None
+        carrier.kill()
+        carrier.wait()
+        # From now on its pid is that of the stranger.
+        monkeypatch.setattr(os, "pidfd_open", lambda other: hold(stranger.pid if other == carrier.pid else other))
+        return "run"
+
+    monkeypatch.setattr(leftovers, "run_token", read)
+    assert [] == leftovers.end("run")
+    assert ([], [], []) == select.select([pidfd], [], [], 0.5)
+    os.close(pidfd)
+
+
+def test_each_process_that_carries_the_token_is_ended_also_one_that_comes_up_meanwhile() -> None:
+    run_id = uuid.uuid4().hex
+    forks = "trap '' TERM; while :; do sleep 1000 & sleep 0.001; done"
+    carrier = subprocess.Popen(["sh", "-c", forks], env={**os.environ, RUN_VARIABLE: run_id})
+    poll_until(lambda: len(leftovers.processes_of(run_id)) > 3, 10)
+    ended = leftovers.end(run_id)
+    assert carrier.pid in ended
+    assert len(ended) > 3
+    assert [] == leftovers.processes_of(run_id)
+    carrier.wait()
