@@ -24,9 +24,12 @@ def command_line(pid: int) -> list[bytes]:
     return [*arguments[:-1], "…".encode()]
 
 
-def environment(pid: int) -> list[bytes]:
-    """The `NAME=value` entries that a process was started with. Raises OSError when they may not be read."""
-    return read_kernel_file(f"/proc/{pid}/environ", _ENVIRONMENT).split(b"\0")
+def variable(pid: int, name: str) -> bytes | None:
+    """The value of a variable that a process was started with, None where it had none. Raises OSError when it may not be read."""
+    # Not entry by entry: there may be two million.
+    entries = b"\0" + read_kernel_file(f"/proc/{pid}/environ", _ENVIRONMENT)
+    _, found, rest = entries.partition(f"\0{name}=".encode())
+    return rest.partition(b"\0")[0] if found else None
 
 
 def shows_none(pid: int) -> bool:

@@ -11,8 +11,7 @@ from uuid import uuid4
 from ..agent.awake_time import within
 from ..agent.confinement import CannotConfine, Confinement
 from ..kernel.linux import bound_to_us, own_children
-from ..kernel.process_texts import environment as environment_of
-from ..kernel.process_texts import shows_none
+from ..kernel.process_texts import shows_none, variable
 from ..kernel.sweep import process_ended, sweep
 from ..kernel.turns import Turns
 from .execution import SHORTAGES
@@ -191,5 +190,5 @@ def _is_in_session(pid: int, session: int) -> bool:
 def _has_token(pid: int, token: str) -> bool:
     """Whether a process comes from the hook with that token, which stays when it leaves the session."""
     with contextlib.suppress(OSError):
-        return f"{_TOKEN}={token}".encode() in environment_of(pid)
+        return variable(pid, _TOKEN) == token.encode()
     return False

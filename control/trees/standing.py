@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from suptree.actors.errors import AlreadyRunning, NotRunning, RunsElsewhere
 from suptree.actors.kernel.peers import is_owner, peer_of
-from suptree.actors.kernel.process_texts import environment
+from suptree.actors.kernel.process_texts import variable
 from suptree.actors.kernel.trusted_folder import FolderNotTrusted, trusted_folder
 
 from .paths import TreePaths
@@ -107,10 +107,8 @@ def lock_holder(paths: TreePaths) -> int | None:
 def run_token(pid: int) -> str | None:
     """The run token in the environment that a process was started with; None when there is none, or it may not be read."""
     with contextlib.suppress(OSError):
-        for entry in environment(pid):
-            name, _, value = entry.partition(b"=")
-            if name == RUN_VARIABLE.encode():
-                return os.fsdecode(value)
+        if (value := variable(pid, RUN_VARIABLE)) is not None:
+            return os.fsdecode(value)
     return None
 
 

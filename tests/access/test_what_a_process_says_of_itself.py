@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from suptree.actors.kernel.cgroup import own_groups
-from suptree.actors.kernel.process_texts import command_line, environment
+from suptree.actors.kernel.process_texts import command_line, variable
 from suptree.control.trees.leftovers import processes_of
 from suptree.testing import LiveTree
 from tests.polling import poll_until
@@ -87,7 +87,7 @@ def test_a_text_of_a_process_is_read_up_to_a_bound(huge: subprocess.Popen[bytes]
     before = psutil.Process().memory_info().rss
     began = time.monotonic()
     assert [b"x" * 100, "…".encode()] == [argument for argument in command_line(huge.pid) if argument]
-    assert 2**21 == len(b"\0".join(environment(huge.pid)))
+    assert variable(huge.pid, "PATH") is None
     assert [] == processes_of("no-such-run")
     assert time.monotonic() - began < 10
     assert psutil.Process().memory_info().rss - before < 200 * 2**20
@@ -119,6 +119,18 @@ def test_whatever_a_process_calls_itself_its_agent_ends_and_the_tree_goes_on(cha
         # Neither was the actor of the agent ended in its place, nor anything above it.
         assert [] == [event for event in tree.events() if event["event"] in ("agent_suspect", "supervisor_exited", "supervisor_suspect")]
         assert ["running"] == [agent["status"] for agent in tree.status()["agents"] if agent["id"] == "other"]
+
+
+def test_a_variable_is_found_among_many_and_only_by_its_whole_name() -> None:
+    environment = {"FIRST": "1", **{f"E{number}": "" for number in range(20_000)}, "LAST": "a=b"}
+    with subprocess.Popen(["sleep", "1000"], env=environment) as process:
+        try:
+            # A process that executes a program just now has no environment.
+            poll_until(lambda: variable(process.pid, "FIRST"), WITHIN)
+            names = ("FIRST", "E7", "LAST", "AST", "MISSING", "LAS")
+            assert [b"1", b"", b"a=b", None, None, None] == [variable(process.pid, name) for name in names]
+        finally:
+            process.kill()
 
 
 def test_a_mount_may_have_any_name(tmp_path_factory: pytest.TempPathFactory) -> None:
