@@ -156,6 +156,15 @@ def children_of(pid: int) -> list[int]:
     return pids
 
 
+def parent_of(pid: int) -> int | None:
+    """The parent of a process, None where it has ended and is reaped."""
+    try:
+        # Its name stands in parentheses, and may hold some itself.
+        return int(read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def with_descendants(*pids: int) -> list[int]:
     """Some processes and all that descend from them, however deep they stand: a program may fork that deep."""
     found = list(pids)

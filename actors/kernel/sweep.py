@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Collection
 
-from .linux import own_children
+from .linux import children_of, own_children, parent_of
 
 _UNKILLABLE_AFTER = 5.0
 _REAP_AGAIN = 0.2
@@ -43,6 +43,19 @@ def kill_held(pidfd: int) -> None:
     """SIGKILL the process behind a descriptor, unless it has ended: another process that has its pid by then is left alone."""
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def kill_children_of(parent: int) -> None:
+    """SIGKILL the children of a process that is a child of ours, or that we hold otherwise: what they leave becomes its own in turn."""
+    for pid in children_of(parent):
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                # Looked at when it is held: it may have ended since it was listed, and its pid be another's.
+                if parent_of(pid) == parent:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
 
 
 async def end_child(pid: int, number: int = signal.SIGKILL) -> None:

@@ -1,6 +1,7 @@
 """The processes of a supervisor's children: forked, watched through a pidfd each, and buried until nothing of them is left."""
 
 import os
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import partial
@@ -16,7 +17,7 @@ from suptree.actors.deaths.evidence import SweptLog
 from suptree.actors.events.event_types import Exited, Ignored, Unkillable
 from suptree.actors.exits import Exit
 from suptree.actors.kernel.cgroup import Groups
-from suptree.actors.kernel.sweep import sweep
+from suptree.actors.kernel.sweep import kill_children_of, sweep
 from suptree.actors.spec.agent_spec import AgentSpec
 
 from ..spec.child_spec import ChildSpec
@@ -24,6 +25,10 @@ from .burial import evidence_of, how_it_ended
 from .children import Children, LivingChild, redactor_of
 from .fork_ahead import ForkAhead, Forks
 from .reporter import Reporter
+
+_DIES_WITHIN = 2.0
+"""Seconds after its SIGKILL within which an actor dies, unless it waits in the kernel."""
+_END_AGAIN = 0.2
 
 
 class ParentActor(Forks, Protocol):
@@ -75,7 +80,8 @@ class ChildProcesses:
         """Begin a new incarnation: its actor runs, and waits for its Begin."""
         address, pid, process, pidfd = self._ahead.fork(actor_class)
         deadlines = Deadlines(self._parent.loop, spec.start.stop.extend_at_most if isinstance(spec.start, AgentSpec) else 0.0)
-        child = LivingChild(spec, incarnation, self._parent.open(address), pid, process, pidfd, redactor_of(spec), deadlines)
+        channel = self._parent.open(address)
+        child = LivingChild(spec, incarnation, channel, pid, process, pidfd, redactor_of(spec), deadlines, lambda: self._killed(child))
         child.learn_secrets()
         self._children[spec.id] = child
         self._parent.loop.add_reader(child.pidfd, self._actor_ended, child)
@@ -97,6 +103,20 @@ class ChildProcesses:
         child.unkillable = True
         self._stuck.setdefault(child.id, set()).update(pids)
         self._unkillable(child)
+
+    def _killed(self, child: LivingChild) -> None:
+        self._parent.loop.call_later(_DIES_WITHIN, self._end_below, child, time.monotonic() + 2 * _DIES_WITHIN)
+
+    def _end_below(self, child: LivingChild, unkillable_at: float) -> None:
+        """An actor that does not die waits in the kernel, it may be for a lock of a pipe that its own program holds."""
+        if child.gone:
+            return
+        self._groups.below(child.id, child.incarnation).kill()
+        kill_children_of(child.pid)
+        if not child.unkillable and time.monotonic() > unkillable_at:
+            self._report_unkillable(child, [child.pid])
+        # What its children leave behind is its own next.
+        self._parent.loop.call_later(_END_AGAIN, self._end_below, child, unkillable_at)
 
     def _actor_ended(self, child: LivingChild) -> None:
         self._parent.loop.remove_reader(child.pidfd)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import multiprocessing.process
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -76,6 +76,8 @@ class LivingChild:
     redactor: Redactor
     deadlines: Deadlines
     """All of this incarnation: for its start, its stop, and the kill that the core has set a timer for."""
+    killed: Callable[[], None]
+    """Called each time that its actor is to be killed."""
     gone: bool = False
     """Its actor is dead."""
     unkillable: bool = False
@@ -125,6 +127,7 @@ class LivingChild:
         """SIGKILL for its actor, if that lives: what it has left behind, its supervisor sees to."""
         if self.gone:
             return
+        self.killed()
         # Its program dies with it; what that leaves behind becomes the supervisor's, and is swept before the burial ends.
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
