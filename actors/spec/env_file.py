@@ -1,6 +1,5 @@
 """Reading `env_from`: a file of secrets, NAME=value a line, that nobody else may read (a subset of systemd's `EnvironmentFile=`)."""
 
-import errno
 import os
 import re
 import stat
@@ -27,16 +26,18 @@ def read_env_file(path: str) -> dict[str, str]:
     """The variables of a file. Raises EnvFileRefused."""
     try:
         with trusted_folder(Path(path).parent) as folder:
-            # Not to wait for a writer, where it is a pipe.
-            descriptor = os.open(Path(path).name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=folder)
+            # Held, and not opened before it is known what it is: to open a pipe waits for as long as another user likes.
+            held = os.open(Path(path).name, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            _check(os.fstat(held), path)
+            descriptor = os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        finally:
+            os.close(held)
     except FolderNotTrusted as refused:
         raise EnvFileRefused(f"could be replaced by somebody else: {refused}: {path}") from None
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise EnvFileRefused(f"is a link: name the file that it leads to: {path}") from None
         raise EnvFileRefused(f"cannot be read: {error.strerror}: {path}") from None
     try:
-        _check(os.fstat(descriptor), path)
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(_LIMIT + 1)
     finally:
@@ -52,6 +53,8 @@ def read_env_file(path: str) -> dict[str, str]:
 
 def _check(found: os.stat_result, path: str) -> None:
     """As ssh checks a private key; root's files may also be meant for a group."""
+    if stat.S_ISLNK(found.st_mode):
+        raise EnvFileRefused(f"is a link: name the file that it leads to: {path}")
     if not stat.S_ISREG(found.st_mode):
         raise EnvFileRefused(f"is not a regular file: {path}")
     own = os.geteuid()

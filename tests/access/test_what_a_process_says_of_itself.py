@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from suptree.actors.kernel.cgroup import own_groups
 from suptree.actors.kernel.process_texts import command_line, variable
 from suptree.control.trees.leftovers import processes_of
-from suptree.testing import LiveTree
+from suptree.testing import LiveTree, kill
 from tests.polling import poll_until
 
 from .other_user import NOBODY, PYTHON, needs_root
@@ -131,6 +132,25 @@ def test_a_variable_is_found_among_many_and_only_by_its_whole_name() -> None:
             assert [b"1", b"", b"a=b", None, None, None] == [variable(process.pid, name) for name in names]
         finally:
             process.kill()
+
+
+def explained(tree: LiveTree, agent_id: str) -> dict[str, Any]:
+    return tree.ask(lambda client: client.explanation(agent_id))
+
+
+def test_what_an_actor_of_another_user_leaves_when_it_is_killed_is_noted_by_name() -> None:
+    sleeps = "import time; time.sleep(1000)"
+    own = table("own", sleeps).replace('user = "nobody"', "")
+    with LiveTree(table("other", sleeps) + own) as tree:
+        tree.wait_until_all_run(WITHIN)
+        for row in tree.status()["agents"]:
+            kill(row["actor_pid"])
+        tree.wait_until(lambda s: all(row["last_exit"] is not None for row in s["agents"]), WITHIN)
+        deaths = {name: explained(tree, name)["deaths"][0] for name in ("other", "own")}
+    noted = {name: {process["command"] for process in death["evidence"]["swept"]} for name, death in deaths.items()}
+    # What has died meanwhile has no command line any more.
+    assert {"[python3]"} == noted["other"]
+    assert noted["own"] <= {"[python3]", f"{PYTHON} -SE -c {sleeps}"}
 
 
 def test_a_mount_may_have_any_name(tmp_path_factory: pytest.TempPathFactory) -> None:
