@@ -2,12 +2,12 @@
 
 import os
 import resource
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..kernel.linux import children_of, own_children
+from ..kernel.linux import children_of, own_children, users_of
 from ..kernel.private_files import open_to_read
 from ..kernel.process_texts import command_line
 from ..output.last_words import LINES, Said, in_order, new_tails
@@ -101,13 +101,12 @@ def _cpu_time(used: resource.struct_rusage) -> float:
 class SweptLog:
     """Notes the command line of each process before it is swept; afterwards nobody knows it.
 
-    With `names_only` the name alone, which the kernel keeps: a command line is memory of the process, and a reader waits for as long
-    as the process keeps its memory locked.
+    Of a process of another user the name alone, which the kernel keeps: a command line is memory of the process, and a reader waits for as
+    long as the process keeps its memory locked.
     """
 
-    def __init__(self, redactor: Redactor, *, names_only: bool = False) -> None:
+    def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._look: Callable[[int], list[str]] = _name if names_only else _command
         self._noted: dict[int, Swept] = {}
 
     @property
@@ -118,7 +117,7 @@ class SweptLog:
     def note(self, pid: int) -> None:
         """Remember a process that is about to be ended."""
         if pid not in self._noted:
-            command = " ".join(self._redactor.command(self._look(pid))) if len(self._noted) < _SWEPT_SHOWN else ""
+            command = " ".join(self._redactor.command(_command(pid))) if len(self._noted) < _SWEPT_SHOWN else ""
             self._noted[pid] = Swept(pid, _cut(command, _COMMAND_WIDTH))
 
     def note_all(self, keep: Collection[int]) -> None:
@@ -133,14 +132,8 @@ class SweptLog:
 def _command(pid: int) -> list[str]:
     try:
         # A zombie has none any more.
-        return [os.fsdecode(argument) for argument in command_line(pid)] or _name(pid)
-    except OSError:
-        return ["[gone]"]
-
-
-def _name(pid: int) -> list[str]:
-    try:
-        return [f"[{os.fsdecode(Path(f'/proc/{pid}/comm').read_bytes()).strip()}]"]
+        said = command_line(pid) if users_of(pid) == {os.geteuid()} else []
+        return [os.fsdecode(argument) for argument in said] or [f"[{os.fsdecode(Path(f'/proc/{pid}/comm').read_bytes()).strip()}]"]
     except OSError:
         return ["[gone]"]
 

@@ -178,6 +178,13 @@ def own_children() -> list[int]:
     return children_of(os.getpid())
 
 
+def users_of(pid: int) -> set[int]:
+    """The real, effective, saved and file system user of a process, as which it acts or may act. Raises OSError when it has ended."""
+    with open(f"/proc/{pid}/status", "rb") as status:  # noqa: PTH123
+        uids = next((line.split()[1:] for line in status if line.startswith(b"Uid:")), [])
+    return {int(uid) for uid in uids}
+
+
 def is_pending(number: int, pid: int) -> bool:
     """Whether a signal was sent to a process that has not heard it yet."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123

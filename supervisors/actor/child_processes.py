@@ -127,8 +127,7 @@ class ChildProcesses:
         os.close(child.pidfd)
         self._parent.forget_sender(child.pid)
         code = child.process.exitcode
-        # Those of another user hold up at most their own actor.
-        swept = SweptLog(child.redactor, names_only=child.user_id is not None)
+        swept = SweptLog(child.redactor)
 
         def others() -> set[int]:
             stuck = {pid for other, pids in self._stuck.items() if other != child.id for pid in pids}

@@ -138,14 +138,14 @@ def explained(tree: LiveTree, agent_id: str) -> dict[str, Any]:
     return tree.ask(lambda client: client.explanation(agent_id))
 
 
-def test_what_an_actor_of_another_user_leaves_when_it_is_killed_is_noted_by_name() -> None:
+def test_what_is_left_behind_by_another_user_is_noted_by_name() -> None:
     sleeps = "import time; time.sleep(1000)"
     own = table("own", sleeps).replace('user = "nobody"', "")
     with LiveTree(table("other", sleeps) + own) as tree:
         tree.wait_until_all_run(WITHIN)
-        for row in tree.status()["agents"]:
-            kill(row["actor_pid"])
-        tree.wait_until(lambda s: all(row["last_exit"] is not None for row in s["agents"]), WITHIN)
+        for name in ("other", "own"):
+            kill(tree.agent(name)["actor_pid"])
+            tree.wait_until(lambda s, name=name: all(row["last_exit"] for row in s["agents"] if row["id"] == name), WITHIN)  # type: ignore[misc]
         deaths = {name: explained(tree, name)["deaths"][0] for name in ("other", "own")}
     noted = {name: {process["command"] for process in death["evidence"]["swept"]} for name, death in deaths.items()}
     # What has died meanwhile has no command line any more.
