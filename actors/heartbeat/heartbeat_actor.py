@@ -18,7 +18,7 @@ from ..base.life_stamps import STAMPS
 from ..base.loop_actor import LoopActor
 from ..base.messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Unwatched, Watch
 from ..exits import Exit, ExitClass
-from ..kernel.linux import set_name
+from ..kernel.linux import parent_of, set_name
 from ..notify.notification import Notification
 from ..notify.notify_socket import NotifySocket
 from ..notify.notify_sockets import NotifySockets
@@ -296,7 +296,4 @@ def _lineage(pid: int) -> Iterator[int]:
         if pid <= 1:
             return
         yield pid
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
-        except OSError:
-            return
+        pid = parent_of(pid) or 0

@@ -1,9 +1,7 @@
 """What a supervisor remembers of each child that lives."""
 
 import asyncio
-import contextlib
 import multiprocessing.process
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,6 +14,7 @@ from suptree.actors.base.deadlines import Deadline, Deadlines
 from suptree.actors.base.messages import Ended
 from suptree.actors.events.event_types import Kind
 from suptree.actors.exits import Exit
+from suptree.actors.kernel.sweep import kill_held
 from suptree.actors.notify.notification import Notification
 from suptree.actors.output.redaction import Redactor
 from suptree.actors.spec.agent_secrets import agent_redactor, variables_in_file
@@ -129,8 +128,7 @@ class LivingChild:
             return
         self.killed()
         # Its program dies with it; what that leaves behind becomes the supervisor's, and is swept before the burial ends.
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        kill_held(self.pidfd)
 
     @property
     def notifies(self) -> bool:
