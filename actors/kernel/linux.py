@@ -157,11 +157,11 @@ def children_of(pid: int) -> list[int]:
 
 
 def parent_of(pid: int) -> int | None:
-    """The parent of a process, None where it has ended and is reaped."""
+    """The parent of a process, None where it has ended, or cannot be looked at."""
     try:
         # Its name stands in parentheses, and may hold some itself.
         return int(read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:
         return None
 
 
