@@ -32,9 +32,17 @@ def variable(pid: int, name: str) -> bytes | None:
     return rest.partition(b"\0")[0] if found else None
 
 
-def shows_none(pid: int) -> bool:
-    """Whether a process shows neither of the two: it has ended, or is in the middle of execve(2), and shows both a moment later."""
-    try:
-        return not read_kernel_file(f"/proc/{pid}/environ", 1) and not read_kernel_file(f"/proc/{pid}/cmdline", 1)
-    except OSError:
-        return False
+def carries(pid: int, name: str, value: str) -> bool | None:
+    """Whether a process was started with that variable. Raises OSError when its environment may not be read, or it has ended.
+
+    None while it shows none: it ends, or is in the middle of execve(2), and shows it a moment later.
+    """
+    if environment := read_kernel_file(f"/proc/{pid}/environ", _ENVIRONMENT):
+        return f"\0{name}={value}\0".encode() in b"\0" + environment
+    return False if _was_given_none(pid) else None
+
+
+def _was_given_none(pid: int) -> bool:
+    # proc(5): env_start and env_end are the fields 50 and 51; the third follows the name, which stands in parentheses.
+    begins, ends = read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[47:49]
+    return begins == ends != b"0"

@@ -10,19 +10,15 @@ from uuid import uuid4
 
 from ..agent.awake_time import within
 from ..agent.confinement import CannotConfine, Confinement
-from ..kernel.linux import bound_to_us, own_children
-from ..kernel.process_texts import shows_none, variable
+from ..kernel.linux import bound_to_us
 from ..kernel.sweep import process_ended, sweep
-from ..kernel.turns import Turns
 from .execution import SHORTAGES
 from .hook_output import HookOutput
+from .left_behind import LeftBehind
 
 _REAP_LIMIT = 5.0
 _LOOK_AGAIN = 0.01
 _LOOK_FOR = 1.0
-_LONGEST_LOOK = 0.3
-"""Seconds, after which what was not looked at yet lives on, to end with the agent: an agent has as many processes as it likes, and each
-as large an environment."""
 _TOKEN = "SUPTREE_HOOK_ID"  # noqa: S105  (the name of a variable)
 """In the environment of a hook or probe and of all that it starts; each run has its own."""
 
@@ -110,34 +106,19 @@ class Hooks:
                 why = "is traced by another process" if may_be_ended else f"took longer than {limit:g} s, and runs as another user by now"
                 raise HookFailed(f"{argv[0]!r} {why}: it cannot be ended")
             if leave_nothing:
-                await self._until_all_show_whose_they_are()
-                await sweep(lambda: self._others_than_of(hook.pid, token))
+                await self._end_what_is_left_of(hook.pid, token)
         if not in_time:
             raise HookFailed(f"{argv[0]!r} took longer than {limit:g} s")
         if code != 0:
             raise HookFailed(f"{argv[0]!r} ended with status {code}")
 
-    def _others_than_of(self, session: int, token: str) -> list[int]:
-        """The children that the hook which led that session has not left behind, or that could not be looked at for lack of time."""
-        until = time.monotonic() + _LONGEST_LOOK
-        # What a hook leaves behind is the newest.
-        return [
-            pid
-            for pid in reversed(own_children())
-            if pid in self.pids or not (_is_in_session(pid, session) or (time.monotonic() < until and _has_token(pid, token)))
-        ]
-
-    async def _until_all_show_whose_they_are(self) -> None:
-        """Wait, within bounds, for each child that shows no environment because it is in the middle of execve(2); no event says when."""
-        began, turns = time.monotonic(), Turns(rests_for=1)
-        while time.monotonic() - began < _LOOK_FOR:
-            for pid in own_children():
-                if pid not in self.pids and shows_none(pid) and not _has_ended(pid):
-                    break
-                await turns.rest()
-            else:
-                return
+    async def _end_what_is_left_of(self, hook: int, token: str) -> None:
+        until, left = time.monotonic() + _LOOK_FOR, LeftBehind(self.pids, hook, _TOKEN, token)
+        await sweep(left.others)
+        # No event says when execve(2) is over.
+        while left.is_unclear and time.monotonic() < until:
             await asyncio.sleep(_LOOK_AGAIN)
+            await sweep(left.others)
 
 
 async def _reaped(hook: asyncio.subprocess.Process) -> int | None:
@@ -171,24 +152,4 @@ def _is_reaped(child: int) -> bool:
         os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return True
-    return False
-
-
-def _has_ended(child: int) -> bool:
-    """Whether a child is dead; it stays to be reaped."""
-    with contextlib.suppress(ChildProcessError):
-        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    return True
-
-
-def _is_in_session(pid: int, session: int) -> bool:
-    with contextlib.suppress(OSError):
-        return os.getsid(pid) == session
-    return False
-
-
-def _has_token(pid: int, token: str) -> bool:
-    """Whether a process comes from the hook with that token, which stays when it leaves the session."""
-    with contextlib.suppress(OSError):
-        return variable(pid, _TOKEN) == token.encode()
     return False
