@@ -10,7 +10,8 @@ import os
 import signal
 from collections.abc import Callable, Collection
 
-from .linux import children_of, own_children, parent_of
+from .end_below import EndBelow
+from .linux import own_children
 
 _UNKILLABLE_AFTER = 5.0
 _REAP_AGAIN = 0.2
@@ -45,21 +46,8 @@ def kill_held(pidfd: int) -> None:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
-def kill_children_of(parent: int) -> None:
-    """SIGKILL the children of a process that is a child of ours, or that we hold otherwise: what they leave becomes its own in turn."""
-    for pid in children_of(parent):
-        with contextlib.suppress(OSError):
-            pidfd = os.pidfd_open(pid)
-            try:
-                # Looked at when it is held: it may have ended since it was listed, and its pid be another's.
-                if parent_of(pid) == parent:
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            finally:
-                os.close(pidfd)
-
-
-async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
-    """Signal a child that nobody else waits for, and return when it is dead and reaped."""
+async def end_child(pid: int) -> None:
+    """SIGKILL a child that nobody else waits for, and return when it is dead and reaped."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -69,8 +57,12 @@ async def end_child(pid: int, number: int = signal.SIGKILL) -> None:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # noqa: ASYNC222  (this does not wait)
         # One that runs as somebody else, by a set-user-ID program, may be none of ours to signal: then it ends when it likes.
         with contextlib.suppress(PermissionError):
-            signal.pidfd_send_signal(pidfd, number)
-        await pidfd_readable(pidfd)
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        below = EndBelow(asyncio.get_running_loop(), pid, pidfd)
+        try:
+            await pidfd_readable(pidfd)
+        finally:
+            below.cancel()
         # Another process may trace it (ptrace(2)): then it has ended, and stays until that one lets go of it.
         while os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG) is None:  # noqa: ASYNC110, ASYNC222  (no event says so)
             await asyncio.sleep(_REAP_AGAIN)

@@ -17,7 +17,8 @@ from suptree.actors.deaths.evidence import SweptLog
 from suptree.actors.events.event_types import Exited, Ignored, Unkillable
 from suptree.actors.exits import Exit
 from suptree.actors.kernel.cgroup import Groups
-from suptree.actors.kernel.sweep import kill_children_of, sweep
+from suptree.actors.kernel.end_below import EndBelow
+from suptree.actors.kernel.sweep import sweep
 from suptree.actors.spec.agent_spec import AgentSpec
 
 from ..spec.child_spec import ChildSpec
@@ -26,9 +27,7 @@ from .children import Children, LivingChild, redactor_of
 from .fork_ahead import ForkAhead, Forks
 from .reporter import Reporter
 
-_DIES_WITHIN = 2.0
-"""Seconds after its SIGKILL within which an actor dies, unless it waits in the kernel."""
-_END_AGAIN = 0.2
+_UNKILLABLE_AFTER = 4.0
 
 
 class ParentActor(Forks, Protocol):
@@ -81,7 +80,7 @@ class ChildProcesses:
         address, pid, process, pidfd = self._ahead.fork(actor_class)
         deadlines = Deadlines(self._parent.loop, spec.start.stop.extend_at_most if isinstance(spec.start, AgentSpec) else 0.0)
         channel = self._parent.open(address)
-        child = LivingChild(spec, incarnation, channel, pid, process, pidfd, redactor_of(spec), deadlines, lambda: self._killed(child))
+        child = LivingChild(spec, incarnation, channel, pid, process, pidfd, redactor_of(spec), deadlines, self._killed)
         child.learn_secrets()
         self._children[spec.id] = child
         self._parent.loop.add_reader(child.pidfd, self._actor_ended, child)
@@ -105,21 +104,22 @@ class ChildProcesses:
         self._unkillable(child)
 
     def _killed(self, child: LivingChild) -> None:
-        self._parent.loop.call_later(_DIES_WITHIN, self._end_below, child, time.monotonic() + 2 * _DIES_WITHIN)
+        if child.below is None:
+            until = time.monotonic() + _UNKILLABLE_AFTER
+            child.below = EndBelow(self._parent.loop, child.pid, child.pidfd, partial(self._does_not_die, child, until))
 
-    def _end_below(self, child: LivingChild, unkillable_at: float) -> None:
-        """An actor that does not die waits in the kernel, it may be for a lock of a pipe that its own program holds."""
-        if child.gone:
-            return
+    def _does_not_die(self, child: LivingChild, unkillable_at: float) -> None:
         self._groups.below(child.id, child.incarnation).kill()
-        kill_children_of(child.pid)
         if not child.unkillable and time.monotonic() > unkillable_at:
             self._report_unkillable(child, [child.pid])
-        # What its children leave behind is its own next.
-        self._parent.loop.call_later(_END_AGAIN, self._end_below, child, unkillable_at)
 
     def _actor_ended(self, child: LivingChild) -> None:
         self._parent.loop.remove_reader(child.pidfd)
+        if child.below is not None:
+            child.below.cancel()
+            # It holds the child: such a circle, and the descriptors of the child's process with it, would stay until the garbage
+            # collector runs.
+            child.below = None
         self._gone(child)
         self._parent.spawn(self._bury(child))
 

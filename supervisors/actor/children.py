@@ -14,6 +14,7 @@ from suptree.actors.base.deadlines import Deadline, Deadlines
 from suptree.actors.base.messages import Ended
 from suptree.actors.events.event_types import Kind
 from suptree.actors.exits import Exit
+from suptree.actors.kernel.end_below import EndBelow
 from suptree.actors.kernel.sweep import kill_held
 from suptree.actors.notify.notification import Notification
 from suptree.actors.output.redaction import Redactor
@@ -75,8 +76,10 @@ class LivingChild:
     redactor: Redactor
     deadlines: Deadlines
     """All of this incarnation: for its start, its stop, and the kill that the core has set a timer for."""
-    killed: Callable[[], None]
+    killed: Callable[["LivingChild"], None]
     """Called each time that its actor is to be killed."""
+    below: EndBelow | None = None
+    """Since its actor was killed, until that is dead."""
     gone: bool = False
     """Its actor is dead."""
     unkillable: bool = False
@@ -126,7 +129,7 @@ class LivingChild:
         """SIGKILL for its actor, if that lives: what it has left behind, its supervisor sees to."""
         if self.gone:
             return
-        self.killed()
+        self.killed(self)
         # Its program dies with it; what that leaves behind becomes the supervisor's, and is swept before the burial ends.
         kill_held(self.pidfd)
 

@@ -20,7 +20,11 @@ def tree(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return f"""
 [supervisors.root]
 max_restarts = 10
+[supervisors.group]
+supervisor = "root"
+max_restarts = 10
 [agents.holds]
+supervisor = "group"
 type = "process_wrapper"
 command = "{sys.executable}"
 args = ["-SE", "{PROGRAM}"]
@@ -61,4 +65,15 @@ def test_a_stop_of_it_ends_and_so_does_one_of_the_tree(tree: str) -> None:
         assert "stopped" == running.agent("holds")["status"]
         assert not actor.is_running()
         running.ask(lambda client: client.start("holds"))
+        wait_until_it_waits(running)
+
+
+def test_the_death_of_its_supervisor_leaves_nothing_and_both_begin_again(tree: str) -> None:
+    with LiveTree(tree) as running:
+        running.wait_until_all_run(WITHIN)
+        actor = wait_until_it_waits(running)
+        (supervisor,) = (row["actor_pid"] for row in running.status()["supervisors"] if row["id"] == "group")
+        psutil.Process(supervisor).kill()
+        poll_until(lambda: not actor.is_running(), WITHIN)
+        running.wait_until(lambda status: status["agents"][0]["status"] == "running", WITHIN)
         wait_until_it_waits(running)

@@ -37,7 +37,7 @@ def living_child(deadlines: Deadlines, sent: SentMessages, **config: Any) -> Ite
     pidfd = os.pidfd_open(process.pid)
     standing_for: Any = process
     try:
-        yield LivingChild(spec, 1, sent.channel(), process.pid, standing_for, pidfd, redactor_of(spec), deadlines, lambda: None), process
+        yield LivingChild(spec, 1, sent.channel(), process.pid, standing_for, pidfd, redactor_of(spec), deadlines, lambda _: None), process
     finally:
         process.kill()
         process.wait(10)
