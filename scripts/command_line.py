@@ -1,11 +1,17 @@
 """The command line: `suptree COMMAND …`."""
 
+import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
 from .command_errors import Group
 from .commands import COMMANDS
+
+# httpx brings a command line of its own, which takes longer to import than all the rest of it. It is optional: httpx does without.
+_not_imported: dict[str, Any] = {"httpx._main": None}
+sys.modules.update(_not_imported)
 
 
 class Commands(Group):

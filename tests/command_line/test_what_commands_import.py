@@ -50,6 +50,8 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
 def test_a_command_that_asks_a_tree_imports_nothing_that_makes_one(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     found = imported(tmp_path, *arguments)
     assert "httpx" in found
+    # The command line of httpx imports these.
+    assert set() == found & {"rich", "pygments"}
     assert set() == found & {"psutil", *CHECKS_CONFIGURATION, *RUNS_A_TREE}
 
 
