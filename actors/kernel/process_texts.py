@@ -3,6 +3,8 @@
 Both are memory of that process, which may give them any length and any content (prctl(2), PR_SET_MM_MAP): no more is read than is needed.
 """
 
+from pathlib import Path
+
 from .linux import read_kernel_file
 
 _ENVIRONMENT = 2 * 1024 * 1024
@@ -35,14 +37,17 @@ def variable(pid: int, name: str) -> bytes | None:
 def carries(pid: int, name: str, value: str) -> bool | None:
     """Whether a process was started with that variable. Raises OSError when its environment may not be read, or it has ended.
 
-    None while it shows none: it ends, or is in the middle of execve(2), and shows it a moment later.
+    None while it is in the middle of execve(2): it shows its environment a moment later.
     """
     if environment := read_kernel_file(f"/proc/{pid}/environ", _ENVIRONMENT):
         return f"\0{name}={value}\0".encode() in b"\0" + environment
+    # What has ended, and a thread of the kernel, has no program: that raises OSError.
+    Path(f"/proc/{pid}/exe").readlink()
     return False if _was_given_none(pid) else None
 
 
 def _was_given_none(pid: int) -> bool:
+    """Whether a process has an environment, which is empty. In the middle of execve(2) it has none."""
     # proc(5): env_start and env_end are the fields 50 and 51; the third follows the name, which stands in parentheses.
     begins, ends = read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[47:49]
     return begins == ends != b"0"

@@ -43,7 +43,7 @@ class LeftBehind:
         carried: bool | None = False
         with contextlib.suppress(OSError):
             carried = carries(pid, self._variable, self._value)
-        if carried is None and not _has_ended(pid):
+        if carried is None:
             self.is_unclear = True
         elif not carried:
             self._others.add(pid)
@@ -54,10 +54,3 @@ def _is_in_session(pid: int, session: int) -> bool:
     with contextlib.suppress(OSError):
         return os.getsid(pid) == session
     return False
-
-
-def _has_ended(child: int) -> bool:
-    """Whether a child is dead; it stays to be reaped."""
-    with contextlib.suppress(ChildProcessError):
-        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    return True

@@ -10,16 +10,18 @@ import psutil
 import structlog
 
 from suptree.actors.kernel.cgroup import run_groups
+from suptree.actors.kernel.process_texts import carries
 
 from .paths import TreePaths
 from .run_file import recorded, start_time
-from .standing import run_token
+from .standing import RUN_VARIABLE, run_token
 
 log = structlog.get_logger()
 
 _WAIT = 5.0
 _PAUSE = 0.01
 _WAIT_FOR_ENDS = 1.0
+_WAIT_FOR_EXECUTIONS = 1.0
 _HELD_TOGETHER = 256
 
 
@@ -68,9 +70,14 @@ def end(run_id: str) -> list[int]:
 
 def _end_by_token(run_id: str) -> list[int]:
     ended: set[int] = set()
-    deadline = time.monotonic() + _WAIT
+    began = time.monotonic()
     # What is killed may have forked meanwhile: until none is left.
-    while time.monotonic() < deadline and (held := _held(run_id)):
+    while time.monotonic() < began + _WAIT:
+        held, unclear = _held(run_id)
+        if not held:
+            if not unclear or time.monotonic() > began + _WAIT_FOR_EXECUTIONS:
+                break
+            time.sleep(_PAUSE)
         try:
             for pid, pidfd in held.items():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -83,22 +90,29 @@ def _end_by_token(run_id: str) -> list[int]:
     return sorted(ended)
 
 
-def _held(run_id: str) -> dict[int, int]:
+def _held(run_id: str) -> tuple[dict[int, int], bool]:
     """Processes that carry the token, each with a pidfd that was opened before its environment was read; of many some.
 
-    A pid alone would not do: its process may have ended since the environment was read, and the pid be another process's.
+    A pid alone would not do: its process may have ended since the environment was read, and the pid be another process's. And whether
+    one could not be looked at, because it was in the middle of execve(2).
     """
     held: dict[int, int] = {}
+    unclear = False
     for pid in psutil.pids():
         if pid == os.getpid() or len(held) >= _HELD_TOGETHER:
             continue
         with contextlib.suppress(OSError):
             pidfd = os.pidfd_open(pid)
-            if run_token(pid) == run_id:
-                held[pid] = pidfd
-            else:
-                os.close(pidfd)
-    return held
+            carried = None
+            try:
+                carried = carries(pid, RUN_VARIABLE, run_id)
+                unclear |= carried is None
+            finally:
+                if carried:
+                    held[pid] = pidfd
+                else:
+                    os.close(pidfd)
+    return held, unclear
 
 
 def _wait_for_the_ends(pidfds: list[int], deadline: float) -> None:

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -77,16 +78,16 @@ def test_one_that_ends_after_its_token_was_read_is_held_and_nobody_else_is_kille
     carrier = subprocess.Popen(["sleep", "1000"])
     hold, pidfd = os.pidfd_open, os.pidfd_open(stranger.pid)
 
-    def read(pid: int) -> str | None:
+    def read(pid: int, _name: str, _value: str) -> bool:
         if pid != carrier.pid or carrier.poll() is not None:
-            return None
+            return False
         carrier.kill()
         carrier.wait()
         # From now on its pid is that of the stranger.
         monkeypatch.setattr(os, "pidfd_open", lambda other: hold(stranger.pid if other == carrier.pid else other))
-        return "run"
+        return True
 
-    monkeypatch.setattr(leftovers, "run_token", read)
+    monkeypatch.setattr(leftovers, "carries", read)
     assert [] == leftovers.end("run")
     assert ([], [], []) == select.select([pidfd], [], [], 0.5)
     os.close(pidfd)
@@ -102,3 +103,12 @@ def test_each_process_that_carries_the_token_is_ended_also_one_that_comes_up_mea
     assert len(ended) > 3
     assert [] == leftovers.processes_of(run_id)
     carrier.wait()
+
+
+def test_one_that_executes_one_program_after_the_other_is_ended_too() -> None:
+    again = "import os, sys\nos.execv(sys.executable, [sys.executable, '-ISEc', sys.argv[1], sys.argv[1]])"
+    for _ in range(20):
+        run_id = uuid.uuid4().hex
+        carrier = subprocess.Popen([sys.executable, "-ISEc", again, again], env={RUN_VARIABLE: run_id})
+        assert [carrier.pid] == leftovers.end(run_id)
+        assert -signal.SIGKILL == carrier.wait(10)
