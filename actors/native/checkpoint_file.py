@@ -18,14 +18,14 @@ class CheckpointRefused(Exception):
 class CheckpointFile:
     """The checkpoints of one agent. The file is its owner's alone (0600), is replaced as a whole, and holds JSON.
 
-    One that cannot be restored is set aside as `ID.refused.json`, so that it is not tried for ever. While it is being restored it is called
-    `ID.restoring.json`: a process that finds such a file knows that the attempt ended the one before.
+    One that cannot be restored is set aside as `ID~refused.json`, so that it is not tried for ever. While it is being restored it is called
+    `ID~restoring.json`: a process that finds such a file knows that the attempt ended the one before. No id has a `~`.
     """
 
     def __init__(self, state_dir: str, agent_id: str, incarnation: int = 0, factory: str | None = None) -> None:
         self._folder = Path(state_dir) / "checkpoints"
         self._path, self._restoring, self._refused, self._new = (
-            self._folder / f"{agent_id}{suffix}.json" for suffix in ("", ".restoring", ".refused", ".new")
+            self._folder / f"{agent_id}{suffix}.json" for suffix in ("", "~restoring", "~refused", "~new")
         )
         self._made_by = {"agent": agent_id, "factory": factory}
         self._incarnation = incarnation

@@ -128,8 +128,8 @@ def test_only_its_owner_may_read_it_and_it_is_replaced_as_a_whole() -> None:
     with tree("Counter") as live:
         live.wait_until_all_run()
         count(live)
-        (folder(live) / "a.new.json").write_text("x" * 100)
-        (folder(live) / "a.new.json").chmod(0o666)
+        (folder(live) / "a~new.json").write_text("x" * 100)
+        (folder(live) / "a~new.json").chmod(0o666)
         count(live)
         assert (0o700, 0o600) == tuple(stat.S_IMODE(path.stat().st_mode) for path in (folder(live), folder(live) / "a.json"))
         assert ["a.json"] == os.listdir(folder(live))  # noqa: PTH208
@@ -160,7 +160,7 @@ def test_a_checkpoint_that_cannot_be_restored_is_set_aside_and_reported(content:
         live.ask(lambda client: client.start("a"))
         assert 1 == count(live)
         wait_for_line(live, f"[suptree] its last checkpoint is not restored: {why}")
-        assert content == (folder(live) / "a.refused.json").read_text(encoding="latin-1")
+        assert content == (folder(live) / "a~refused.json").read_text(encoding="latin-1")
         # What it has kept since is restored.
         die(live)
         assert (2, 3) == (count(live), live.agent("a")["incarnation"])
@@ -210,7 +210,7 @@ def test_a_disk_that_does_not_answer_blocks_nobody() -> None:
         live.wait_until_all_run()
         assert 1 == count(live)
         # A process that opens it for writing waits for a reader.
-        os.mkfifo(folder(live) / "a.new.json")
+        os.mkfifo(folder(live) / "a~new.json")
         assert [2, 3, 4] == [count(live) for _ in range(3)]
         wait_for_line(live, "[suptree] checkpoint() took longer than 1 s; the checkpoint before is kept")
         wait_for_line(live, "[suptree] the disk has not taken the last checkpoint yet; the checkpoint before is kept")

@@ -97,6 +97,19 @@ def test_creating_gives_an_agent_with_its_last_state(parts: Parts) -> None:
     assert ["busy"] == parts.notes
 
 
+@pytest.mark.parametrize("other", ["a.refused", "a.restoring", "a.new"])
+def test_what_is_set_aside_of_one_agent_is_no_checkpoint_of_another(parts: Parts, other: str) -> None:
+    neighbour = CheckpointFile(str(parts.folder), other, 1, "f:f")
+    neighbour.write('"of the other"')
+    of_a = CheckpointFile(str(parts.folder), "a", 1, "f:f")
+    for _ in range(2):
+        of_a.write('"of a"')
+        assert ["of a"] == of_a.take(parts.notes.append)
+        of_a.refuse("it is odd", parts.notes.append)
+    of_a.forget()
+    assert ["of the other"] == neighbour.take(parts.notes.append)
+
+
 def test_creating_makes_another_agent_when_a_state_cannot_be_restored(parts: Parts) -> None:
     parts.plan("Remembers").store.write('"broken"')
     created = run(lambda: parts.create("Remembers"))
