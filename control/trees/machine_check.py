@@ -14,6 +14,7 @@ from pathlib import Path
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.cgroup import OFF_VARIABLE, Cgroup, Groups, make_run_groups, run_groups
 from suptree.actors.kernel.linux import go_first_when_memory_runs_out
+from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own
 
 from .find import running_trees
 from .paths import TreePaths, home
@@ -140,11 +141,12 @@ def _descriptors() -> Finding:
 
 def _folders() -> Finding:
     try:
-        with tempfile.TemporaryDirectory(prefix="doctor-", dir=_made(home())) as folder:
+        make_own(home())
+        with tempfile.TemporaryDirectory(prefix="doctor-", dir=home()) as folder:
             paths = TreePaths.of("doctor", Path(folder))
             paths.make()
             paths.runtime.rmdir()
-    except (SuptreeError, OSError) as error:
+    except (SuptreeError, OSError, FolderNotTrusted) as error:
         return Finding("folders", State.MISSING, str(error), "no tree can run")
     return Finding("folders", State.OK, f"state in {home()}, sockets in {paths.runtime.parent}", "both belong to this user alone")
 
@@ -175,11 +177,6 @@ def _in_force(tree: Running) -> Finding:
     if run_groups(tree.run_id).exist:
         return Finding(f"tree {paths.name}", State.OK, "runs, with control groups", "its programs are ended by group, then swept")
     return Finding(f"tree {paths.name}", State.LIMITED, "runs, without control groups", _SWEEP)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 class _probe:  # noqa: N801  (used like a function)

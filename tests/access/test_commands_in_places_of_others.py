@@ -1,5 +1,6 @@
 """A command that root gives with the home or the runtime folder of another user, or in a folder of theirs, ends and overwrites nothing."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -38,6 +39,21 @@ def test_no_command_looks_for_a_tree_in_the_home_of_another_user(command: str, t
     status, said = suptree(command, "--tree", "mine", SUPTREE_HOME=str(tmp_path))
     assert (1, True) == (status, "belongs to user nobody; set SUPTREE_HOME to a folder of your own" in said), said
     assert {"run.json"} == {path.name for path in tree.iterdir()}
+
+
+def test_doctor_makes_nothing_where_a_link_of_another_user_leads(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    for folder in (theirs, ours):
+        folder.mkdir()
+        folder.chmod(0o755)
+    (theirs / ".local").symlink_to(ours)
+    for path in (theirs, theirs / ".local"):
+        os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid, follow_symlinks=False)
+    command, given = [SUPTREE, "doctor", "--json"], {"PATH": os.environ["PATH"], "HOME": str(theirs)}
+    done = subprocess.run(command, env=given, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    (folders,) = [finding for finding in json.loads(done.stdout) if finding["feature"] == "folders"]
+    assert (1, "missing", True) == (done.returncode, folders["state"], "belongs to user nobody" in folders["found"]), folders
+    assert [] == list(ours.iterdir())
 
 
 def test_a_link_to_the_socket_of_another_tree_in_a_runtime_folder_of_another_user_leads_nowhere(
