@@ -211,8 +211,6 @@ class _Output(asyncio.StreamReaderProtocol):
         self._to_reader = reader
         self._actor = actor
         self._in_line = in_line
-        self._left: int | None = None
-        """How many bytes of the incarnation are still in the pipe, once it has ended."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # The reader pauses when its client does not read, and the link when the actor does not.
@@ -221,21 +219,18 @@ class _Output(asyncio.StreamReaderProtocol):
         super().connection_made(self._pipe)
 
     def _end(self) -> None:
-        """Read what is there, and no end: another process of the same user may hold the output open, and write there."""
-        if not self._pipe.is_closing():
-            size = fcntl.ioctl(self._pipe.get_extra_info("pipe"), termios.FIONREAD, bytes(4))
-            self._left = int.from_bytes(size, sys.byteorder)
-            self._close_when_read()
-
-    def _close_when_read(self) -> None:
-        if self._left == 0:
-            self._pipe.close()
+        """Read what is there, and no end: another process of the same user may hold the output open, write there, or read there too."""
+        if self._pipe.is_closing():
+            return
+        pipe = self._pipe.get_extra_info("pipe")
+        left = int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+        with contextlib.suppress(BlockingIOError):
+            while left and (data := os.read(pipe.fileno(), left)):
+                left -= len(data)
+                self.data_received(data)
+        self._pipe.close()
 
     def data_received(self, data: bytes) -> None:
-        if self._left is not None:
-            data = data[: self._left]
-            self._left -= len(data)
-            self._close_when_read()
         said = data
         if self._in_line:
             _, newline, said = data.partition(b"\n")

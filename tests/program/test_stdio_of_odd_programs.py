@@ -76,3 +76,32 @@ def test_a_conversation_ends_with_its_program_although_another_process_holds_the
                 await holder.wait()
 
     run(talk)
+
+
+def test_a_conversation_ends_also_when_its_actor_dies_with_more_to_log_than_it_has_logged() -> None:
+    program = "import os\nwhile True: os.write(1, b'\\n' * 65536)"
+
+    async def talk() -> None:
+        async with talker(program) as pm, pm.stdio("a", limit=65536) as (reader, _writer):
+
+            async def read_until_held() -> None:
+                output = reader._actor.output
+                assert output is not None
+                while not output._is_held:
+                    await reader.read(100_000)
+
+            async def read_on() -> None:
+                while True:
+                    await reader.read(100_000)
+
+            await asyncio.wait_for(read_until_held(), 30)
+            other = os.open(f"/proc/{pm.processes['a'].pid}/fd/1", os.O_WRONLY)
+            try:
+                reading = asyncio.create_task(read_on())
+                assert await pm.stop_agent("a", graceful=False)
+                with pytest.raises(AgentEnded):
+                    await asyncio.wait_for(reading, 30)
+            finally:
+                os.close(other)
+
+    run(talk)
