@@ -1,5 +1,6 @@
 """Who is at the other end of a connection of a client: looked at when it is made, before anything of a request is sent."""
 
+import asyncio
 import hmac
 import json
 import secrets
@@ -49,8 +50,9 @@ class OtherEnd:
         host, port = stream.get_extra_info("server_addr")[:2]
         expected = proof(token.encode(), nonce, host, port)
         try:
-            given = await _ask(stream, f"{PATH}?nonce={nonce}", self._host)
-        except (h11.ProtocolError, ValueError, KeyError, TypeError):
+            async with asyncio.timeout(2 * _LIMIT):
+                given = await _ask(stream, f"{PATH}?nonce={nonce}", self._host)
+        except (h11.ProtocolError, ValueError, KeyError, TypeError, RecursionError, TimeoutError):
             given = ""
         if not (given.isascii() and hmac.compare_digest(given, expected)):
             raise AccessRefused(

@@ -1,15 +1,18 @@
 """A client on TCP says its token only to a tree that has proved that it knows it."""
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from suptree.actors.errors import AccessRefused, SuptreeError
+from suptree.control.client import other_end
 from suptree.control.client.client import Client
 from suptree.control.door.proof import proof
 from suptree.control.door.tokens import TokenFile
@@ -77,6 +80,7 @@ ANSWERS: dict[str, Answer] = {
     "a proof that is no text": lambda _said: http({"proof": ["\u2028", 1]}),
     "half a character": lambda _said: http({"proof": "\ud800"}),
     "nothing but numbers": lambda _said: http(17),
+    "lists without end": lambda _said: b"HTTP/1.1 200 OK\r\nContent-Length: 16000\r\n\r\n" + b"[" * 16_000,
 }
 
 
@@ -89,6 +93,25 @@ def test_no_token_is_sent_to_one_that_answers_with(what: str) -> None:
     finally:
         impostor.end()
     assert (True, False) == (b"GET /proof?nonce=" in impostor.heard, TOKEN.encode() in impostor.heard)
+
+
+def test_one_that_answers_a_byte_at_a_time_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(other_end, "_LIMIT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_slowly() -> None:
+            with contextlib.suppress(OSError), listener.accept()[0] as connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 16000\r\n\r\n")
+                for _ in range(1000):
+                    connection.sendall(b" ")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=answer_slowly)
+        thread.start()
+        with pytest.raises(AccessRefused, match="did not prove that it knows the token, so it was not sent"):
+            asks(f"http://127.0.0.1:{listener.getsockname()[1]}", TOKEN)
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
