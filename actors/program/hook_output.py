@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 _KEPT = 64 * 1024
 _READ_SIZE = 64 * 1024
+_PACKETS = 256
 _REST = 0.001
 """Seconds between two looks at what is not kept: so a hook that prints without end costs its actor little."""
 
@@ -61,8 +62,12 @@ class HookOutput:
     def _take(self) -> bool:
         """Take what has come, and let go what is more than is kept; whether something had come."""
         data = b""
+        # What was written as packets (pipe(2), O_DIRECT) comes packet by packet: written together, for each costs as much as many.
         with contextlib.suppress(BlockingIOError):
-            data = os.read(self._reads, _READ_SIZE)
+            for _ in range(_PACKETS):
+                data += os.read(self._reads, _READ_SIZE)
+                if len(data) >= _READ_SIZE:
+                    break
         kept = data[: max(0, _KEPT - self._taken)]
         self._taken += len(data)
         lines, newline, rest = kept.rpartition(b"\n")
