@@ -94,6 +94,8 @@ class StdioWriter(asyncio.StreamWriter):
             await super().drain()
         except ConnectionError:
             raise await self._actor.end() from None
+        if self._actor.is_gone:
+            raise await self._actor.end()
 
 
 class ActorLink(asyncio.Protocol):
@@ -129,7 +131,9 @@ class ActorLink(asyncio.Protocol):
         self._lost.set_result(None)
         self._settle(False)
         if self.input is not None:
-            self.input.close()
+            # What waits there is not waited for: another process may hold the reading end open, and read nothing.
+            end = self.input.abort if self.input.get_write_buffer_size() else self.input.close
+            end()
         if self.output is not None:
             asyncio.get_running_loop().call_later(_DIES_WITHIN, self.output_is_nobodys)
 
@@ -158,6 +162,11 @@ class ActorLink(asyncio.Protocol):
         """The program is to read the end of its input, for which the actor closes its end too."""
         self._transport.write(frame(Word.END_INPUT))
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the incarnation has ended, or its actor has."""
+        return self._lost.done()
+
     async def goes_on(self) -> bool:
         """Whether the incarnation goes on without its stdout; the actor knows within a second or so."""
         return await asyncio.shield(self._lets_go)
@@ -184,7 +193,8 @@ class ActorLink(asyncio.Protocol):
             self._copying.cancel()
             self._copying = None
         if self._printed:
-            self._transport.write(frame(Word.PRINTED, bytes(self._printed)))
+            if not self._transport.is_closing():
+                self._transport.write(frame(Word.PRINTED, bytes(self._printed)))
             self._printed.clear()
 
     def _settle(self, goes_on: bool) -> None:

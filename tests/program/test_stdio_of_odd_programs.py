@@ -105,3 +105,19 @@ def test_a_conversation_ends_also_when_its_actor_dies_with_more_to_log_than_it_h
                 os.close(other)
 
     run(talk)
+
+
+def test_what_waits_to_be_written_ends_with_its_program_although_another_process_could_read_it() -> None:
+    async def talk() -> None:
+        async with talker("import time; time.sleep(1000)") as pm, pm.stdio("a") as (_reader, writer):
+            other = os.open(f"/proc/{pm.processes['a'].pid}/fd/0", os.O_RDONLY)
+            try:
+                writer.write(bytes(1_000_000))
+                waiting = asyncio.create_task(writer.drain())
+                kill(pm)
+                with pytest.raises(AgentEnded):
+                    await asyncio.wait_for(waiting, 20)
+            finally:
+                os.close(other)
+
+    run(talk)
