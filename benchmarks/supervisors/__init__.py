@@ -1,0 +1,1 @@
+"""Supervisors side by side: the same program under each, in one run."""

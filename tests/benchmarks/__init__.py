@@ -1,0 +1,1 @@
+"""The benchmarks of `benchmarks/`: that they measure what they say."""
