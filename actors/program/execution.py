@@ -55,6 +55,9 @@ def resolve(command: str, cwd: str | None, path_variable: str | None = None) -> 
         raise CannotExecute(f"command not found: there is no file {command!r}", CauseId.COMMAND_NOT_FOUND) from None
     except PermissionError:
         raise CannotExecute(f"no permission to look at {command!r}") from None
+    except OSError as error:
+        # A circle of links, a name that is too long.
+        raise CannotExecute(f"command not found: {command!r}: {error.strerror}", CauseId.COMMAND_NOT_FOUND) from None
     if stat.S_ISDIR(mode):
         raise CannotExecute(f"command is a folder: {command!r}", CauseId.IS_A_FOLDER)
     if not os.access(path, os.X_OK):

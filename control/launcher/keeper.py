@@ -10,6 +10,7 @@ import structlog
 
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.folder_watch import FolderWatch
+from suptree.actors.kernel.private_files import open_to_read
 from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own, trusted_folder
 
 from ..trees.paths import TreePaths, fallback_root
@@ -103,7 +104,8 @@ class Keeper:
 
     def _run_file_is_in_place(self) -> bool:
         try:
-            return self.paths.run_file.read_bytes() == self._written
+            with open_to_read(self.paths.run_file) as file:
+                return file.read(len(self._written) + 1) == self._written
         except OSError:
             return False
 

@@ -67,9 +67,12 @@ def _missing(tree: TreeSpec, path: Sequence[str]) -> Iterator[tuple[tuple[str, .
     for _, child in tree.root.walk():
         agent = child.start
         if isinstance(agent, AgentSpec):
-            key, what = ("command", _fault_of_command(agent)) if agent.command is not None else ("factory", _fault_of_factory(agent, path))
-            if what is not None:
-                yield ("agents", child.id, key), what, not has_rules_of_its_own(child)
+            if agent.command is None:
+                if what := _fault_of_factory(agent, path):
+                    yield ("agents", child.id, "factory"), what, not has_rules_of_its_own(child)
+                continue
+            for keys, what in _missing_commands(agent):
+                yield ("agents", child.id, *keys), what, keys == ("command",) and not has_rules_of_its_own(child)
 
 
 def _useless_holds(tree: TreeSpec) -> Iterator[tuple[tuple[str, ...], str, bool]]:
@@ -102,17 +105,28 @@ def _shared_secrets(tree: TreeSpec) -> Iterator[tuple[tuple[str, ...], str, bool
             )
 
 
-def _fault_of_command(agent: AgentSpec) -> str | None:
-    """Why the program could not be executed as it is now, in the environment that the agent would get."""
+def _missing_commands(agent: AgentSpec) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Why its program, and what runs beside it, could not be executed as they are now, in the environment that the agent would get."""
     assert agent.command is not None  # noqa: S101  (who calls has looked)
     try:
         account = None if agent.user is None else find_account(agent.user)
         from_file = {} if agent.env_from is None else read_env_file(agent.env_from)
-        environment = {**base_environment(account), **agent.inherited, **from_file, **agent.env}
-        resolve(agent.command, agent.cwd, environment.get("PATH"))
-    except (CannotConfine, CannotExecute, EnvFileRefused) as refused:
-        return str(refused)
-    return None
+    except (CannotConfine, EnvFileRefused) as refused:
+        yield ("command",), str(refused)
+        return
+    environment = {**base_environment(account), **agent.inherited, **from_file, **agent.env}
+    commands: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
+        (("command",), (agent.command,)),
+        (("hooks", "pre_stop"), agent.hooks.pre_stop),
+        (("hooks", "post_exit"), agent.hooks.post_exit),
+        (("liveness_probe", "exec"), agent.liveness_probe.exec),
+    ]
+    for keys, argv in commands:
+        try:
+            if argv:
+                resolve(argv[0], agent.cwd, environment.get("PATH"))
+        except CannotExecute as refused:
+            yield keys, str(refused)
 
 
 def _fault_of_factory(agent: AgentSpec, path: Sequence[str]) -> str | None:

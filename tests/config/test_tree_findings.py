@@ -71,6 +71,29 @@ def test_all_missing_programs_are_found_together_and_where_they_are_named(tmp_pa
     ] == found(tmp_path, text)
 
 
+def test_one_that_cannot_be_looked_at_hides_none_of_the_others(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    text = "".join(f'[agents.{name}]\n{PROGRAM}\ncommand = "./{name}"\n' for name in ("loop", "gone", "n" * 60))
+    assert [
+        ("agents.loop.command (line 3)", f"command not found: '{tmp_path}/loop': Too many levels of symbolic links"),
+        ("agents.gone.command (line 6)", f"command not found: there is no file '{tmp_path}/gone'"),
+        (f"agents.{'n' * 60}.command (line 9)", f"command not found: there is no file '{tmp_path}/{'n' * 60}'"),
+    ] == [(finding.place, finding.what) for finding in found(tmp_path, text)]
+
+
+def test_what_runs_beside_a_program_is_looked_for_too_and_keeps_no_tree_from_starting(tmp_path: Path) -> None:
+    text = f"""        [agents.a]
+        {PROGRAM}
+        command = "sh"
+        hooks = {{ pre_stop = ["/no/such/hook"], post_exit = ["true"] }}
+        liveness_probe = {{ exec = ["no-such-probe", "--all"] }}
+    """
+    assert [
+        Finding("agents.a.hooks.pre_stop (line 4)", "command not found: there is no file '/no/such/hook'", fatal=False),
+        Finding("agents.a.liveness_probe.exec (line 5)", "command not found: 'no-such-probe' is in no folder of PATH", fatal=False),
+    ] == found(tmp_path, text)
+
+
 @pytest.mark.parametrize("policy", ["hold = true", "park = true", "max_restarts = 2"])
 def test_a_missing_program_of_an_agent_that_may_fail_alone_keeps_no_tree_from_starting(tmp_path: Path, policy: str) -> None:
     text = f'[supervisors.root]\nmax_restarts = 5\n[agents.a]\n{PROGRAM}\ncommand = "no-such-program"\n{policy}'

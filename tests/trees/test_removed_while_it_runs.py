@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -119,6 +120,18 @@ def test_the_state_folder_comes_back_and_the_tree_is_found(place: Place) -> None
     again = place.suptree("up", str(place.file), "-d")
     assert (1, f"launcher pid {run['pid']}" in again.stdout) == (again.returncode, True), again.stdout
     assert 1 == incarnations(place)["a"]
+    place.expect_down()
+
+
+@pytest.mark.parametrize("make", ["ln -s /dev/zero other", "mkfifo other", "truncate -s 10G other"])
+def test_whatever_takes_the_place_of_the_run_file_it_is_written_again(place: Place, make: str) -> None:
+    run = place.up()
+    subprocess.run(["sh", "-ec", f"{make}; mv -T other run.json"], cwd=place.state, check=True)
+    run_file = place.state / "run.json"
+    poll_until(lambda: run_file.is_file() and not run_file.is_symlink() and run_file.stat().st_size < 10_000, 10.0)
+    assert run == place.run
+    assert 1 == incarnations(place)["a"]
+    assert psutil.Process(run["pid"]).memory_info().rss < 300_000_000
     place.expect_down()
 
 
