@@ -24,6 +24,7 @@ _NOW: dict[str, str] = {
     "quarantine": "quarantined: down until a person starts it",
     "escalate": "down: its supervisor gave up",
     "auto_shutdown": "down: its supervisor shut down with it",
+    "wait": "down, until its supervisor has decided: that waits for the start of a sibling",
 }
 """How a child stands after each decision, until something else happens to it."""
 

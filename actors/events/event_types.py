@@ -107,9 +107,10 @@ class Ignored(ChildEvent):
 class Decided(ChildEvent):
     """The supervisor decided what follows from an end.
 
-    `decision` is `restart`, `leave`, `hold`, `park`, `quarantine`, `escalate` or `auto_shutdown`; `why` is for people; `delay` is how many
-    seconds a restart or park waits. `affected` are the children that are restarted together; `restarts_left` is what the limit that governs
-    the child allows still; `charged` says whether this restart counts there.
+    `decision` is `restart`, `leave`, `hold`, `park`, `quarantine`, `escalate`, `auto_shutdown`, or `wait`: a sibling starts, and another
+    decision follows. `why` is for people; `delay` is how many seconds a restart or park waits. `affected` are the children that are
+    restarted together; `restarts_left` is what the limit that governs the child allows still; `charged` says whether this restart counts
+    there.
     """
 
     name: ClassVar[str] = "decided"

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from suptree.actors.deaths.explanation import explanation, explanation_after_the_run, screen
+from suptree.actors.deaths.what_follows import NEXT
 from suptree.actors.events.picture import Picture
+from suptree.supervisors.decisions.core_commands import Decision
 
 AT = "2026-01-02T03:04:05.678Z"
 NOW = datetime(2026, 1, 2, 3, 4, 10, tzinfo=UTC)
@@ -29,6 +31,14 @@ def death(decision: str | None, delay: float = 0.0, at: str = AT) -> dict[str, A
 
 
 DEAD = row("crashed", stopped_at=AT, last_exit={"class": "failed", "reason": "exit 1", "at": AT})
+
+
+def test_it_has_words_for_every_decision() -> None:
+    decisions = [decision.value for decision in Decision]
+    assert set(decisions) == {decision for decision in NEXT if decision is not None}
+    for decision in decisions:
+        said = explanation("t", DEAD, ROOT, [death(decision)], NOW)
+        assert all(screen(said))
 
 
 @pytest.mark.parametrize(
