@@ -8,7 +8,7 @@ import socket
 import sys
 import termios
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -83,9 +83,20 @@ class StdioWriter(asyncio.StreamWriter):
         super().__init__(transport, protocol, reader, asyncio.get_running_loop())
         self._actor = actor
 
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write this when the program reads; where that has ended nothing is written, and `drain` says so."""
+        # Of asyncio's own a closed transport takes it and drops it, of others it raises.
+        if not self.transport.is_closing():
+            super().write(data)
+
+    def writelines(self, data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """The same for several pieces."""
+        self.write(b"".join(data))
+
     def write_eof(self) -> None:
         """End the input of the program, after what was written."""
-        super().write_eof()
+        if not self.transport.is_closing():
+            super().write_eof()
         self._actor.end_input()
 
     async def drain(self) -> None:
@@ -112,6 +123,7 @@ class ActorLink(asyncio.Protocol):
         self._printed = bytearray()
         self._copying: asyncio.TimerHandle | None = None
         self._watching = asyncio.create_task(self._watch())
+        self._is_left = False
         self.input: asyncio.WriteTransport | None = None
         self.output: TwoBrakes | None = None
         self.output_is_nobodys: Callable[[], None] = lambda: None
@@ -156,11 +168,11 @@ class ActorLink(asyncio.Protocol):
     def output_ended(self) -> None:
         """The output of the program was read to its end."""
         self._copy()
-        self._transport.write(frame(Word.OUTPUT_ENDED))
+        self._say(Word.OUTPUT_ENDED)
 
     def end_input(self) -> None:
         """The program is to read the end of its input, for which the actor closes its end too."""
-        self._transport.write(frame(Word.END_INPUT))
+        self._say(Word.END_INPUT)
 
     @property
     def is_gone(self) -> bool:
@@ -171,8 +183,10 @@ class ActorLink(asyncio.Protocol):
         """Whether the incarnation goes on without its stdout; the actor knows within a second or so."""
         return await asyncio.shield(self._lets_go)
 
-    async def end(self) -> AgentEnded:
-        """The error that says how the incarnation ended, or that it reads no more."""
+    async def end(self) -> AgentEnded | InputRefused:
+        """The error that says how the incarnation ended, that it reads no more, or that the client has left it."""
+        if self._is_left:
+            return InputRefused(f"this conversation with {self._id!r} is over: begin another with stdio()")
         await asyncio.wait({self._watching}, timeout=_EXPLAINED_WITHIN)
         how = self._exit
         if how is None:
@@ -181,6 +195,7 @@ class ActorLink(asyncio.Protocol):
 
     async def leave(self) -> None:
         """Leave the program to its actor; return when the actor knows."""
+        self._is_left = True
         self._watching.cancel()
         self._copy()
         if not self._transport.is_closing():
@@ -193,9 +208,13 @@ class ActorLink(asyncio.Protocol):
             self._copying.cancel()
             self._copying = None
         if self._printed:
-            if not self._transport.is_closing():
-                self._transport.write(frame(Word.PRINTED, bytes(self._printed)))
+            self._say(Word.PRINTED, bytes(self._printed))
             self._printed.clear()
+
+    def _say(self, word: Word, data: bytes = b"") -> None:
+        """To the actor, while there is one."""
+        if not self._transport.is_closing():
+            self._transport.write(frame(word, data))
 
     def _settle(self, goes_on: bool) -> None:
         if not self._lets_go.done():
@@ -319,12 +338,13 @@ async def _flushed(writer: StdioWriter) -> None:
     try:
         async with asyncio.timeout(_FLUSH_WITHIN):
             await writer.wait_closed()
-    except ConnectionError:
-        return
-    except BaseException as error:
+    except TimeoutError:
         writer.transport.abort()
-        if not isinstance(error, TimeoutError):
-            raise
+    except OSError:
+        return
+    except BaseException:
+        writer.transport.abort()
+        raise
 
 
 async def _attached(mirror: Mirror, agent_id: str, timeout: float) -> tuple[_Ends, int]:  # noqa: ASYNC109

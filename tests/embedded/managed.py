@@ -29,5 +29,7 @@ def standing(pm: ProcessManager) -> dict[str, tuple[str, int]]:
     return {agent_id: (agent.status.value, agent.incarnation) for agent_id, agent in pm.get_all_agents().items()}
 
 
-def run(test: Callable[[], object]) -> None:
-    asyncio.run(test())  # type: ignore[arg-type]
+def run(test: Callable[[], object], loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
+    """Run a test on a loop of asyncio's, or on another."""
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(test())  # type: ignore[arg-type]

@@ -267,6 +267,20 @@ def test_a_program_that_closes_its_stdout_and_goes_on_is_read_to_its_end() -> No
     run(talk)
 
 
+def test_a_conversation_that_the_client_has_left_is_over_and_the_agent_is_not() -> None:
+    async def talk() -> None:
+        async with talker() as pm:
+            async with pm.stdio("a") as (reader, writer):
+                pass
+            writer.write(b"late\n")
+            for late in (writer.drain(), reader.readline()):
+                with pytest.raises(InputRefused, match="this conversation with 'a' is over"):
+                    await late
+            assert AgentStatus.RUNNING == pm.get_agent_status("a")
+
+    run(talk)
+
+
 def test_a_conversation_is_with_one_client_alone() -> None:
     async def talk() -> None:
         async with talker() as pm:
