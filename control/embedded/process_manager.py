@@ -26,6 +26,7 @@ from ..time_limits import ASK_LIMIT, ATTACH_LIMIT, TELL_LIMIT
 from .agent_output import AgentOutput, OutputLine
 from .agent_registry import AgentRegistry
 from .death_explanation import Explanation
+from .following import entries, output_lines, read_ahead
 from .heartbeat_service import HeartbeatService
 from .settings import AgentKeys, NativeAgent, ProcessAgent, SupervisorKeys
 from .stdio import LIMIT, StdioReader, StdioWriter, stdio
@@ -227,35 +228,28 @@ class ProcessManager:
         mirror = await self._joined()
         return AgentOutput.parsed(await mirror.client.log_lines(agent_id, lines, previous=previous))
 
-    async def output(self, agent_id: str, stream: str | None = None, *, lines: int = 0) -> AsyncGenerator[OutputLine, None]:
+    def output(self, agent_id: str, stream: str | None = None, *, lines: int = 0) -> AsyncGenerator[OutputLine, None]:
         """Each line that an agent prints from now on, to `"out"`, `"err"` or (None) both, across its restarts, until the tree ends.
 
-        The last `lines` of what both printed before come first: so a program that asks after a start misses nothing.
+        "Now" is when the loop over the lines begins. The last `lines` of what both printed before come first: so a program that asks after
+        a start misses nothing.
         Secrets are redacted, as in the log file, which this reads: so the agent never waits for a reader, each reader goes at its own
         pace, and one that falls more than some 100 MiB behind loses the oldest lines, and gets a line that says how many bytes are missing.
         A line of an agent is whole up to 16 MiB. Raises NotRunning when no tree runs, NoSuchAgent for what can be no id, ValueError for
         another `stream`.
         """
-        output = AgentOutput(await self._joined(), self._tree.state, agent_id, stream)
-        async with contextlib.aclosing(output.lines(lines)) as following:
-            async for line in following:
-                yield line
+        return read_ahead(output_lines(self._here()._tree, agent_id, stream, lines))
 
     # What happened, and why
 
-    async def events(self, agent_id: str | None = None, after: int | None = None) -> AsyncGenerator[Entry, None]:
-        """Each event of the tree, or of one agent, as it comes, until the tree ends; docs/events.md lists their types.
+    def events(self, agent_id: str | None = None, after: int | None = None) -> AsyncGenerator[Entry, None]:
+        """Each event of the tree, or of one agent, from this call on, as it comes, until the tree ends; docs/events.md lists the types.
 
         With `after`, the `seq` of an event seen before, those since then come first. Launches the tree if none runs, or raises StartFailed.
         """
         tree = self._here()._tree
         since = after if after is not None else 0 if tree.mirror is None else tree.mirror.seq
-        async with tree.alone():
-            mirror = await tree.join(launch=True)
-        async with contextlib.aclosing(mirror.entries(since)) as entries:
-            async for entry in entries:
-                if agent_id is None or getattr(entry.event, "id", None) == agent_id:
-                    yield entry
+        return read_ahead(entries(tree, agent_id, since))
 
     def on(self, name: str, callback: Callback[Entry]) -> Callable[[], None]:
         """Call `callback`, a plain or a coroutine function, with each event of that name; return a function that ends this.
