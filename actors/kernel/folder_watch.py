@@ -1,4 +1,4 @@
-"""Hearing of what disappears from folders, from the kernel (inotify(7)): nothing is looked at while nothing changes."""
+"""Hearing of what disappears from folders, and of new modes, from the kernel (inotify(7)): nothing is looked at while nothing changes."""
 
 import os
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .linux import add_inotify_watch, create_inotify
 
+_IN_ATTRIB = 0x004
 _IN_CLOSE_WRITE = 0x008
 _IN_MOVED_FROM = 0x040
 _IN_MOVED_TO = 0x080
@@ -13,12 +14,12 @@ _IN_DELETE = 0x200
 _IN_DELETE_SELF = 0x400
 _IN_MOVE_SELF = 0x800
 _IN_ONLYDIR = 0x01000000
-_CHANGES = _IN_CLOSE_WRITE | _IN_MOVED_FROM | _IN_MOVED_TO | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
+_CHANGES = _IN_ATTRIB | _IN_CLOSE_WRITE | _IN_MOVED_FROM | _IN_MOVED_TO | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
 _READ_SIZE = 64 * 1024
 
 
 class FolderWatch:
-    """`fileno()` is readable when something in a folder was removed, replaced or rewritten, or when a folder itself went away."""
+    """`fileno()` is readable when something in a folder was removed, replaced or rewritten, or a folder went away or changed its mode."""
 
     def __init__(self) -> None:
         self._descriptor = create_inotify()

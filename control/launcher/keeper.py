@@ -1,7 +1,9 @@
-"""Keeping in place what others reach a running tree by: its sockets, its run file, its lock. A cleaner of /tmp takes them away."""
+"""Keeping in place what others reach a running tree by: its folders, sockets, run file and lock. A cleaner of /tmp takes them away."""
 
 import asyncio
 import errno
+import os
+import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,7 +80,7 @@ class Keeper:
 
     async def _make_again(self) -> list[str]:
         """Make what is not in place; return the paths. Raises OSError, SuptreeError."""
-        made = []
+        made = [str(folder) for folder in (self.paths.state, self.paths.runtime) if _open_again(folder)]
         have_folder(self.paths.state)
         if not self._socket_is_in_place():
             try:
@@ -129,6 +131,19 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _open_again(folder: Path) -> bool:
+    """Give this user back the permission to use a folder of its own; whether it was missing."""
+    try:
+        with trusted_folder(folder, own=True) as descriptor:
+            if os.fstat(descriptor).st_mode & stat.S_IRWXU == stat.S_IRWXU:
+                return False
+            # fchmod(2) takes no descriptor that was opened with O_PATH.
+            os.chmod(f"/proc/self/fd/{descriptor}", stat.S_IRWXU)  # noqa: PTH101  (a descriptor)
+            return True
+    except (OSError, FolderNotTrusted):
+        return False
 
 
 def have_folder(folder: Path) -> None:

@@ -157,7 +157,7 @@ def _strange_in(folder: Path) -> Path | None:
 
 
 def known_trees() -> list[TreePaths]:
-    """Every tree that has ever run under the present home.
+    """Every tree that has ever run under the present home; a folder that this user may not enter counts as one: `standing` says so.
 
     Raises SuptreeError where others could put something there, or it cannot be read: with the environment of
     somebody else (`sudo -E`) root would look up there what to end.
@@ -171,7 +171,18 @@ def known_trees() -> list[TreePaths]:
     except OSError:
         pass
     try:
-        found = sorted(folder.glob(f"*/{_RUN_FILE}"))
+        return [TreePaths.of(each.name) for each in sorted(folder.iterdir()) if _may_hold_a_tree(each)]
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise SuptreeError(f"{folder} cannot be read ({error.strerror}): set SUPTREE_HOME to a folder of your own") from None
-    return [TreePaths.of(path.parent.name) for path in found]
+
+
+def _may_hold_a_tree(folder: Path) -> bool:
+    try:
+        (folder / _RUN_FILE).stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True

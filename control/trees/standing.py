@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from suptree.actors.errors import AlreadyRunning, NotRunning, RunsElsewhere
+from suptree.actors.errors import AlreadyRunning, NotRunning, RunsElsewhere, SuptreeError
 from suptree.actors.kernel.peers import is_owner, peer_of
 from suptree.actors.kernel.process_texts import variable
 from suptree.actors.kernel.trusted_folder import FolderNotTrusted, trusted_folder
@@ -54,6 +54,7 @@ class Running:
 def standing(paths: TreePaths) -> Running | None:
     """The tree as it runs, None when it does not. Raises RunsElsewhere when it runs, but not where this process could reach it.
 
+    Raises SuptreeError when nothing proves that it runs, and this user may not look into its state folder.
     Not for the launcher that holds the lock itself: to look at a lock file and close it gives a process's own lock up (fcntl(2)).
     """
     run = recorded(paths)
@@ -79,11 +80,24 @@ def standing(paths: TreePaths) -> Running | None:
             continue
         if by_kernel or (run is not None and is_recorded and token == run.run_id):
             return Running(listeners.get(pid, paths), pid, started, token, answers=pid in listeners)
+    _check_that_it_can_be_entered(paths)
     return None
 
 
+def _check_that_it_can_be_entered(paths: TreePaths) -> None:
+    try:
+        paths.lock_file.lstat()
+    except PermissionError as error:
+        raise SuptreeError(
+            f"{paths.state} cannot be entered ({error.strerror}), so it is not known whether tree {paths.name!r} runs:"
+            " make the folder your own again (chown, chmod 700)"
+        ) from None
+    except OSError:
+        return
+
+
 def refuse_if_running(paths: TreePaths) -> None:
-    """Raises AlreadyRunning, or RunsElsewhere."""
+    """Raises AlreadyRunning, and what `standing` raises."""
     if (there := standing(paths)) is not None:
         raise already_running(paths.name, there.pid)
 

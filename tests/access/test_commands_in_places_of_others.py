@@ -5,16 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from suptree.actors.errors import SuptreeError
 from suptree.control.launcher.keeper import have_folder
+from suptree.control.trees.find import find_tree
 from suptree.control.trees.paths import TreePaths, known_trees
 from suptree.control.trees.standing import standing
 from suptree.testing import LiveTree
 
-from .other_user import NOBODY, needs_root
+from .other_user import NOBODY, as_nobody, needs_root
 
 SUPTREE = str(Path(sys.executable).parent / "suptree")
 pytestmark = needs_root
@@ -108,6 +111,35 @@ def test_init_follows_no_link(more: tuple[str, ...], tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
     status, _ = suptree("init", str(tmp_path / "mine"), "--force")
     assert 0 == status
+
+
+@pytest.mark.parametrize(("closed", "name"), [("t", None), ("t", "t"), ("u", "t"), ("trees", None)])
+def test_a_folder_that_its_user_may_not_enter_is_named_in_one_sentence(
+    closed: str, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        monkeypatch.setenv("SUPTREE_HOME", home)
+        trees = Path(home, "trees")
+        for each in ("t", "u"):
+            (trees / each).mkdir(parents=True)
+            (trees / each / "run.json").write_text("{}")
+        for path in (Path(home), *Path(home).rglob("*")):
+            os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
+        folder = trees if closed == "trees" else trees / closed
+        folder.chmod(0)
+
+        def error() -> list[str]:
+            with pytest.raises(SuptreeError) as raised:
+                find_tree(name)
+            return [type(raised.value).__name__, str(raised.value)]
+
+        found = as_nobody(error)
+    expected = {
+        "t": ["SuptreeError", f"{folder} cannot be entered (Permission denied), so it is not known whether tree 't' runs:"],
+        "u": ["NotRunning", "tree 't' does not run:"],
+        "trees": ["SuptreeError", f"{folder} cannot be read (Permission denied):"],
+    }
+    assert expected[closed] == [found[0], found[1][: len(expected[closed][1])]]
 
 
 def test_a_home_of_ones_own_has_its_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,6 +135,17 @@ def test_whatever_takes_the_place_of_the_run_file_it_is_written_again(place: Pla
     place.expect_down()
 
 
+@pytest.mark.parametrize("mode", [0, 0o500])
+def test_a_folder_that_was_closed_to_its_own_user_is_open_again(place: Place, mode: int) -> None:
+    run = place.up()
+    for folder in (place.state, Path(run["runtime"])):
+        folder.chmod(mode)
+        poll_until(lambda folder=folder: folder.stat().st_mode & 0o777 == 0o700, 10.0)  # type: ignore[misc]
+    assert ({"a": 1, "pings": 1}, 2) == (incarnations(place), place.log().count("made_again"))
+    assert (run["pid"], run["runtime"]) == (place.run["pid"], place.run["runtime"])
+    place.expect_down()
+
+
 def test_to_watch_the_folders_costs_an_idle_tree_nothing(place: Place) -> None:
     pids = (place.up()["pid"], place.status()["pids"]["heartbeat"])
     watching = [psutil.Process(pid) for pid in pids]
