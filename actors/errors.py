@@ -91,7 +91,7 @@ class NotRunning(SuptreeError):
 
 
 class RunsElsewhere(SuptreeError):
-    """The tree runs, but on another host or in another pid namespace (a container); the text says where, and what to do."""
+    """The tree runs, but on another host or in another pid or mount namespace (a container); the text says where, and what to do."""
 
 
 class AccessRefused(SuptreeError):

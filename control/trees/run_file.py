@@ -101,6 +101,11 @@ def pid_namespace(pid: int | str = "self") -> int:
     return os.stat(f"/proc/{pid}/ns/pid").st_ino  # noqa: PTH116  (a link of the kernel's)
 
 
+def mount_namespace(pid: int | str = "self") -> int:
+    """The inode number of the mount namespace of a process, by default of this one. Raises OSError."""
+    return os.stat(f"/proc/{pid}/ns/mnt").st_ino  # noqa: PTH116  (a link of the kernel's)
+
+
 def start_time(pid: int) -> int | None:
     """When a process began, in clock ticks after boot (proc_pid_stat(5), field 22); None when it has ended, reaped or not."""
     with contextlib.suppress(OSError):

@@ -18,7 +18,7 @@ from suptree.actors.kernel.process_texts import variable
 from suptree.actors.kernel.trusted_folder import FolderNotTrusted, trusted_folder
 
 from .paths import TreePaths
-from .run_file import Place, Run, pid_namespace, recorded, start_time
+from .run_file import Place, Run, mount_namespace, pid_namespace, recorded, start_time
 
 RUN_VARIABLE = "SUPTREE_RUN_ID"
 _FLOCK = struct.Struct("hhqqi4x")
@@ -27,7 +27,7 @@ _CONNECT_LIMIT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A tree that runs here: `paths.runtime` is where its launcher listens, if the launcher `answers` at all."""
+    """A tree that runs here: `paths.runtime` is where its launcher listens, if it `answers` at all, else where it said so."""
 
     paths: TreePaths
     pid: int
@@ -79,7 +79,8 @@ def standing(paths: TreePaths) -> Running | None:
         if started is None or token is None:
             continue
         if by_kernel or (run is not None and is_recorded and token == run.run_id):
-            return Running(listeners.get(pid, paths), pid, started, token, answers=pid in listeners)
+            said = replace(paths, runtime=run.runtime) if run is not None and is_recorded else paths
+            return Running(listeners.get(pid, said), pid, started, token, answers=pid in listeners)
     _check_that_it_can_be_entered(paths)
     return None
 
@@ -94,6 +95,17 @@ def _check_that_it_can_be_entered(paths: TreePaths) -> None:
         ) from None
     except OSError:
         return
+
+
+def refuse_if_out_of_reach(tree: Running) -> None:
+    """Raises RunsElsewhere where the socket of a tree that runs leads nowhere because its launcher sees other mounts than this process."""
+    with contextlib.suppress(OSError):
+        if not tree.answers and mount_namespace(tree.pid) != mount_namespace():
+            raise RunsElsewhere(
+                f"tree {tree.paths.name!r} runs (launcher pid {tree.pid}), but in another mount namespace than this command"
+                f" (PrivateTmp=yes, a container), so {tree.paths.control_socket} cannot be reached: give the command there"
+                f" (nsenter -t {tree.pid} -m), or start the tree with an XDG_RUNTIME_DIR that both see (RuntimeDirectory= of systemd)"
+            )
 
 
 def refuse_if_running(paths: TreePaths) -> None:

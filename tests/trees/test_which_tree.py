@@ -16,6 +16,7 @@ import pytest
 
 from suptree.control.trees.paths import TreePaths
 from suptree.control.trees.standing import standing
+from tests.full_disk import needs_root
 from tests.polling import poll_until
 
 from .commands import LIMIT, SLEEPER, Place, send, stranger
@@ -174,6 +175,27 @@ def test_a_tree_in_a_container_is_known_from_outside_whichever_file_is_gone(plac
         (place.state / file).unlink()
         done = place.suptree("up", str(place.file), "-d")
         assert (1, True) == (done.returncode, "pid namespace" in done.stdout), done.stdout
+
+
+OWN_MOUNTS = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o mode=0700 tmpfs "$0" && exec "$@"')
+
+
+@needs_root
+@pytest.mark.parametrize("apart", ["tree", "command"])
+def test_a_tree_that_runs_in_another_mount_namespace_is_named_and_can_be_ended(place: Place, apart: str) -> None:
+    """As under PrivateTmp=yes: the folder of the socket is another one for each of the two."""
+    before = (*OWN_MOUNTS, str(place.runtime))
+    run = place.up(before=before if apart == "tree" else ())
+    for command in (["status"], ["status", "--tree", "t"], ["stop", "a"], ["tell", "a", "hello"]):
+        done = place.suptree(*command, before=before if apart == "command" else ())
+        assert (1, 1) == (done.returncode, len(done.stdout.splitlines())), done.stdout
+        assert f"tree 't' runs (launcher pid {run['pid']}), but in another mount namespace" in done.stdout
+        assert f"{run['socket']} cannot be reached: give the command there (nsenter -t {run['pid']} -m)" in done.stdout
+    there = place.suptree("status", "--json", before=("nsenter", "-t", str(run["pid"]), "-m"))
+    assert (0, run["pid"]) == (there.returncode, json.loads(there.stdout)["pids"]["launcher"])
+    down = place.suptree("down", before=before if apart == "command" else ())
+    assert (0, "t: 0 processes left") == (down.returncode, down.stdout.splitlines()[-1])
+    poll_until(lambda: not place.processes(), LIMIT)
 
 
 NO_LOCKS = r"""
