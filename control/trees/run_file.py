@@ -62,20 +62,23 @@ class Run:
 
 
 def recorded(paths: TreePaths) -> Run | None:
-    """What the run file says; None when it says nothing of use, or was written for another folder than the one in which it is."""
+    """What the run file says; None when it says nothing of use, or was written for another folder than the one in which it is.
+
+    The folder may have been renamed since.
+    """
     try:
         with open_to_read(paths.run_file) as file:
             found = json.loads(file.read())
         place = Place(**found["place"])
         folder = folder_identity(paths.state)
         run = Run(paths.name, found["run_id"], found["pid"], found["started"], place, Path(found["runtime"]), folder, _left(found["left"]))
-        written_for = (found["tree"], tuple(found["folder"]))
+        written_for = tuple(found["folder"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     numbers, texts = (run.pid, run.started), (run.run_id, place.host, place.boot)
     if not all(type(number) is int and number > 0 for number in numbers) or not all(isinstance(text, str) and text for text in texts):
         return None
-    return run if written_for == (paths.name, folder) and run.runtime.is_absolute() else None
+    return run if written_for == folder and run.runtime.is_absolute() else None
 
 
 def begun(pids: Iterable[int]) -> tuple[tuple[int, int], ...]:

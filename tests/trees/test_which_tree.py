@@ -106,6 +106,31 @@ def test_the_copy_of_a_tree_that_runs_is_another_tree(place: Place, tmp_path_fac
     place.expect_down()
 
 
+@pytest.mark.parametrize("linked", [True, False])
+@pytest.mark.parametrize("runtime", ["the same", None])
+def test_a_renamed_state_folder_is_the_same_tree_by_each_of_its_names(place: Place, linked: bool, runtime: str | None) -> None:
+    """Whether a link leads from the old name to the new one, or the launcher has made the folder again."""
+    run = place.up()
+    before = pids(place)
+    send(run["pid"], signal.SIGSTOP)
+    renamed = place.state.rename(place.state.with_name("real"))
+    if linked:
+        place.state.symlink_to(renamed.name)
+    send(run["pid"], signal.SIGCONT)
+    poll_until((place.state / "run.json").exists, LIMIT)
+    given = str(place.runtime) if runtime else None
+    for name in ([], ["--tree", "t"], ["--tree", "real"]):
+        status = place.suptree("status", "--json", *name, XDG_RUNTIME_DIR=given)
+        assert (0, run["pid"]) == (status.returncode, json.loads(status.stdout)["pids"]["launcher"]), status.stdout
+        assert 0 == place.suptree("logs", "a", *name, XDG_RUNTIME_DIR=given).returncode
+    doctor = json.loads(place.suptree("doctor", "--json", XDG_RUNTIME_DIR=given).stdout)
+    assert 1 == sum(finding["feature"].startswith("journal of ") for finding in doctor)
+    assert before == pids(place)
+    down = place.suptree("down", "--tree", "real", XDG_RUNTIME_DIR=given)
+    assert (0, "t: 0 processes left") == (down.returncode, down.stdout.splitlines()[-1])
+    poll_until(lambda: not place.processes(), LIMIT)
+
+
 def test_a_run_file_of_another_tree_leads_nowhere(place: Place) -> None:
     place.up()
     second = place.folder / "u.toml"
