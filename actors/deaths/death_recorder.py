@@ -91,12 +91,12 @@ class Deaths:
     def _exited(self, life: _Life, event: Exited, entry: Entry) -> None:
         life.end = None if event.exit.exit_class is ExitClass.SHUTDOWN else self._death(life, event, entry)
         if not event.exit.is_normal:
-            life.death = life.end
+            life.death = self._with_evidence(life.end)
 
     def _decided(self, life: _Life, event: Decided, entry: Entry) -> None:
         if event.decision in _NOT_WANTED:
             # It finished its work, and was not to end.
-            life.death = life.death or life.end
+            life.death = life.death or self._with_evidence(life.end)
         if life.death is not None:
             said = encode(entry)
             life.death = {**life.death, "timeline": list(life.timeline), "decision": {key: said[key] for key in _DECISION}}
@@ -118,22 +118,28 @@ class Deaths:
             "exit": exit_as_json(event.exit),
             "config": life.described.get("config", {}),
             "timeline": list(life.timeline),
-            "evidence": entry.evidence or self._kept(event, entry) or self._evidence_in_log(event),
+            "evidence": entry.evidence,
             "decision": None,
             "made_by": _made_by(),
             "log": str(log_path(self._state_dir, event.id)) if is_agent else None,
         }
 
-    def _kept(self, event: Exited, entry: Entry) -> Any:
+    def _with_evidence(self, end: Death | None) -> Death | None:
+        """An end that is explained. No file is read for all the others: most children that finish their work were to end."""
+        if end is None or end["evidence"] is not None:
+            return end
+        return {**end, "evidence": self._kept(end) or self._evidence_in_log(end)}
+
+    def _kept(self, end: Death) -> Any:
         """The evidence that an earlier registry wrote down: it is not in the journal."""
-        for place in files.places(self._state_dir, event.id):
-            if place.incarnation == event.incarnation and (death := place.read()) and death["at"] == entry.at:
+        for place in files.places(self._state_dir, end["id"]):
+            if place.incarnation == end["incarnation"] and (death := place.read()) and death["at"] == end["at"]:
                 return death["evidence"]
         return None
 
-    def _evidence_in_log(self, event: Exited) -> dict[str, Any]:
-        is_agent = event.kind is Kind.AGENT
-        return asdict(evidence_in_log(log_path(self._state_dir, event.id), event.incarnation) if is_agent else Evidence())
+    def _evidence_in_log(self, end: Death) -> dict[str, Any]:
+        is_agent = end["kind"] == Kind.AGENT.value
+        return asdict(evidence_in_log(log_path(self._state_dir, end["id"]), end["incarnation"]) if is_agent else Evidence())
 
 
 _TAKEN_BY: dict[type, Callable[[Deaths, _Life, Any, Entry], None]] = {

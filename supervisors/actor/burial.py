@@ -11,6 +11,7 @@ from suptree.actors.kernel.linux import signal_name
 from suptree.actors.output.output_log import log_path
 from suptree.actors.output.raw_output import look_at_end
 
+from ..decisions.rules import RESTARTS
 from .children import LivingChild
 
 
@@ -41,3 +42,8 @@ def evidence_of(child: LivingChild, swept: Iterable[Swept], state_dir: str) -> E
     look_at_end(path, child.redactor)
     found = evidence_in_log(path, child.incarnation)
     return replace(found, swept=tuple(swept), environment=bounded_environment(child.redactor.environment()))
+
+
+def is_explained(child: LivingChild, how: Exit) -> bool:
+    """Whether an end may get a post-mortem, which needs the evidence: one that was not normal, or after which the child is restarted."""
+    return how.exit_class is not ExitClass.SHUTDOWN and (not how.is_normal or RESTARTS[child.spec.restart, how.is_normal])

@@ -22,7 +22,7 @@ from suptree.actors.kernel.sweep import sweep
 from suptree.actors.spec.agent_spec import AgentSpec
 
 from ..spec.child_spec import ChildSpec
-from .burial import evidence_of, how_it_ended
+from .burial import evidence_of, how_it_ended, is_explained
 from .children import Children, LivingChild, redactor_of
 from .fork_ahead import ForkAhead, Forks
 from .reporter import Reporter
@@ -147,5 +147,5 @@ class ChildProcesses:
         ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
         evidence = evidence_of(child, swept.swept, self._state_dir)
         end = (Ignored if ignored else Exited)(*child.life, exit=how, swept=tuple(process.pid for process in evidence.swept))
-        self._reporter.report(end, evidence=None if how.is_normal else asdict(evidence))
+        self._reporter.report(end, evidence=asdict(evidence) if is_explained(child, how) and not ignored else None)
         self._buried(child, how, ignored)

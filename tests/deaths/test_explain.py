@@ -72,6 +72,13 @@ args = ["-c", "exit 1"]
 backoff = { base = 50.0, cap = 60.0 }
 max_restarts = 5
 
+[agents.periodic]
+type = "process_wrapper"
+command = "sh"
+args = ["-c", "echo all done"]
+backoff = { base = 50.0, cap = 60.0 }
+max_restarts = 5
+
 [agents.working]
 type = "process_wrapper"
 command = "sh"
@@ -224,6 +231,16 @@ def test_a_hang_is_explained_with_what_was_printed_before(tree: LiveTree) -> Non
 def test_an_agent_that_backs_off_says_until_when(tree: LiveTree) -> None:
     wait_for(tree, lambda event: event["event"] == "agent_decided" and event["id"] == "backing" and event["delay"] > 0)
     said(story(tree, "backing"), "decided    restart", "It is started again after", "now        backing off: started again at")
+
+
+def test_an_agent_that_finished_and_is_restarted_is_explained_by_its_last_word(tree: LiveTree) -> None:
+    wait_for(tree, lambda event: event["event"] == "agent_decided" and event["id"] == "periodic" and event["delay"] > 0)
+    evidence = explained(tree, "periodic")["deaths"][0]["evidence"]
+    assert (["all done"], False, True) == (evidence["out"], evidence["from_log"], evidence["usage"]["cpu_time"] >= 0)
+    assert str(Path.home()) == evidence["environment"]["HOME"]
+    screen = story(tree, "periodic")
+    said(screen, "exit       normal: exit 0", "It finished its work", "used       ", "out  all done")
+    assert "without a last word" not in screen
 
 
 def test_an_agent_whose_actor_is_killed_is_explained_from_its_log(tree: LiveTree) -> None:

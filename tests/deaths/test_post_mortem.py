@@ -216,6 +216,17 @@ def test_a_normal_end_is_kept_where_it_was_not_wanted(tmp_path: Path, decision: 
     assert expected == bool(the_deaths(tmp_path))
 
 
+def test_the_log_of_a_normal_end_is_read_only_where_the_end_was_not_wanted(tmp_path: Path) -> None:
+    deaths = Deaths("shop", str(tmp_path))
+    deaths.hear(reported(starting(), 1))
+    deaths.hear(reported(Exited(Kind.AGENT, "a", 1, exit=classify(0)), 2))
+    log = OutputLog(log_path(str(tmp_path), "a"), 1)
+    log.write("out", b"not there when the end was heard")
+    log.close()
+    deaths.hear(reported(decided(), 3))
+    assert [["not there when the end was heard"]] == [death["evidence"]["out"] for death in the_deaths(tmp_path)]
+
+
 # The files
 
 
