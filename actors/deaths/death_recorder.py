@@ -16,10 +16,9 @@ from ..output.output_log import log_path
 from . import post_mortem_files as files
 from .evidence import Evidence, evidence_in_log
 from .post_mortem import Death
+from .what_follows import NOT_WANTED
 
 _FIRST, _LAST = 4, 26
-_NOT_WANTED = ("restart", "hold", "quarantine", "escalate")
-"""Decisions that a normal end leads to only if the child was to run on."""
 _DECISION = ("decision", "why", "delay", "affected", "restarts_left", "at")
 
 
@@ -94,7 +93,7 @@ class Deaths:
             life.death = self._with_evidence(life.end)
 
     def _decided(self, life: _Life, event: Decided, entry: Entry) -> None:
-        if event.decision in _NOT_WANTED:
+        if event.decision in NOT_WANTED:
             # It finished its work, and was not to end.
             life.death = life.death or self._with_evidence(life.end)
         if life.death is not None:

@@ -7,11 +7,12 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..output.printable import printable
 from .advice import advice
-from .causes import cause_of
+from .causes import Cause, cause_of
 from .what_follows import next_after
 
 Death = Mapping[str, Any]
@@ -76,33 +77,47 @@ def life(death: Death) -> str:
 
 def story(death: Death, amount: Amount) -> list[str]:
     """The story of a death, a line each: what happened and why we think so, what was decided, and the evidence."""
-    how, decision, evidence = death["exit"], death["decision"], death["evidence"]
-    cause = cause_of(how, death.get("type") if death["kind"] == "agent" else death["kind"])
-    error = f"; {how['last_error']}" if how.get("last_error") and how["last_error"] not in how["reason"] else ""
+    decision, evidence = death["decision"], death["evidence"]
+    cause = cause_of(death["exit"], runs(death))
     decided = next_after(decision, death["id"])
     why = f" ({decision['why']})" if decision else ""
     left = f" Restarts left: {decision['restarts_left']}." if decision and decision["decision"] == "restart" else ""
 
-    def prose(label: str, *sentences: str) -> list[str]:
-        wrapped = [line for sentence in sentences for line in wrap(sentence, amount.width - _LABEL_WIDTH)]
-        return labelled(label, wrapped)
-
+    in_width = partial(prose, width=amount.width)
     run = f", in {run_of(death)}" if death.get("run_began") else ""
     lines = [
         *labelled("died", [f"{death['at'][:19].replace('T', ' ')} UTC{_after(death['lifetime'])}{run}"]),
-        *prose("exit", f"{how['class']}: {how['reason']}{error}"),
-        *prose("what", cause.what),
-        *prose("because", cause.because),
-        *prose("decided", f"{decision['decision'] if decision else 'nothing'}{why}", f"{decided}{left}"),
-        *prose("advice", *advice(death, cause)),
+        *exit_lines(death["exit"], cause, amount.width),
+        *in_width("decided", f"{decision['decision'] if decision else 'nothing'}{why}", f"{decided}{left}"),
+        *in_width("advice", *advice(death, cause)),
         *labelled("command", _command(death)),
         *labelled("used", _used(evidence)),
-        *prose("note", *evidence.get("notes", ()), *([NO_LAST_WORD] if evidence["from_log"] else [])),
+        *in_width("note", *evidence.get("notes", ()), *([NO_LAST_WORD] if evidence["from_log"] else [])),
         *labelled("left over", _swept(evidence, amount.swept)),
         *labelled("timeline", last((f"{moment['at'][11:23]}  {moment['text']}" for moment in death["timeline"]), amount.timeline)),
         *(_last_words(evidence, amount) if death["kind"] == "agent" else []),
     ]
     return [cut(line, amount.width) for line in lines]
+
+
+def exit_lines(how: Mapping[str, Any], cause: Cause, width: int) -> list[str]:
+    """An exit, what it means, and why we think so."""
+    error = f"; {how['last_error']}" if how.get("last_error") and how["last_error"] not in how["reason"] else ""
+    return [
+        *prose("exit", f"{how['class']}: {how['reason']}{error}", width=width),
+        *prose("what", cause.what, width=width),
+        *prose("because", cause.because, width=width),
+    ]
+
+
+def runs(of: Mapping[str, Any]) -> str | None:
+    """What the actor of a death or of a row ran: the type of an agent, or the kind of anything else."""
+    return of.get("type") if of["kind"] == "agent" else of["kind"]
+
+
+def prose(label: str, *sentences: str, width: int) -> list[str]:
+    """Sentences under a label, wrapped."""
+    return labelled(label, [line for sentence in sentences for line in wrap(sentence, width - _LABEL_WIDTH)])
 
 
 def run_of(death: Death) -> str:

@@ -16,6 +16,9 @@ NEXT: dict[str | None, str] = {
 }
 """What follows from each decision."""
 
+NOT_WANTED = ("restart", "hold", "quarantine", "escalate")
+"""Decisions that a normal end leads to only if the child was to run on."""
+
 TO_DO: dict[str | None, str] = {
     "leave": "suptree start {id}",
     "hold": "fix the cause, then: suptree start {id}",

@@ -6,7 +6,10 @@ from suptree.actors.deaths.explanation import screen
 
 
 class Explanation(dict[str, Any]):
-    """`now` (`status`, `text`, `do`) and `deaths`, newest first, as the control API gives them; `str()` is one screen of text."""
+    """`now` (`status`, `text`, `do`), `deaths`, newest first, and `missing`, as the control API gives them; `str()` is one screen of text.
+
+    `missing` is the last death (`incarnation`, `runs`, `at`, `exit`) where its post-mortem could not be written or read, else None.
+    """
 
     def __str__(self) -> str:
         return "\n".join(screen(self))

@@ -233,6 +233,21 @@ def test_an_agent_that_backs_off_says_until_when(tree: LiveTree) -> None:
     said(story(tree, "backing"), "decided    restart", "It is started again after", "now        backing off: started again at")
 
 
+def test_an_old_death_is_not_shown_for_the_last_one_whose_post_mortem_cannot_be_read(tree: LiveTree) -> None:
+    wait_for(tree, lambda event: event["event"] == "agent_decided" and event["id"] == "backing" and event["delay"] > 0)
+    file = Path(explained(tree, "backing")["deaths"][0]["file"])
+    kept = file.replace(file.with_suffix(".kept"))
+    try:
+        os.mkfifo(file, 0o600)
+        screen = story(tree, "backing")
+        file.unlink()
+        assert screen.partition("\nnow ")[0] == story(tree, "backing").partition("\nnow ")[0]
+    finally:
+        kept.replace(file)
+    said(screen, "backing #2 died; its post-mortem is missing", "failed: exit 1", "earlier    #1", "now        crashed since")
+    said(story(tree, "backing"), "backing #2 died; the last of 2 deaths")
+
+
 def test_an_agent_that_finished_and_is_restarted_is_explained_by_its_last_word(tree: LiveTree) -> None:
     wait_for(tree, lambda event: event["event"] == "agent_decided" and event["id"] == "periodic" and event["delay"] > 0)
     evidence = explained(tree, "periodic")["deaths"][0]["evidence"]

@@ -94,6 +94,67 @@ def test_one_that_never_died_says_so() -> None:
     )
 
 
+LATER = "2026-01-02T03:04:08.000Z"
+LAST = {"class": "failed", "reason": "exit 3", "last_error": "oh no", "at": LATER}
+NOT_THERE = [
+    "died       2026-01-02 03:04:08 UTC",
+    "exit       failed: exit 3; oh no",
+    "what       It failed: it ended by itself, and not with success.",
+    "because    its exit status was not 0, or its run() raised an exception",
+    "advice     See the end of its error output: the last lines mostly say why.",
+    "note       Its post-mortem is not there, or cannot be read: the disk was full, it was removed, or",
+    "           newer ones took its place; launcher.log says what could not be written.",
+]
+
+
+@pytest.mark.parametrize(
+    ("found", "number", "now"),
+    [
+        (row("running", incarnation=6, last_exit=LAST), 5, ["now        running since 2026-01-02 03:04:05 UTC (#6)"]),
+        (row("running", incarnation=1, last_exit=LAST), None, ["now        running since 2026-01-02 03:04:05 UTC (#1)"]),
+        (
+            row("crashed", incarnation=5, last_exit=LAST, stopped_at=LATER, decision="hold", why="so it is"),
+            5,
+            [
+                "now        crashed since 2026-01-02 03:04:08 UTC: hold: so it is (oh no)",
+                "to do      fix the cause, then: suptree start a",
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize("earlier", [[], [death("restart", 2.0)]])
+def test_a_last_death_without_a_post_mortem_is_no_earlier_one_and_not_passed_over(
+    found: dict[str, Any], number: int | None, now: list[str], earlier: list[Any]
+) -> None:
+    explained = explanation("shop", found, ROOT, earlier, NOW)
+    assert {"incarnation": number, "runs": found["type"], "at": LATER, "exit": LAST} == explained["missing"]
+    assert [
+        f"a{f' #{number}' if number else ''} died; its post-mortem is missing",
+        *NOT_THERE,
+        *["earlier    #2  2026-01-02 03:04:05  failed, exit 1 → restart after 2.0 s"][: len(earlier)],
+        *now,
+    ] == screen(explained)
+
+
+@pytest.mark.parametrize(
+    ("found", "deaths"),
+    [
+        # The row is older than the newest death: it died while the answer was made.
+        (row("running", last_exit={**LAST, "at": AT}), [death(None, at=LATER), death("restart")]),
+        (row("stopped", last_exit={**LAST, "class": "shutdown"}), [death("restart")]),
+        (row("stopped", last_exit={**LAST, "class": "normal"}, decision="leave", why="so it is"), [death("restart")]),
+        (row("running"), [death("restart")]),
+    ],
+)
+def test_nothing_is_missing_where_the_last_end_is_explained_or_was_wanted(found: dict[str, Any], deaths: list[Any]) -> None:
+    assert None is explanation("shop", found, ROOT, deaths, NOW)["missing"]
+
+
+def test_a_normal_end_that_was_not_wanted_is_missing_too() -> None:
+    found = row("stopped", last_exit={**LAST, "class": "normal"}, decision="quarantine", why="so it is")
+    assert LATER == explanation("shop", found, ROOT, [], NOW)["missing"]["at"]
+
+
 def test_earlier_deaths_are_reported_in_a_line_each() -> None:
     lines = screen(explanation_after_the_run("shop", "a", [death("hold"), *[death("restart", 2.0)] * 6]))
     assert "a #2 died; the last of 7 deaths that are known" == lines[0]
