@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..events.picture import Row, is_alive
-from ..events.row_detail import described
+from ..events.row_detail import described, remaining
 from ..events.row_detail import detail as describe_row
 from ..exits import ExitClass
 from .causes import cause_of
@@ -39,9 +39,13 @@ _WAITING: dict[str, str] = {"restart": "backing off", "park": "parked until its 
 
 
 def deaths_of(state: Path, child: str) -> list[Death]:
-    """The deaths of a child that are kept, newest first, each with its `file`; reads files."""
-    found = [(place, place.read()) for place in reversed(places(state, child))]
-    return [{**death, "file": str(place.path)} for place, death in found if death is not None]
+    """The deaths of a child that are kept, newest first, each with its `file`; reads files.
+
+    Within a run they are in the order of their incarnations: the clock may have been set back meanwhile.
+    """
+    found = [(place, death) for place in places(state, child) if (death := place.read()) is not None]
+    found.sort(key=lambda each: (str(each[1].get("run_began") or ""), each[0].incarnation, each[0].at), reverse=True)
+    return [{**death, "file": str(place.path)} for place, death in found]
 
 
 def explanation(tree: str, row: Row, supervisor: Row | None, deaths: list[Death], now: datetime) -> Explanation:
@@ -50,7 +54,7 @@ def explanation(tree: str, row: Row, supervisor: Row | None, deaths: list[Death]
     `missing` is its last death where that is not among them (`incarnation`, None where it is not known; `runs`, `at`, `exit`), else None.
     """
     newest = deaths[0] if deaths and row["last_exit"] and deaths[0]["at"] == row["last_exit"]["at"] else None
-    text, todo = _now(row, newest, now)
+    text, todo = _now(row, newest, remaining(row), now)
     if todo is not None and supervisor is not None and supervisor["status"] in ("stopped", "crashed"):
         todo = f"suptree start {supervisor['id']}"
     return {
@@ -123,8 +127,8 @@ def _count(deaths: list[Death]) -> str:
     return "the only death that is known" if len(deaths) == 1 else f"the last of {len(deaths)} deaths that are known"
 
 
-def _now(row: Row, death: Death | None, now: datetime) -> tuple[str, str | None]:
-    """How it stands, and what a person can do about it."""
+def _now(row: Row, death: Death | None, left: float | None, now: datetime) -> tuple[str, str | None]:
+    """How it stands, and what a person can do about it; `left` are the seconds of its backoff or park: the clock may have been set."""
     status = row["status"]
     if status in ("starting", "running", "stopping", "unknown"):
         since = f" since {_clock(row['started_at'])}" if status == "running" and row["started_at"] else ""
@@ -134,18 +138,17 @@ def _now(row: Row, death: Death | None, now: datetime) -> tuple[str, str | None]
         return f"{status}{since} (#{row['incarnation']}{pid}){detail}", None
     names = {"id": row["id"], "supervisor": row["supervisor"]}
     decision: Mapping[str, Any] | None = death["decision"] if death is not None else None
-    if decision is None:
+    if decision is None or (decision["delay"] and left is None):
+        # Nothing was decided, or the wait that was decided has been ended.
         how = row["last_exit"]
         why = describe_row(row) or (f"{how['class']}, {how['reason']}" if how else "never started")
         since = f" since {_clock(row['stopped_at'])}" if row["stopped_at"] else ""
         return f"{status}{since}: {why}", TO_DO.get(row["decision"], "suptree start {id}").format(**names)
     todo = TO_DO.get(decision["decision"])
     text = _NOW[decision["decision"]]
-    if decision["delay"]:
-        until = datetime.fromisoformat(decision["at"]) + timedelta(seconds=decision["delay"])
-        left = (until - now).total_seconds()
-        wait = f"{left:.0f} s from now" if left > 0 else "unless it was stopped meanwhile"
-        text = f"{_WAITING[decision['decision']]}: started again at {until:%Y-%m-%d %H:%M:%S} UTC ({wait})"
+    if left is not None:
+        until = now + timedelta(seconds=left)
+        text = f"{_WAITING.get(row['decision'], 'waiting')}: started again at {until:%Y-%m-%d %H:%M:%S} UTC ({left:.0f} s from now)"
     else:
         text += f" (since {_clock(decision['at'])})"
     return text, None if todo is None else todo.format(**names)

@@ -42,8 +42,11 @@ class Place:
 
 def place_of(state_dir: str | Path, death: Death) -> Path:
     """The file of a death: named for the child, its incarnation and when it ended (UTC, to the millisecond)."""
-    at = re.sub(r"[-:.]", "", death["at"])
-    return folder(state_dir) / f"{death['id']}-{death['incarnation']}-{at}.txt"
+    return folder(state_dir) / f"{death['id']}-{death['incarnation']}-{_stamp(death)}.txt"
+
+
+def _stamp(death: Death) -> str:
+    return re.sub(r"[-:.]", "", death["at"])
 
 
 def places(state_dir: str | Path, child: str | None = None) -> list[Place]:
@@ -60,12 +63,13 @@ def write(state_dir: str | Path, death: Death) -> Path:
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(compose(death))
     draft.replace(path)
-    _remove_oldest(state_dir, death["id"])
+    _remove_oldest(state_dir, death["id"], _stamp(death))
     return path
 
 
-def _remove_oldest(state_dir: str | Path, child: str) -> None:
-    found = places(state_dir)
+def _remove_oldest(state_dir: str | Path, child: str, now: str) -> None:
+    # What seems to be later than the newest is older: the clock has been set back.
+    found = sorted(places(state_dir), key=lambda place: (place.at <= now, place))
     of_child = [place for place in found if place.child == child]
     surplus = of_child[:-PER_CHILD]
     rest = [place for place in found if place not in surplus]

@@ -1,11 +1,14 @@
 """What `suptree explain` says of how it stands now."""
 
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from suptree.actors.deaths.explanation import explanation, explanation_after_the_run, screen
+from suptree.actors.deaths import post_mortem_files as files
+from suptree.actors.deaths.explanation import deaths_of, explanation, explanation_after_the_run, screen
 from suptree.actors.deaths.what_follows import NEXT
 from suptree.actors.events.picture import Picture
 from suptree.supervisors.decisions.core_commands import Decision
@@ -41,6 +44,11 @@ def test_it_has_words_for_every_decision() -> None:
         assert all(screen(said))
 
 
+def waiting(decision: str) -> dict[str, Any]:
+    """One that waits, `until` so many seconds after the test has begun."""
+    return {**DEAD, "decision": decision, "why": "so it is", "until": 56.45}
+
+
 @pytest.mark.parametrize(
     ("found", "deaths", "text", "todo"),
     [
@@ -52,12 +60,18 @@ def test_it_has_words_for_every_decision() -> None:
             None,
         ),
         (row("starting"), [death("restart")], "starting (#2)", None),
-        (DEAD, [death("restart", 60.0)], "backing off: started again at 2026-01-02 03:05:05 UTC (56 s from now)", None),
-        (DEAD, [death("restart", 1.0)], "backing off: started again at 2026-01-02 03:04:06 UTC (unless it was stopped meanwhile)", None),
+        # The clock was set after the decision: what counts is how long it still waits.
+        (waiting("restart"), [death("restart", 9.0)], "backing off: started again at 2026-01-02 03:05:06 UTC (56 s from now)", None),
         (
             DEAD,
-            [death("park", 60.0)],
-            "parked until its quota is back: started again at 2026-01-02 03:05:05 UTC (56 s from now)",
+            [death("restart", 60.0)],
+            "crashed since 2026-01-02 03:04:05 UTC: failed, exit 1",
+            "suptree start a",
+        ),
+        (
+            waiting("park"),
+            [death("park", 9.0)],
+            "parked until its quota is back: started again at 2026-01-02 03:05:06 UTC (56 s from now)",
             "nothing; or, to start it before its time: suptree start a",
         ),
         (DEAD, [death("hold")], "held for a person (since 2026-01-02 03:04:05 UTC)", "fix the cause, then: suptree start a"),
@@ -80,6 +94,8 @@ def test_it_has_words_for_every_decision() -> None:
     ],
 )
 def test_how_it_stands_and_what_can_be_done(found: dict[str, Any], deaths: list[Any], text: str, todo: str | None) -> None:
+    if found["until"] is not None:
+        found = {**found, "until": time.monotonic() + found["until"]}
     assert {"status": found["status"], "text": text, "do": todo} == explanation("shop", found, ROOT, deaths, NOW)["now"]
 
 
@@ -165,3 +181,24 @@ def test_earlier_deaths_are_reported_in_a_line_each() -> None:
         "now        tree shop does not run",
         "to do      suptree up FILE",
     ] == lines[-7:]
+
+
+def kept(state: Path, run_began: str, incarnation: int, at: str) -> None:
+    written = {**death("restart", at=at), "run_began": run_began, "incarnation": incarnation, "tree": "shop", "supervisor": "root"}
+    files.write(state, {**written, "made_by": "suptree", "log": None})
+
+
+def test_deaths_of_a_run_are_in_order_also_when_the_clock_was_set(tmp_path: Path) -> None:
+    runs = ("2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z")
+    kept(tmp_path, runs[0], 9, "2026-01-01T10:00:00.000Z")
+    for incarnation, hour in ((1, 10), (2, 11), (3, 9)):
+        kept(tmp_path, runs[1], incarnation, f"2026-01-02T{hour:02}:00:00.000Z")
+    assert [3, 2, 1, 9] == [death["incarnation"] for death in deaths_of(tmp_path, "a")]
+
+
+def test_after_the_clock_was_set_back_the_newest_deaths_are_kept(tmp_path: Path) -> None:
+    for incarnation in range(1, files.PER_CHILD + 1):
+        kept(tmp_path, AT, incarnation, f"2026-01-02T13:00:{incarnation:02}.000Z")
+    for incarnation in range(files.PER_CHILD + 1, files.PER_CHILD + 4):
+        kept(tmp_path, AT, incarnation, f"2026-01-02T12:00:{incarnation:02}.000Z")
+    assert list(range(files.PER_CHILD + 3, 3, -1)) == [death["incarnation"] for death in deaths_of(tmp_path, "a")]
