@@ -190,6 +190,18 @@ BY_CAUSE: dict[CauseId, Cause] = {
     ),
     CauseId.COMMAND_NOT_FOUND: _NOT_FOUND,
     CauseId.NOT_EXECUTABLE: _NOT_EXECUTABLE,
+    CauseId.NOT_A_PROGRAM: Cause(
+        "Its command is a file that is no program.",
+        "the kernel found neither a binary for this machine nor a #! line in it (ENOEXEC)",
+        "Begin a script with #! and its interpreter, or name the interpreter as command and the file in args; "
+        "of a binary `file` says for which machine it was built, and an empty file has lost its content.",
+    ),
+    CauseId.NO_INTERPRETER: Cause(
+        "The interpreter of its command was not found.",
+        "the file is there, and what its #! line names, or the loader of a binary, is not (ENOENT)",
+        "Correct its first line (#!), or install what that names; a carriage return at the end of that line belongs to the name "
+        r"(`sed -i 's/\r$//'` removes it).",
+    ),
     CauseId.IS_A_FOLDER: Cause("Its command is a folder.", "the kernel executes files only", "Name the program itself, with its folder."),
     CauseId.FACTORY_NOT_FOUND: Cause(
         "Its factory was not found, or cannot be called.",

@@ -16,7 +16,7 @@ from .program_streams import ProgramStreams
 
 _EXEC_ERRORS = {
     errno.ENOEXEC: "is not a program: it is neither a binary for this machine nor a script that begins with #!",
-    errno.ENOENT: "cannot be started: the interpreter in its #! line does not exist",
+    errno.ENOENT: "cannot be started: its interpreter (what its #! line names, or the loader of a binary) does not exist",
     errno.E2BIG: "cannot be started: its arguments and environment are too long",
 }
 """What the kernel says of a file that is there and executable."""
@@ -25,8 +25,8 @@ SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTB
 """What may pass by itself: the limit of processes, memory, descriptors; a program that is being written."""
 
 _EXEC_CAUSES = dict.fromkeys(SHORTAGES, CauseId.SHORTAGE) | {
-    errno.ENOEXEC: CauseId.NOT_EXECUTABLE,
-    errno.ENOENT: CauseId.NOT_EXECUTABLE,
+    errno.ENOEXEC: CauseId.NOT_A_PROGRAM,
+    errno.ENOENT: CauseId.NO_INTERPRETER,
     errno.EACCES: CauseId.NOT_EXECUTABLE,
 }
 
