@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import math
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
-from suptree.actors.errors import SuptreeError
+from suptree.actors.errors import NotRunning, SuptreeError
 from suptree.control.client.client import Client
 from suptree.control.client.reach import reach, remote_url
-from suptree.control.trees.find import find_tree
+from suptree.control.trees.find import TREE_VARIABLE, find_tree
+from suptree.control.trees.last_run import how_it_ended
+from suptree.control.trees.paths import known_trees
 from suptree.supervisors.spec.ids import ROOT
 
 from .printer import say_if_read
@@ -89,7 +92,7 @@ def journal_trouble(state: Mapping[str, Any]) -> str | None:
 
 
 def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result]]) -> Result:
-    """Find the tree and run a coroutine with a client of it. Raises what the client raises."""
+    """Find the tree and run a coroutine with a client of it. Raises what the client raises; NotRunning says how trees ended."""
 
     async def run() -> Result:
         async with reach(tree_name) as client:
@@ -100,7 +103,19 @@ def with_client(tree_name: str | None, talk: Callable[[Client], Awaitable[Result
                 silence.cancel()
                 await asyncio.wait({silence})
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except NotRunning as error:
+        raise NotRunning("\n".join([str(error), *_endings(tree_name)])) from None
+
+
+def _endings(tree_name: str | None) -> list[str]:
+    """How each tree that may be meant ended, where that was not in order."""
+    if remote_url(tree_name) is not None:
+        return []
+    name = tree_name or os.environ.get(TREE_VARIABLE)
+    trees = [paths for paths in known_trees() if name in (None, paths.name)]
+    return [ended for ended in map(how_it_ended, trees) if ended is not None]
 
 
 async def _say_if_silent(client: Client, tree_name: str | None) -> None:

@@ -142,30 +142,29 @@ class Launcher:
         self.paths.make()
         # Before the lock: to look at the lock file would give our own lock up.
         refuse_if_running(self.paths)
-        with TreeLock(self.paths) as self._tree_lock:
+        with TreeLock(self.paths) as self._tree_lock, contextlib.ExitStack() as at_the_end:
             # A key that others may have read is none any more, and is refused.
             tighten(self.paths.state, but=key_path(self.paths.state))
+            at_the_end.callback(self._clean_up)
+            if self.launch.listen is not None:
+                # Said before anything runs. Not kept: the actors would inherit it, and it would outlive this process in them.
+                listen_on_address(parse_address(self.launch.listen)).close()
+            leftovers.remove(self.paths)
+            # The last run's top supervisor, if it was dying, has removed the sockets' folder.
+            self.paths.make()
+            self._run = Run.of_this_process(self.paths, self.launch.run_id)
             try:
-                if self.launch.listen is not None:
-                    # Said before anything runs. Not kept: the actors would inherit it, and it would outlive this process in them.
-                    listen_on_address(parse_address(self.launch.listen)).close()
-                leftovers.remove(self.paths)
-                # The last run's top supervisor, if it was dying, has removed the sockets' folder.
-                self.paths.make()
-                self._run = Run.of_this_process(self.paths, self.launch.run_id)
-                try:
-                    self._run.write(self.paths)
-                except OSError as error:
-                    raise SuptreeError(start_failed(self.paths, error)) from None
-                RegistryActor.link_offers = LinkOffers()
-                with deaf():
-                    system = self._start_system()
-                status = asyncio.run(self._serve(system))
-                log.info("tree_ended", tree=self.launch.name, asked=self.stop_asked, status=status)
-                if status == EXIT_ASKED and not self.link.ready.is_set():
-                    _say_ready(self.launch, {"stopped": True})
-            finally:
-                self._clean_up()
+                self._run.write(self.paths)
+            except OSError as error:
+                raise SuptreeError(start_failed(self.paths, error)) from None
+            at_the_end.callback(lambda: self._run.note_end(self.paths))
+            RegistryActor.link_offers = LinkOffers()
+            with deaf():
+                system = self._start_system()
+            status = asyncio.run(self._serve(system))
+            log.info("tree_ended", tree=self.launch.name, asked=self.stop_asked, status=status)
+            if status == EXIT_ASKED and not self.link.ready.is_set():
+                _say_ready(self.launch, {"stopped": True})
             return status
 
     def _asked_early(self, number: int, _frame: object) -> None:
@@ -254,8 +253,7 @@ class Launcher:
         gave_up = admin_died or self._failed or not self.stop_asked
         if left:
             log.error("processes_left", pids=left, why="they got SIGKILL and do not die, or are another user's by now")
-            with contextlib.suppress(OSError):
-                replace(self._run, left=begun(left)).write(self.paths)
+            self._run = replace(self._run, left=begun(left))
         if gave_up:
             why, story = self._story(dead)
             log.error("tree_gave_up", why=why, story=story)

@@ -4,15 +4,40 @@ import json
 import os
 from typing import Any
 
+from suptree.actors.errors import RunsElsewhere
 from suptree.actors.kernel.private_files import open_to_read
 
 from .paths import TreePaths
+from .run_file import Place, Run, recorded
+from .standing import standing
 
 _READ_AT_MOST = 1024 * 1024
 
 
 def how_it_ended(paths: TreePaths) -> str | None:
-    """When a tree gave up, and the event that led to it; None when its last run ended on request, or wrote nothing down."""
+    """Why a tree that does not run was not stopped in order; None when its last run ended on request, wrote nothing down, or runs on."""
+    run = recorded(paths)
+    return _gave_up(paths) if run is None or run.ended is not False else _was_killed(paths, run)
+
+
+def _was_killed(paths: TreePaths, run: Run) -> str | None:
+    """What is known of a run whose launcher did not come to its end."""
+    here = Place.here()
+    same_boot = run.place.boot == here.boot
+    try:
+        if standing(paths) is not None or not (same_boot or run.place.host == here.host):
+            return None
+    except RunsElsewhere:
+        return None
+    if same_boot:
+        why = f"its launcher (pid {run.pid}) ended without noting that, as one does that is killed (SIGKILL, or no memory: see `dmesg`)"
+    else:
+        why = "it ended with the machine, which was started again since"
+    return f"tree {paths.name!r} was not stopped in order: {why}"
+
+
+def _gave_up(paths: TreePaths) -> str | None:
+    """When a tree gave up, and the event that led to it."""
     ending: dict[str, Any] = {}
     for entry in _entries(paths):
         if entry.get("event") == "tree_gave_up":

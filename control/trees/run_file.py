@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -35,7 +35,7 @@ class Run:
     """One run of a tree: its launcher is `pid`, which began at `started` (clock ticks after boot), and listens in `runtime`.
 
     `folder` is the identity of the state folder (device, inode): a copy of the folder is another tree. `left` are the processes (pid, start
-    time) that the launcher could not end.
+    time) that the launcher could not end. `ended` is set when the launcher ended in order; None of a run of 0.1.0, which did not note that.
     """
 
     tree: str
@@ -46,6 +46,7 @@ class Run:
     runtime: Path
     folder: tuple[int, int]
     left: tuple[tuple[int, int], ...] = ()
+    ended: bool | None = False
 
     @classmethod
     def of_this_process(cls, paths: TreePaths, run_id: str) -> Self:
@@ -55,6 +56,11 @@ class Run:
     def write(self, paths: TreePaths) -> None:
         """Write it down. Raises OSError."""
         write_private(paths.run_file, self.to_json())
+
+    def note_end(self, paths: TreePaths) -> None:
+        """Write down that its launcher has come to its end, where that can be written."""
+        with contextlib.suppress(OSError):
+            replace(self, ended=True).write(paths)
 
     def to_json(self) -> bytes:
         """The run file's content."""
@@ -71,7 +77,8 @@ def recorded(paths: TreePaths) -> Run | None:
             found = json.loads(file.read())
         place = Place(**found["place"])
         folder = folder_identity(paths.state)
-        run = Run(paths.name, found["run_id"], found["pid"], found["started"], place, Path(found["runtime"]), folder, _left(found["left"]))
+        begin = (paths.name, found["run_id"], found["pid"], found["started"], place, Path(found["runtime"]), folder)
+        run = Run(*begin, _left(found["left"]), found.get("ended"))
         written_for = tuple(found["folder"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,6 +7,7 @@ import click
 from suptree.actors.deaths.explanation import deaths_of, explanation_after_the_run, screen
 from suptree.actors.errors import NotRunning
 from suptree.actors.exits import ExitClass
+from suptree.control.trees.last_run import how_it_ended
 
 from ..common import json_option, tree_option, with_client
 from ..screen import print_json, say
@@ -40,6 +41,7 @@ def _exit_class(reason: str = ExitClass.CRASH.value) -> str:
 
 
 def _death(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
+    ended = None
     try:
         explained = with_client(tree_name, lambda client: client.explanation(agent_id))
     except NotRunning:
@@ -47,10 +49,11 @@ def _death(agent_id: str, tree_name: str | None, *, as_json: bool) -> None:
         if found is None:
             raise
         explained = explanation_after_the_run(found[0].name, agent_id, found[1])
+        ended = how_it_ended(found[0])
     if as_json:
         print_json(explained)
     else:
-        say("\n".join(screen(explained)))
+        say("\n".join([*screen(explained), *filter(None, [ended])]))
 
 
 def _crash(agent_id: str, exit_class: str, tree_name: str | None, *, as_json: bool) -> None:

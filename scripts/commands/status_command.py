@@ -2,9 +2,7 @@
 
 import click
 
-from suptree.actors.errors import NoSuchAgent, NotRunning
-from suptree.control.trees.last_run import how_it_ended
-from suptree.control.trees.paths import known_trees
+from suptree.actors.errors import NoSuchAgent
 
 from ..common import journal_trouble, json_option, tree_option, warnings_of, with_client
 from ..screen import print_json, say
@@ -16,11 +14,7 @@ from ..screen import print_json, say
 @json_option
 def status(agent_id: str | None, tree_name: str | None, *, as_json: bool) -> None:
     """Where every agent stands, or one."""
-    try:
-        found = with_client(tree_name, lambda client: client.status())
-    except NotRunning as error:
-        trees = [paths for paths in known_trees() if tree_name in (None, paths.name)]
-        raise NotRunning("\n".join([str(error), *filter(None, map(how_it_ended, trees))])) from None
+    found = with_client(tree_name, lambda client: client.status())
     if agent_id is not None:
         rows = [row for row in (*found["agents"], *found["supervisors"]) if row["id"] == agent_id]
         if not rows:
