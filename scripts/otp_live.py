@@ -116,7 +116,7 @@ class LiveScenario:
         await self._request("restart_child", "restart_child", child_id)
 
     async def _delete_child(self, child_id: str) -> None:
-        await self._request("delete_child", "delete", child_id)
+        await self._request("delete_child", "delete_child", child_id)
 
     async def _start_child(self, child: dict[str, Any]) -> None:
         self._starts.setdefault(child["id"], child.get("start", ["ok"]))
@@ -134,7 +134,7 @@ class LiveScenario:
         await asyncio.sleep(milliseconds / 1000)
 
     async def _request(self, name: str, operation: str, child_id: str) -> None:
-        known = {row["id"] for row in (await self._client.picture())["rows"]}
+        known = {row["id"] for row in (await self._client.picture())["rows"] if not row["deleted"]}
         if self._prefix + child_id not in known:
             self._trace.append([name, child_id, "not_found"])
             return

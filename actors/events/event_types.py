@@ -131,6 +131,14 @@ class WaitCancelled(ChildEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted(ChildEvent):
+    """A client has deleted the child, which did not run, and with a supervisor all below it: no status shows it until its id is started."""
+
+    name: ClassVar[str] = "deleted"
+    kinds: ClassVar[tuple[Kind, ...]] = (Kind.AGENT, Kind.SUPERVISOR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect(ChildEvent):
     """No ping has come for longer than `suspect_after`: for `age` seconds; or, with `suspect` false, one has come again."""
 
@@ -244,6 +252,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     Ignored,
     Decided,
     WaitCancelled,
+    Deleted,
     Suspect,
     Stalled,
     Unkillable,

@@ -12,6 +12,7 @@ from .entry import Entry, exit_as_json
 from .event_types import (
     ChildEvent,
     Decided,
+    Deleted,
     Exited,
     Ignored,
     Kind,
@@ -34,7 +35,7 @@ _RESTARTS_KEPT = 100
 
 
 class Picture:
-    """Rows by id; `apply` is the only way to change them."""
+    """Rows by id; `apply` is the only way to change them. The row of a child that was deleted stays: its id counts its lives on."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.rows: dict[str, Row] = {row["id"]: {**_fresh(row["id"]), **row} for row in rows}
@@ -46,6 +47,8 @@ class Picture:
         if change is None or not isinstance(event, ChildEvent):
             return None
         row = self.rows.get(event.id)
+        if row is None and isinstance(event, Deleted):
+            return None
         if row is not None and event.incarnation < row["incarnation"] and not _begins_anew(row, event, entry):
             return None
         if row is None or isinstance(event, Starting):
@@ -57,6 +60,8 @@ class Picture:
             self._decided(event, entry)
         if isinstance(event, WaitCancelled):
             self._wait_no_more(event.id)
+        if isinstance(event, Deleted):
+            self._delete_below(event)
         return row
 
     def replace(self, rows: Iterable[Row]) -> None:
@@ -65,8 +70,8 @@ class Picture:
             self.rows[row["id"]] = dict(row)
 
     def of_kind(self, kind: str) -> list[Row]:
-        """The rows of one kind (`agent`, `supervisor`, `service`), in the order in which they first appeared."""
-        return [row for row in self.rows.values() if row["kind"] == kind]
+        """The rows of one kind (`agent`, `supervisor`, `service`) that are not deleted, in the order in which they first appeared."""
+        return [row for row in self.rows.values() if row["kind"] == kind and not row["deleted"]]
 
     def below(self, supervisor: str) -> list[Row]:
         """Every row under a supervisor, at any depth."""
@@ -96,6 +101,11 @@ class Picture:
             elif row["until"] is not None:
                 row.update(decision=None, why=None, until=None)
 
+    def _delete_below(self, event: Deleted) -> None:
+        for row in self.below(event.id):
+            if not is_alive(row):
+                _deleted(row)
+
 
 def _begins_anew(row: Row, event: ChildEvent, entry: Entry) -> bool:
     """Its supervisor may be new, and could not read how many lives it has had: what begins later is later, whatever its number is."""
@@ -114,11 +124,13 @@ def _fresh(child: str) -> Row:
         "actor_pid": None, "incarnation": 0, "restarts": 0, "started_at": None, "started": None, "stopped_at": None,
         "status_text": None, "last_exit": None, "config": {}, "restarted_at": [], "why": None, "decision": None, "until": None,
         "waiting_for": None, "suspect": False, "silent_since": None, "stalled": False, "stalled_since": None, "awaits_ready": False,
-        "unkillable": [],
+        "unkillable": [], "deleted": False,
     }  # fmt: skip
 
 
 def _kept(row: Row) -> Row:
+    if row["deleted"]:
+        return {}
     return {key: row[key] for key in ("last_exit", "restarted_at", "started_at", "stopped_at", "config")}
 
 
@@ -166,6 +178,10 @@ def _wait_cancelled(row: Row, _event: WaitCancelled, _entry: Entry) -> None:
     row.update(decision=None, why=None, until=None)
 
 
+def _deleted(row: Row, _event: Deleted | None = None, _entry: Entry | None = None) -> None:
+    row.update(deleted=True, restarts=0)
+
+
 def _suspect(row: Row, event: Suspect, entry: Entry) -> None:
     row.update(suspect=event.suspect, silent_since=entry.monotonic - event.age if event.suspect else None)
 
@@ -197,6 +213,7 @@ _CHANGES: dict[type, Callable[[Row, Any, Entry], None]] = {
     Ignored: _exited,
     Decided: _decided,
     WaitCancelled: _wait_cancelled,
+    Deleted: _deleted,
     Suspect: _suspect,
     Stalled: _stalled,
     Unkillable: _unkillable,

@@ -9,6 +9,7 @@ from .entry import decode
 from .event_types import (
     ChildEvent,
     Decided,
+    Deleted,
     Event,
     EventsLost,
     EventsSkipped,
@@ -72,6 +73,10 @@ def _wait_cancelled(_event: WaitCancelled) -> str:
     return "no longer waits: its backoff or park is cancelled"
 
 
+def _deleted(_event: Deleted) -> str:
+    return "was deleted"
+
+
 def _suspect(event: Suspect) -> str:
     return f"is suspect: silent for {event.age:.1f} s" if event.suspect else "is heard again"
 
@@ -123,6 +128,7 @@ _WORDS: dict[type[Event], Callable[[Any], str]] = {
     Ignored: _ignored,
     Decided: _decided,
     WaitCancelled: _wait_cancelled,
+    Deleted: _deleted,
     Suspect: _suspect,
     Stalled: _stalled,
     Unkillable: _unkillable,

@@ -35,7 +35,7 @@ from ..base.messages import (
 from ..deaths.death_recorder import Deaths
 from ..errors import UnknownEvent
 from ..events.entry import Entry, decode, encode
-from ..events.event_types import ChildEvent, Exited, Kind
+from ..events.event_types import ChildEvent, Deleted, Exited, Kind
 from ..events.picture import Picture, is_alive
 from ..exits import Exit, ExitClass
 from ..kernel.linux import set_name
@@ -163,6 +163,9 @@ class RegistryActor(LoopActor):
         row = self.picture.apply(entry)
         self.seq += 1
         self.journal.append(self.seq, entry, row)
+        if isinstance(event, Deleted):
+            for below in self.picture.below(event.id):
+                self.journal.put(below)
         self.deaths.hear(entry)
         self._tell_link({"event": {"seq": self.seq, **encode(entry)}})
         # The answers that this gives may not overtake the event.

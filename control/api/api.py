@@ -44,6 +44,7 @@ _OPERATIONS: dict[str, dict[str, type]] = {
     "restart": {"fresh": bool},
     "delete": {"keep_checkpoint": bool},
     "terminate_child": {"graceful": bool},
+    "delete_child": {},
     "restart_child": {},
     "which_children": {},
     "count_children": {},
@@ -170,6 +171,9 @@ class Api:
         only(request)
         row = self._row(request)
         arguments = expect(await self._bodies.read(request), f"the arguments of {operation}", **_OPERATIONS[operation])
+        if operation == "delete" and not is_alive(row):
+            # A supervisor that is new does not know what its children were called before it.
+            arguments["row"] = {"kind": row["kind"], "id": row["id"], "incarnation": row["incarnation"], "deleted": False}
         return await self._ask(operation, row["id"], arguments)
 
     async def tell(self, request: Request) -> Response:
@@ -246,7 +250,7 @@ class Api:
     def _row(self, request: Request) -> Row:
         wanted = request.path_params["id"]
         row = self._link.picture.rows.get(wanted)
-        if row is None or row["kind"] == "service":
+        if row is None or row["deleted"] or row["kind"] == "service":
             raise NoSuchAgent(f"no agent {wanted!r} in tree {self._tree.paths.name!r}")
         return row
 

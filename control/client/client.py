@@ -153,8 +153,8 @@ class Client:
     async def request(self, operation: str, target: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """One request to a supervisor, and its answer as it is: `answer` (OTP's word), `value`, `seq` (of the last event before it).
 
-        `start`, `stop`, `restart`, `delete` and OTP's `terminate_child` and `restart_child` are about a child, `which_children` and
-        `count_children` about a supervisor.
+        `start`, `stop`, `restart`, `delete` and OTP's `terminate_child`, `restart_child` and `delete_child` are about a child,
+        `which_children` and `count_children` about a supervisor.
         """
         return dict(await self._call("POST", _path(target, operation), arguments))
 
@@ -243,7 +243,10 @@ class Client:
         return dict(await self._call("GET", _path(agent_id, "explanation")))
 
     async def delete(self, agent_id: str, *, keep_checkpoint: bool = False) -> int:
-        """Forget an agent that is stopped, and its last checkpoint."""
+        """Forget an agent that is stopped, or a supervisor and all below it, and the last checkpoints; one that is temporary too.
+
+        With `keep_checkpoint` the child is about to be replaced: its row stays, and counts its restarts on.
+        """
         return _done(await self.request("delete", agent_id, {"keep_checkpoint": keep_checkpoint}), agent_id)
 
     async def start_new(self, spec: ChildSpec, supervisor: str = ROOT) -> int:

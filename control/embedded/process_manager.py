@@ -111,7 +111,7 @@ class ProcessManager:
         return await self._here()._children.restart(agent_id)
 
     async def delete_agent(self, agent_id: str) -> bool:
-        """Forget an agent that is stopped, and its checkpoint (OTP: `delete_child`); False, with a warning, when that cannot be."""
+        """Forget an agent that is stopped or has ended, and its checkpoint; False, with a warning, when it runs or there is none."""
         return await self._here()._children.delete(agent_id)
 
     async def shutdown_all(self) -> None:

@@ -16,11 +16,13 @@ from suptree.actors.errors import NotRunning
 from suptree.actors.events.entry import Entry
 from suptree.actors.events.picture import Row
 from suptree.actors.exits import ExitClass
+from suptree.actors.native.checkpoint_file import CheckpointFile
 from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.supervisors.config.wire import encode_child
 
 from ..client.client import Client
 from ..launcher.spawn import LauncherProcess, spawn_launcher
+from ..trees.paths import TreePaths
 from .callbacks import is_callback
 from .mirror import Mirror
 
@@ -117,11 +119,21 @@ class EmbeddedTree:
 
     def ids(self) -> set[str]:
         """The id of each agent, supervisor and service of the tree that runs."""
-        return set() if self._mirror is None else set(self._mirror.picture.rows)
+        return set() if self._mirror is None else {row["id"] for row in self._mirror.picture.rows.values() if not row["deleted"]}
 
     def forget_agent(self, agent_id: str) -> None:
         """Forget what an agent was in an earlier tree."""
         self._past.pop(agent_id, None)
+
+    async def delete_past(self, agent_id: str) -> bool:
+        """Forget an agent of an earlier tree, and its checkpoint; False when there was none, or this tree has one of that id."""
+        if agent_id not in self._past or agent_id in self.ids():
+            return False
+        if self._state_dir is not None:
+            kept = CheckpointFile(str(TreePaths.of(NAME, self._state_dir).state), agent_id)
+            await asyncio.to_thread(kept.forget)
+        self.forget_agent(agent_id)
+        return True
 
     async def _launch(self) -> Mirror:
         await asyncio.to_thread(_warm_up)

@@ -84,7 +84,7 @@ class Mirror:
 
         def status() -> str | None:
             row = self.picture.rows.get(agent_id)
-            return None if row is None or row["kind"] != Kind.AGENT else str(row["status"])
+            return None if row is None or row["deleted"] or row["kind"] != Kind.AGENT else str(row["status"])
 
         try:
             async with asyncio.timeout(limit):

@@ -81,7 +81,7 @@ class Children:
                 mirror = await self._tree.join()
             row = self._tree.agents().get(agent_id)
             if row is None:
-                return False
+                raise NoSuchAgent(f"no agent {agent_id!r} in the tree")
             try:
                 await mirror.carry_out(mirror.client.restart(agent_id))
             except NoSuchAgent:
@@ -101,9 +101,11 @@ class Children:
                 mirror = await self._tree.join()
             await mirror.carry_out(mirror.client.delete(child_id))
         except SuptreeError as refusal:
-            warn("could not delete", child_id, refusal)
-            return False
+            if not (isinstance(refusal, NotRunning | NoSuchAgent) and await self._tree.delete_past(child_id)):
+                warn("could not delete", child_id, refusal)
+                return False
         self._configs.pop(child_id, None)
+        self._tree.forget_agent(child_id)
         return True
 
     async def _start(self, make: Callable[[], ChildSpec], config: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 from suptree.actors.base.messages import AgentAnswered, Answered, Ask, Attach, ClientRequest, Tell, Unask
-from suptree.actors.events.event_types import Kind
+from suptree.actors.events.event_types import Deleted, Event, Kind
 from suptree.actors.events.picture import Row
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.native.checkpoint_file import CheckpointFile
@@ -37,9 +37,9 @@ class _Operation(NamedTuple):
 class ClientRequests:
     """Turns requests into events for the core, and the core's replies into answers.
 
-    `specs` are the children that the tree file names. `row` is the row of a child as the supervisor reported it last. `tell_core` hands an
-    event to the core, whose replies come back through `conclude`; `answer` sends an answer on its way; `shut_down` begins to end the
-    supervisor. The checkpoints of agents are in `state_dir`.
+    `specs` are the children that the tree file names. `row` is the row of a child as the supervisor reported it last; `report` reports an
+    event of one. `tell_core` hands an event to the core, whose replies come back through `conclude`; `answer` sends an answer on its way;
+    `shut_down` begins to end the supervisor. The checkpoints of agents are in `state_dir`.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class ClientRequests:
         state_dir: str,
         *,
         row: Callable[[str], Row | None],
+        report: Callable[[Event], None],
         tell_core: Callable[[e.Event], None],
         answer: Callable[[Answered], object],
         shut_down: Callable[[], None],
@@ -58,6 +59,7 @@ class ClientRequests:
         self._children = children
         self._state_dir = state_dir
         self._row = row
+        self._report = report
         self._tell_core = tell_core
         self._send = answer
         self._shut_down_supervisor = shut_down
@@ -74,6 +76,7 @@ class ClientRequests:
         self._operations: dict[str, _Operation] = {
             "start_child": _Operation(self._start_child, self._conclude),
             "terminate_child": _Operation(self._stop, self._conclude),
+            "delete_child": _Operation(self._delete, self._conclude_delete_child),
             "restart_child": _Operation(self._restart_child, self._conclude),
             "which_children": _Operation(self._which_children, self._conclude_which_children),
             "count_children": _Operation(self._count_children, self._conclude),
@@ -254,8 +257,19 @@ class ClientRequests:
         self._conclude(request, reply)
 
     def _conclude_delete(self, request: ClientRequest, reply: Reply) -> None:
+        row = self._row_of(request)
+        if reply.answer is Answer.NOT_FOUND and row and not row["deleted"]:
+            # The spec of a temporary child is deleted when it ends; a client still sees the child, stopped.
+            reply = replace(reply, answer=Answer.OK, value=None)
+        self._conclude_delete_child(request, reply)
+
+    def _conclude_delete_child(self, request: ClientRequest, reply: Reply) -> None:
+        row = self._row_of(request)
         if reply.answer is Answer.OK:
             self._forget_checkpoints(request)
+            self._known.pop(request.target, None)
+            if row and not request.arguments.get("keep_checkpoint"):
+                self._report(Deleted(Kind(row["kind"]), row["id"], row["incarnation"]))
         self._conclude(request, reply)
 
     def _conclude_which_children(self, request: ClientRequest, reply: Reply) -> None:
@@ -273,11 +287,16 @@ class ClientRequests:
 
     def _forget_checkpoints(self, request: ClientRequest) -> None:
         """Delete what is kept of the state of an agent, or of all agents below a supervisor, that does not run."""
-        spec = self._known.get(request.target)
-        if spec is None or request.arguments.get("keep_checkpoint") or request.target in self._children:
+        spec, row = self._known.get(request.target), request.arguments.get("row")
+        if request.arguments.get("keep_checkpoint") or request.target in self._children:
             return
-        for agent_id in _agents_of(spec.start):
+        unknown = [request.target] if spec is None and row and row["kind"] == Kind.AGENT else []
+        for agent_id in unknown if spec is None else _agents_of(spec.start):
             CheckpointFile(self._state_dir, agent_id).forget()
+
+    def _row_of(self, request: ClientRequest) -> Row | None:
+        """The row of the child that a request is about, also of one that only the supervisor before this one had."""
+        return self._row(request.target) or request.arguments.get("row")
 
 
 def _as_json(expected: Forecast) -> dict[str, Any]:

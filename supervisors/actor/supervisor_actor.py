@@ -140,6 +140,7 @@ class SupervisorActor(LoopActor):
             self.children,
             state_dir,
             row=self.reporter.row,
+            report=self.reporter.report,
             tell_core=self.tell_core,
             answer=self.neighbours.tell_registry,
             shut_down=self.shut_down,

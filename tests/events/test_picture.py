@@ -5,6 +5,7 @@ import dataclasses
 from suptree.actors.events.entry import Entry
 from suptree.actors.events.event_types import (
     Decided,
+    Deleted,
     Event,
     Exited,
     Kind,
@@ -100,3 +101,13 @@ def test_the_events_of_an_old_incarnation_change_nothing() -> None:
     run = Run()
     before = dict(run.at(5, Starting(Kind.AGENT, "a", 2, restarts=1, actor_pid=3)))
     assert before == run.at(6, Suspect(*A, suspect=True, age=1.0), dataclasses.replace(decided("hold"), incarnation=1))
+
+
+def test_the_row_of_a_deleted_child_is_in_no_list_and_its_next_life_begins_anew_with_the_next_number() -> None:
+    run = Run()
+    assert run.at(10, Exited(*A, exit=FAILED), Deleted(*A))["deleted"]
+    assert [] == run.picture.of_kind("agent")
+    row = run.at(11, Starting(Kind.AGENT, "a", 2, restarts=0, actor_pid=2))
+    assert ([row], None, None) == (run.picture.of_kind("agent"), row["last_exit"], row["stopped_at"])
+    run.at(12, Deleted(Kind.AGENT, "b", 1))
+    assert ["a"] == list(run.picture.rows)

@@ -31,6 +31,7 @@ class Supervisor:
             {},
             str(state_dir),
             row=lambda _child_id: None,
+            report=lambda _event: None,
             tell_core=self.tell_core,
             answer=self.answers.append,
             shut_down=self.shut_down,
@@ -64,7 +65,8 @@ def test_the_operations_of_otp_are_answered_by_the_core(tmp_path: Path) -> None:
     assert [("ok", (1, 1))] == supervisor.asked("count_children")
     assert ["running"] == [row["state"] for _answer, rows in supervisor.asked("which_children") for row in rows]
     assert ["running"] == [answer for answer, _value in supervisor.asked("restart_child")]
-    assert ["not_found"] == [answer for answer, _value in supervisor.asked("terminate_child", "nobody")]
+    for operation in ("terminate_child", "delete_child", "delete"):
+        assert ["not_found"] == [answer for answer, _value in supervisor.asked(operation, "nobody")]
 
 
 def test_a_request_that_comes_again_gets_the_same_answer_and_is_not_carried_out_twice(tmp_path: Path) -> None:
