@@ -80,7 +80,10 @@ class Mirror:
             raise NotRunning("the tree has ended")
 
     async def status_reached(self, agent_id: str, wanted: AgentStatus, limit: float | None) -> None:
-        """Return when an agent has that status. Raises RequestTimeout after `limit` seconds, NotRunning when the tree ends first."""
+        """Return when an agent has that status, also with a limit of 0 when it has it already.
+
+        Raises RequestTimeout after `limit` seconds, NotRunning when the tree ends first.
+        """
 
         def status() -> str | None:
             row = self.picture.rows.get(agent_id)
@@ -90,6 +93,8 @@ class Mirror:
             async with asyncio.timeout(limit):
                 await self.until(lambda: status() == wanted)
         except TimeoutError:
+            if status() == wanted:
+                return
             raise RequestTimeout(f"{agent_id!r} is {status() or 'not in the tree'}, and not {wanted}, after {limit:g} s") from None
 
     async def catch_up(self, seq: int) -> None:
