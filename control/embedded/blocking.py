@@ -17,6 +17,7 @@ from ..own_tree.apply_tree import AnyTree
 from ..time_limits import ASK_LIMIT, ATTACH_LIMIT, TELL_LIMIT
 from .agent_output import OutputLine
 from .agent_registry import AgentRegistry
+from .blocking_heartbeats import BlockingHeartbeatService
 from .blocking_stdio import BlockingReader, BlockingWriter
 from .death_explanation import Explanation
 from .heartbeat_service import Heartbeat
@@ -184,9 +185,14 @@ class BlockingProcessManager:
         """See `ProcessManager.registry`; what is subscribed is called in the thread of this manager."""
         return self._manager.registry.read_through(self.get_all_agents)
 
+    @property
+    def heartbeat_service(self) -> BlockingHeartbeatService:
+        """See `ProcessManager.heartbeat_service`; its methods wait."""
+        return BlockingHeartbeatService(lambda: self._manager.heartbeat_service, self._run, self._know)
+
     def heartbeats(self) -> dict[str, Heartbeat]:
         """See `HeartbeatService.get_all`."""
-        return self._run(self._manager.heartbeat_service.get_all())
+        return self.heartbeat_service.get_all()
 
     def get_agent_status(self, agent_id: str) -> AgentStatus:
         """See `ProcessManager.get_agent_status`."""

@@ -16,7 +16,8 @@ import pytest
 from suptree.actors import AgentStatus
 from suptree.actors.errors import NotRunning
 from suptree.actors.events.entry import Entry
-from suptree.control import BlockingProcessManager, ProcessManager
+from suptree.control import BlockingProcessManager, HeartbeatService, ProcessManager
+from suptree.control.embedded.blocking_heartbeats import BlockingHeartbeatService
 from tests.polling import poll_until
 
 from .managed import AGENTS, SLEEP
@@ -30,7 +31,9 @@ def agents_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_has_the_methods_of_the_other_one() -> None:
     ours = {name for name in vars(BlockingProcessManager) if not name.startswith("_")}
     theirs = {name for name in vars(ProcessManager) if not name.startswith("_")}
-    assert theirs - {"abandon", "heartbeat_service"} | {"close", "heartbeats"} == ours
+    assert theirs - {"abandon"} | {"close", "heartbeats"} == ours
+    services = [{name for name in vars(kind) if not name.startswith("_")} for kind in (HeartbeatService, BlockingHeartbeatService)]
+    assert services[0] == services[1]
 
 
 def test_a_program_without_asyncio_starts_asks_waits_and_hears() -> None:
@@ -47,6 +50,11 @@ def test_a_program_without_asyncio_starts_asks_waits_and_hears() -> None:
         assert AgentStatus.RUNNING is pm.wait_for("a", "running", timeout=10).status
         assert ["a"] == [agent.agent_id for agent in pm.registry.find(agent_id="a", status="running")]
         assert {"a", "says"} == set(pm.heartbeats())
+        pm.heartbeat_service.update("main", "working")
+        assert {"a", "says", "main"} == set(pm.heartbeat_service.get_all())
+        mine = pm.heartbeat_service.get("main")
+        assert mine is not None
+        assert ("working", None) == (mine.status, pm.heartbeat_service.get("nobody"))
         assert ["starting", "started"] == [entry.event.name for entry in islice(pm.events("a", after=0), 2)]
         assert 2 <= len(heard)
     assert [] == psutil.Process().children(recursive=True)
@@ -90,6 +98,8 @@ def mixed_calls(pm: BlockingProcessManager, number: int) -> Counter[str]:
         "running": pm.get_running_agents,
         "health": pm.monitor_agent_health,
         "heartbeats": pm.heartbeats,
+        "update": lambda: pm.heartbeat_service.update(own, "says so"),
+        "heartbeat": lambda: pm.heartbeat_service.get("steady"),
         "find": lambda: pm.registry.find(agent_id="steady"),
         "tell": lambda: pm.tell("nobody", "hello"),
         "start": lambda: pm.start_agent(own, "process_wrapper", SLEEP, auto_restart=True),
@@ -122,7 +132,7 @@ def test_a_thousand_calls_from_ten_threads_end_and_leave_nothing() -> None:
         assert pm.start_agent("steady", "native_llm", {"factory": "pm_agents:Says"})
         with ThreadPoolExecutor(10) as threads:
             counts = sum(threads.map(lambda number: mixed_calls(pm, number), range(10)), Counter())
-        assert (1000, 23) == (counts.total(), len(counts))
+        assert (1000, 25) == (counts.total(), len(counts))
         assert AgentStatus.RUNNING is pm.get_agent_status("steady")
     assert [*range(1, len(heard) + 1)] == heard
     assert [] == psutil.Process().children(recursive=True)

@@ -118,5 +118,4 @@ def test_the_blocking_manager_refers_to_the_other_one() -> None:
     refers = {name for name, function in functions_of(BlockingProcessManager) if SEE.match(function.__doc__ or "")}
     assert {f"BlockingProcessManager.{name}" for name in vars(ProcessManager) if not name.startswith("_")} - {
         "BlockingProcessManager.abandon",
-        "BlockingProcessManager.heartbeat_service",
     } < refers
