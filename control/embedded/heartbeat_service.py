@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from suptree.actors.errors import NotRunning
+from suptree.supervisors.spec.ids import fault_of_id
+
 Status = Callable[[], Awaitable[dict[str, Any]]]
 
 
@@ -30,25 +33,34 @@ class HeartbeatService:
         self._own: dict[str, tuple[float, datetime, str | None]] = {}
 
     async def get(self, agent_id: str) -> Heartbeat | None:
-        """The heartbeat of an agent; None for an id that nobody knows. Raises NotRunning when no tree runs."""
+        """The heartbeat of an agent; None for an id that nobody knows."""
         return (await self.get_all()).get(agent_id)
 
     async def get_all(self) -> dict[str, Heartbeat]:
-        """The heartbeat of each agent by id, as the heartbeat actor knows it now. Raises NotRunning when no tree runs."""
+        """The heartbeat of each agent by id, as the heartbeat actor knows it now; when no tree runs, of those that called `update`."""
         now = datetime.now(UTC)
         known = {
             agent_id: Heartbeat(at, round(time.monotonic() - monotonic, 3), status)
             for agent_id, (monotonic, at, status) in self._own.items()
         }
-        for agent in (await self._status())["agents"]:
+        for agent in await self._agents():
             age = agent["last_ping_age"]
             last = None if age is None else now - timedelta(seconds=age)
             known[agent["id"]] = Heartbeat(last, age, agent["status_text"], agent["suspect"])
         return known
 
+    async def _agents(self) -> list[dict[str, Any]]:
+        try:
+            return list((await self._status())["agents"])
+        except NotRunning:
+            return []
+
     def update(self, agent_id: str, status: str | None = None) -> None:
         """Note a sign of life of an agent in this program's own process, which no supervisor watches.
 
         An agent of the tree pings by itself, and says its status with `update_heartbeat` (a native agent) or `STATUS=` (a program).
+        Raises ValueError for what can be no id.
         """
+        if fault := fault_of_id(agent_id):
+            raise ValueError(f"{agent_id!r} is no id: {fault}")
         self._own[agent_id] = (time.monotonic(), datetime.now(UTC), status)

@@ -142,6 +142,31 @@ def test_the_heartbeat_service_knows_the_last_ping_and_status_of_each_agent() ->
     run(program)
 
 
+def test_the_heartbeats_of_a_program_itself_are_known_before_and_after_a_tree() -> None:
+    async def program() -> None:
+        async with manager() as pm:
+            service = pm.heartbeat_service
+            assert ({}, None) == (await service.get_all(), await service.get("main"))
+            service.update("main", "working")
+
+            async def known() -> tuple[set[str], str | None]:
+                heartbeat = await service.get("main")
+                assert heartbeat is not None
+                return set(await service.get_all()), heartbeat.status
+
+            assert ({"main"}, "working") == await known()
+            assert await pm.start_agent("p", "process_wrapper", SLEEP)
+            assert ({"main", "p"}, "working") == await known()
+            await pm.shutdown_all()
+            assert ({"main"}, "working") == await known()
+            for bad in ("a b", "", "../x", None):
+                with pytest.raises(ValueError, match="is no id: an id is 1 to 64 letters"):
+                    service.update(bad, "working")  # type: ignore[arg-type]
+            assert ({"main"}, "working") == await known()
+
+    run(program)
+
+
 def test_what_belongs_to_the_manager_of_the_program_is_found_without_it() -> None:
     async def program() -> None:
         reset_process_manager()
