@@ -15,6 +15,9 @@ from .log_files import LogFiles, text
 from .log_folder_watch import LogFolderWatch
 from .output_log import ENTRY
 
+MOST_LINES = 1_000_000
+"""How many of the last lines can be asked for."""
+
 
 def tail(path: Path, lines: int) -> list[str]:
     """The last lines of a log, across its rotation; none when there is no file. Raises SuptreeError when it cannot be read."""

@@ -22,7 +22,7 @@ from suptree.actors.deaths.explanation import deaths_of, explanation
 from suptree.actors.errors import AlreadyRunning, NoSuchAgent, RequestTimeout, SuptreeError
 from suptree.actors.events.picture import Row, is_alive
 from suptree.actors.exits import ExitClass
-from suptree.actors.output.log_reader import follow_log, tail, tail_of
+from suptree.actors.output.log_reader import MOST_LINES, follow_log, tail, tail_of
 from suptree.actors.output.output_log import log_path
 from suptree.actors.record.registry import HERE
 from suptree.supervisors.config.wire import decode_child
@@ -53,7 +53,6 @@ _OPERATIONS: dict[str, dict[str, type]] = {
 _ASK_LIMIT = 120.0
 _PINGS_LIMIT = 0.5
 _FORECAST_LIMIT = 10.0
-_MOST_LINES = 1_000_000
 _MOST_EVENTS = 2**53
 _REASON_LENGTH = 1000
 
@@ -221,7 +220,7 @@ class Api:
     async def logs(self, request: Request) -> Response:
         """The last `lines` lines of an agent's output; with `follow` also what comes, with `previous` of the incarnation before."""
         only(request, "lines", "follow", "previous")
-        lines, follows = whole_number(request, "lines", 100, _MOST_LINES), boolean(request, "follow", False)
+        lines, follows = whole_number(request, "lines", 100, MOST_LINES), boolean(request, "follow", False)
         previous = boolean(request, "previous", False)
         row = self._row(request)
         path = log_path(str(self._tree.paths.state), row["id"])

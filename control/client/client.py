@@ -38,6 +38,7 @@ _SLACK = 10.0
 _NO_INPUT = "took no input"
 _NOT_ASKED = "was not asked"
 _NOT_ATTACHED = "took no client"
+_SAID = {"text": "line"}
 
 # What the launcher answers with, by name; of any other name it is a SuptreeError.
 _ERRORS: dict[str, type[SuptreeError]] = {
@@ -340,10 +341,14 @@ def _text(refusal: str, agent_id: str, *, timeout: float, **body: Any) -> dict[s
     """The body of a request that says something, if it can be said."""
     if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 < timeout <= LONGEST:
         raise InputRefused(f"timeout must be a number of seconds above 0, and at most {LONGEST:g}, not {timeout!r}")
-    for text in body.values():
+    for name, text in body.items():
+        if text is True:
+            continue
+        if not isinstance(text, str):
+            raise InputRefused(f"{agent_id!r} {refusal}: the {_SAID.get(name, name)} must be a text, not {type(text).__name__}")
         try:
-            _ = text is True or text.encode()
-        except (UnicodeEncodeError, AttributeError):
+            text.encode()
+        except UnicodeEncodeError:
             raise InputRefused(f"{agent_id!r} {refusal}: UTF-8 cannot encode the text") from None
     return {**body, "timeout": timeout}
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from suptree.actors.errors import NoSuchAgent
-from suptree.actors.output.log_reader import follow_log
+from suptree.actors.errors import NoSuchAgent, SuptreeError
+from suptree.actors.output.log_reader import MOST_LINES, follow_log
 from suptree.actors.output.output_log import ENTRY, log_path
 from suptree.supervisors.spec.ids import fault_of_id
 
@@ -55,6 +55,13 @@ class AgentOutput:
                         yield parsed
         finally:
             ended.cancel()
+
+    @staticmethod
+    def checked(lines: int) -> int:
+        """How many of the last lines are wanted, as the control API takes it. Raises SuptreeError for what is no such number."""
+        if not isinstance(lines, int) or isinstance(lines, bool) or not 0 <= lines <= MOST_LINES:
+            raise SuptreeError(f"lines must be a whole number from 0 to {MOST_LINES}, not {lines!r}")
+        return lines
 
     @staticmethod
     def parsed(lines: Iterable[str]) -> list[OutputLine]:

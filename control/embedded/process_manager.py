@@ -145,7 +145,8 @@ class ProcessManager:
         """Start what a tree file, or a mapping of the same shape, describes; return the ids of its agents and supervisors, in start order.
 
         It goes below the root supervisor of this manager, whose own rules stay as they are. Raises ConfigError with every fault, also for
-        an id that there is already, and nothing is started then; StartFailed when a child or the tree does not start: those before it run.
+        an id that there is already, and nothing is started then; StartFailed when a child or the tree does not start: those before it run;
+        TypeError for what is neither a path nor a mapping.
         """
         manager = self._here()
         children = await asyncio.to_thread(children_of, tree, manager._tree.ids())
@@ -223,10 +224,11 @@ class ProcessManager:
     async def logs(self, agent_id: str, lines: int = 100, *, previous: bool = False) -> list[OutputLine]:
         """The last lines of an agent's output; with `previous` those of the incarnation before the present, or last, one.
 
-        Secrets are redacted, as in the log file. Raises NotRunning when no tree runs, NoSuchAgent for an id that the tree does not know.
+        Secrets are redacted, as in the log file. Raises NotRunning when no tree runs, NoSuchAgent for an id that the tree does not know,
+        SuptreeError for another number than 0 to 1,000,000.
         """
         mirror = await self._joined()
-        return AgentOutput.parsed(await mirror.client.log_lines(agent_id, lines, previous=previous))
+        return AgentOutput.parsed(await mirror.client.log_lines(agent_id, AgentOutput.checked(lines), previous=previous))
 
     def output(self, agent_id: str, stream: str | None = None, *, lines: int = 0) -> AsyncGenerator[OutputLine, None]:
         """Each line that an agent prints from now on, to `"out"`, `"err"` or (None) both, across its restarts, until the tree ends.
@@ -236,9 +238,9 @@ class ProcessManager:
         Secrets are redacted, as in the log file, which this reads: so the agent never waits for a reader, each reader goes at its own
         pace, and one that falls more than some 100 MiB behind loses the oldest lines, and gets a line that says how many bytes are missing.
         A line of an agent is whole up to 16 MiB. Raises NotRunning when no tree runs, NoSuchAgent for what can be no id, ValueError for
-        another `stream`.
+        another `stream`, SuptreeError for another number of `lines` than 0 to 1,000,000.
         """
-        return read_ahead(output_lines(self._here()._tree, agent_id, stream, lines))
+        return read_ahead(output_lines(self._here()._tree, agent_id, stream, AgentOutput.checked(lines)))
 
     # What happened, and why
 
@@ -256,7 +258,7 @@ class ProcessManager:
 
         Names of agents' events: `started`, `ready`, `stopping`, `exited`, `restarted`, `held`, `parked`, `quarantined`, `suspect`,
         `unkillable`; `gave_up` for a supervisor that reached its restart limit; `every` for all events of the tree. Raises ValueError for
-        another name. It can be called before anything is started.
+        another name, TypeError for a callback that is no function. It can be called before anything is started.
         The calls are made in the event loop that this manager is used in, one after the other; what a callback raises is logged. A
         callback may call this manager.
         """

@@ -28,11 +28,16 @@ class Addition:
 
 
 def children_of(tree: AnyTree, present: set[str]) -> list[Addition]:
-    """What goes below the root, in start order; reads files. Raises ConfigError with every fault, also for each id that is `present`."""
+    """What goes below the root, in start order; reads files. Raises ConfigError with every fault, also for each id that is `present`.
+
+    Raises TypeError for what is neither a path nor a mapping.
+    """
     if isinstance(tree, Mapping):
         source, spec = "tree", tree_from_mapping(tree, "tree", Path.cwd())
-    else:
+    elif isinstance(tree, str | os.PathLike):
         source, spec = str(tree), load_tree(Path(tree))
+    else:
+        raise TypeError(f"tree must be the path of a tree file, or a mapping of the same shape, not {tree!r}")
     additions = [Addition(child) for child in spec.root.children]
     duplicates = [child_id for addition in additions for child_id in addition.ids if child_id in present]
     if duplicates:

@@ -33,7 +33,9 @@ class Callbacks:
         self._finishing: set[_Queue[Any]] = set()
 
     def add(self, select: Callable[[Entry], Value | None], callback: Callback[Value]) -> Callable[[], None]:
-        """Call `callback` with whatever `select` makes of an event, unless that is None; return what ends that."""
+        """Call `callback` with whatever `select` makes of an event, unless that is None; return what ends that. Raises TypeError."""
+        if not callable(callback):
+            raise TypeError(f"callback must be a function, plain or coroutine, that takes one argument, not {callback!r}")
         queue = _Queue(select, callback)
         self._queues.append(queue)
 
