@@ -36,7 +36,8 @@ def test_what_a_hook_leaves_behind_holds_nothing_up(tmp_path: Path) -> None:
     began = time.monotonic()
     assert [b"first", b"last"] == printed("sh", "-c", f"echo first; sleep 1000 & echo $! > {noted}; echo last")
     left = psutil.Process(int(noted.read_text()))
-    assert "sleep" == left.name()
+    # It lives, as the shell that it was forked from or as what it executes.
+    assert left.name() in ("sh", "sleep")
     left.kill()
     assert time.monotonic() - began < 20
 
