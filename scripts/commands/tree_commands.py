@@ -15,6 +15,7 @@ from typing import Any
 import click
 import psutil
 
+from suptree.actors import AgentStatus
 from suptree.actors.errors import AlreadyRunning, ConfigError, MissingOnMachine, NotRunning, SuptreeError
 from suptree.actors.events.picture import is_alive
 from suptree.actors.kernel.sweep import pidfd_readable
@@ -217,10 +218,9 @@ async def _down(tree: Running, limit: float) -> list[psutil.Process]:
             async def describe() -> str:
                 try:
                     async with asyncio.timeout(_HEARD_WAIT):
-                        alive = _alive((await client.picture())["rows"])
+                        return _still_alive((await client.picture())["rows"])
                 except TimeoutError:
                     return "the launcher does not answer"
-                return f"still stopping: {', '.join(alive)}" if alive else ""
 
             ended = await with_progress(_stopped(tree, pidfd, limit), describe)
         if not ended:
@@ -277,6 +277,10 @@ def _in_words(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in counts.items())
 
 
-def _alive(rows: list[dict[str, Any]]) -> list[str]:
-    """The agents that may still have a process."""
-    return [row["id"] for row in rows if row["kind"] == "agent" and is_alive(row)]
+def _still_alive(rows: list[dict[str, Any]]) -> str:
+    """Which agents stop at this moment, and how many that live come after them."""
+    alive = [row for row in rows if row["kind"] == "agent" and is_alive(row)]
+    stopping = [row["id"] for row in alive if row["status"] == AgentStatus.STOPPING]
+    to_come = len(alive) - len(stopping)
+    said = [f"still stopping: {', '.join(stopping)}"] if stopping else []
+    return "; ".join([*said, f"to be stopped after that: {to_come}"] if to_come else said)

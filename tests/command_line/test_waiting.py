@@ -53,7 +53,8 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
 
 
 def test_a_stop_that_takes_longer_than_a_second_says_what_it_waits_for(home: Path) -> None:
-    (home / "t.toml").write_text(STUBBORN)
+    # In this order they start, and the last is stopped first.
+    (home / "t.toml").write_text(NEVER_ENDS + STUBBORN)
     assert 0 == run("up", str(home / "t.toml"), "-d").returncode
 
     stopped = run("stop", "stubborn")
@@ -61,7 +62,11 @@ def test_a_stop_that_takes_longer_than_a_second_says_what_it_waits_for(home: Pat
     down = run("down")
 
     assert (0, True) == (stopped.returncode, stopped.stderr.startswith("stubborn is stopping"))
-    assert (0, "t: 0 processes left\n", "still stopping: stubborn\n") == (down.returncode, down.stdout, down.stderr)
+    assert (0, "t: 0 processes left\n", "still stopping: stubborn; to be stopped after that: 1\n") == (
+        down.returncode,
+        down.stdout,
+        down.stderr,
+    )
 
 
 def test_sigterm_ends_up_in_the_background_and_its_tree_while_it_waits(home: Path) -> None:
