@@ -21,6 +21,7 @@ from thespian.system.transport.TCPTransport import TCPEndpoint
 from suptree.actors.base.thespian_hooks import check_actor_hooks
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.linux import die_with_parent
+from suptree.actors.kernel.loopback import fault_of_loopback
 
 from .refused_frame_counter import reporting_pair
 from .seal import Seal
@@ -131,6 +132,6 @@ def start_actor_system(state_dir: Path, address: str = LOOPBACK) -> TreeSystem:
         try:
             thespian = ActorSystem(base(system, _LOG_TO_STDERR), transientUnique=True)
         except ActorSystemException as error:
-            raise SuptreeError(f"Thespian {version('thespian')} could not be started: {error}") from error
+            raise SuptreeError(f"Thespian {version('thespian')} could not be started: {fault_of_loopback(address) or error}") from error
     prove_that_the_unsealed_is_refused((address, port), state_dir, refused_frames)
     return TreeSystem(thespian, refused_frames)

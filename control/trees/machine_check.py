@@ -14,6 +14,7 @@ from pathlib import Path
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.cgroup import OFF_VARIABLE, Cgroup, Groups, make_run_groups, run_groups
 from suptree.actors.kernel.linux import go_first_when_memory_runs_out
+from suptree.actors.kernel.loopback import fault_of_loopback
 from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own
 
 from .find import running_trees
@@ -151,6 +152,12 @@ def _folders() -> Finding:
     return Finding("folders", State.OK, f"state in {home()}, sockets in {paths.runtime.parent}", "both belong to this user alone")
 
 
+def _loopback() -> Finding:
+    if fault := fault_of_loopback():
+        return Finding("loopback", State.MISSING, fault, "no tree can run")
+    return Finding("loopback", State.OK, "carries what is sent to it", "the processes of a tree can talk")
+
+
 def _terminals() -> Finding:
     try:
         for descriptor in os.openpty():
@@ -192,5 +199,5 @@ class _probe:  # noqa: N801  (used like a function)
 
 _SWEEP = "what a program left behind is found among the descendants, and ended one by one"
 _LOOKS: tuple[Callable[[], Finding], ...] = (
-    _python, _pidfd, _cgroups, _memory, _processes, _cpu, _who_goes_first, _descriptors, _folders, _terminals, _users
+    _python, _pidfd, _cgroups, _memory, _processes, _cpu, _who_goes_first, _descriptors, _folders, _loopback, _terminals, _users
 )  # fmt: skip

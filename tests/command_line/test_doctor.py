@@ -74,3 +74,23 @@ def test_for_people_it_is_a_table(tmp_path: Path) -> None:
     ran = subprocess.run([SUPTREE, "doctor"], capture_output=True, text=True, timeout=60, check=False)
     assert 0 == ran.returncode
     assert ["versions", "pidfds", "control groups", "memory limits"] == [line.split("  ")[0] for line in ran.stdout.splitlines()[1:5]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a network namespace")
+def test_where_loopback_is_down_it_says_so_and_so_does_up(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text(TREE)
+    environment = {**os.environ, "SUPTREE_HOME": str(tmp_path / "home")}
+
+    def without_loopback(*command: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["unshare", "--net", SUPTREE, *command], capture_output=True, text=True, timeout=60, check=False, env=environment
+        )
+
+    looked, brought_up = without_loopback("doctor", "--json"), without_loopback("up", "-d", str(file))
+    (found,) = [finding for finding in json.loads(looked.stdout) if finding["feature"] == "loopback"]
+    assert (1, "missing") == (looked.returncode, found["state"])
+    for said in (found["found"], brought_up.stderr):
+        assert "nothing can be sent to 127.0.0.1 (" in said
+        assert "is `lo` down (ip link set lo up)?" in said
+    assert 1 == brought_up.returncode
