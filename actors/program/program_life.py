@@ -27,6 +27,7 @@ from ..kernel.sweep import process_ended, reap_zombies, sweep
 from ..notify.notification import Notification
 from ..output.last_words import last_error
 from ..output.line_splitter import LineSplitter
+from ..output.newest_part import BEGINS_AGAIN
 from ..output.output_reader import OutputReader
 from ..output.printable import printable
 from ..spec.agent_spec import Stdin
@@ -44,7 +45,7 @@ from .stop_ladder import Act, Rung, StopLadder, Target
 _READ_REST_LIMIT = 5.0
 _REAP_LIMIT = 5.0
 # Behind a progress bar a word stands on the same line.
-_ENDS = re.compile(rb"[\r\n]")
+_ENDS = re.compile(rb"\n|" + BEGINS_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ def load_tree(path: Path | str, environment: Mapping[str, str] | None = None) ->
         # Reading a pipe would wait for somebody to write to it.
         if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
             raise ConfigError(str(path), [("file", "is not a regular file")])
-        text = path.read_bytes().decode()
+        # Editors of another system put a byte order mark first, which TOML does not know.
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(str(path), [("file", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:

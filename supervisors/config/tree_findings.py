@@ -39,7 +39,7 @@ class Finding:
 def find_in_tree(tree: TreeSpec, file: Path, path: Sequence[str]) -> list[Finding]:
     """All findings, in the order of the tree; `path` is what `up` puts before the `sys.path` of native agents, `file` gives the lines."""
     try:
-        lines = lines_of_keys(file.read_text(encoding="utf-8"))
+        lines = lines_of_keys(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         lines = {}
     found = []

@@ -163,3 +163,10 @@ def test_a_heartbeat_that_is_suspect_before_its_next_ping_is_refused(refuse: Ref
     assert [("agents.a.heartbeat (line 4)", f"{rule} {fault}")] == refuse(
         f'[agents.a]\n{PROGRAM}\ncommand = "sh"\nheartbeat = {{ {heartbeat} }}'
     )
+
+
+def test_a_byte_order_mark_before_a_tree_file_means_nothing(tmp_path: Path) -> None:
+    text = f'[agents.a]\n{PROGRAM}\ncommand = "no-such-program"\n'
+    (without,) = found(tmp_path, text)
+    assert [without] == found(tmp_path, "\ufeff" + text)
+    assert "agents.a.command (line 3)" == without.place

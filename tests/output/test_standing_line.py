@@ -135,9 +135,11 @@ def test_a_prompt_of_a_native_agent_is_shown_too(tmp_path: Path) -> None:
         assert ["Proceed? ", "yes", "42%"] == seen_after(live, "42%")
 
 
-def test_what_an_agent_says_of_itself_behind_a_progress_bar_is_heard_and_its_end_is_in_the_evidence() -> None:
+@pytest.mark.parametrize("over", ["\\\\r", "\\\\033[2K\\\\033[1G"])
+def test_what_an_agent_says_of_itself_behind_a_progress_bar_is_heard_and_its_end_is_in_the_evidence(over: str) -> None:
     word = '{\\"suptree\\": \\"quota\\", \\"reason\\": \\"rate limit\\"}'
-    script = f'printf "41%%\\\\r42%%\\\\r"; sleep 1.5; printf "\\\\r43%%\\\\r{word}"; sleep 1.5; printf "\\\\rFATAL" >&2; exit 1'
+    begins = f'printf "41%%{over}42%%{over}"; sleep 1.5; printf "{over}43%%{over}{word}"; sleep 1.5'
+    script = f'{begins}; printf "half{over}FATAL" >&2; exit 1'
     with LiveTree(tree(script, 'restart = "temporary"')) as live:
         live.wait_until(lambda status: status["agents"][0]["status"] in ("crashed", "stopped"))
         exit_ = live.agent("loud")["last_exit"]
