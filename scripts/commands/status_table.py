@@ -14,6 +14,9 @@ STYLES = {"running": "green", "starting": "yellow", "stopping": "yellow", "crash
 _DETAIL_WIDTH = 32
 """So much of a reason at least is shown before any column that says less."""
 
+_AGENT_WIDTH, _AGENT_PART = 24, 0.4
+"""An id has so many columns, or so much of the width: the rest of a longer one stands on the next line."""
+
 
 def status_table(found: dict[str, Any], width: int | None = None) -> Table:
     """The agents of a status object as a table of at most that width: the columns that say least are left out first, the reason last."""
@@ -21,11 +24,15 @@ def status_table(found: dict[str, Any], width: int | None = None) -> Table:
     cells: dict[str, list[Cell]] = {heading: [shown(row) for row in rows] for heading, shown in _COLUMNS.items()}
     widths = {heading: max(len(heading), *(len(one) for one in column), 0) for heading, column in cells.items()}
     widths["DETAIL"] = min(widths["DETAIL"], _DETAIL_WIDTH)
+    if width is not None:
+        widths["AGENT"] = min(widths["AGENT"], max(_AGENT_WIDTH, int(_AGENT_PART * width)))
     headings = list(_COLUMNS)
     for heading in _LEFT_OUT:
         if width is not None and sum(widths[each] + 1 for each in headings) - 1 > width:
             headings.remove(heading)
     drawn = table(*headings, right=_RIGHT, wrapped=("DETAIL",))
+    agent = drawn.columns[headings.index("AGENT")]
+    agent.max_width, agent.no_wrap, agent.overflow = widths["AGENT"], False, "fold"
     for place in range(len(rows)):
         drawn.add_row(*(cells[heading][place] for heading in headings))
     return drawn

@@ -31,3 +31,15 @@ def test_a_pid_is_shown_whole_or_not_at_all() -> None:
 
 def test_where_there_is_room_everything_is_reported() -> None:
     assert {"3", "12.5s", "0.4s", "5M", "held:"} <= set(drawn(200).split())
+
+
+def test_a_long_id_takes_no_more_than_its_part_and_is_whole() -> None:
+    agent_id = "".join(chr(ord("a") + number % 26) for number in range(64))
+    console = Console(width=80, color_system=None)
+    with console.capture() as captured:
+        console.print(status_table({"agents": [ROW | {"id": agent_id}, ROW]}, 80))
+    heading, *lines = captured.get().splitlines()
+    place = heading.index("STATUS")
+    assert {"AGENT", "STATUS", "PID", "DETAIL"} <= set(heading.split())
+    assert agent_id in "".join(line[:place].strip() for line in lines)
+    assert max(map(len, lines)) <= 80
