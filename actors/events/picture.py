@@ -32,10 +32,14 @@ Row = dict[str, Any]
 
 _ALIVE = ("starting", "running", "stopping", "unknown")
 _RESTARTS_KEPT = 100
+_DELETED_KEPT = 1000
 
 
 class Picture:
-    """Rows by id; `apply` is the only way to change them. The row of a child that was deleted stays: its id counts its lives on."""
+    """Rows by id; `apply` is the only way to change them.
+
+    The row of a child that was deleted stays, while not many others are deleted after it: its id counts its lives on.
+    """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.rows: dict[str, Row] = {row["id"]: {**_fresh(row["id"]), **row} for row in rows}
@@ -105,6 +109,9 @@ class Picture:
         for row in self.below(event.id):
             if not is_alive(row):
                 _deleted(row)
+        deleted = [child for child, row in self.rows.items() if row["deleted"]]
+        for child in deleted[:-_DELETED_KEPT]:
+            del self.rows[child]
 
 
 def _begins_anew(row: Row, event: ChildEvent, entry: Entry) -> bool:

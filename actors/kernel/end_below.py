@@ -27,6 +27,7 @@ class EndBelow:
         self._pid = pid
         self._pidfd = pidfd
         self._first = first
+        self._killed: set[int] = set()
         self._timer = loop.call_later(_DIES_WITHIN, self._end)
 
     def cancel(self) -> None:
@@ -35,22 +36,26 @@ class EndBelow:
 
     def _end(self) -> None:
         self._first()
-        self._timer = self._loop.call_later(_GENERATION if kill_children_of(self._pid, self._pidfd) else _AGAIN, self._end)
+        # Those that do not die, either, are met each time.
+        found, known = kill_children_of(self._pid, self._pidfd), self._killed
+        self._killed = found
+        self._timer = self._loop.call_later(_GENERATION if found - known else _AGAIN, self._end)
 
 
-def kill_children_of(parent: int, held: int) -> bool:
-    """SIGKILL the children of a process behind a descriptor, which is ours; whether one of them lived.
+def kill_children_of(parent: int, held: int) -> set[int]:
+    """SIGKILL the children of a process behind a descriptor, which is ours; return those that lived.
 
     What a child leaves behind becomes a child of the next subreaper above it.
     """
-    lived = False
+    lived = set()
     for pid in children_of(parent):
         with contextlib.suppress(OSError):
             child = os.pidfd_open(pid)
             try:
                 # Looked at when it is held: it may have ended since it was listed, and its pid be another's; and so may the parent.
                 if parent_of(pid) == parent and not _has_ended(held):
-                    lived |= not _has_ended(child)
+                    if not _has_ended(child):
+                        lived.add(pid)
                     signal.pidfd_send_signal(child, signal.SIGKILL)
             finally:
                 os.close(child)

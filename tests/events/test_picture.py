@@ -111,3 +111,12 @@ def test_the_row_of_a_deleted_child_is_in_no_list_and_its_next_life_begins_anew_
     assert ([row], None, None) == (run.picture.of_kind("agent"), row["last_exit"], row["stopped_at"])
     run.at(12, Deleted(Kind.AGENT, "b", 1))
     assert ["a"] == list(run.picture.rows)
+
+
+def test_of_the_deleted_only_the_newest_are_kept_and_all_others_stay() -> None:
+    run = Run()
+    for number in range(1100):
+        run.at(2, Starting(Kind.AGENT, f"job{number}", 1, restarts=0, actor_pid=2), Exited(Kind.AGENT, f"job{number}", 1, exit=FAILED))
+        run.at(3, Deleted(Kind.AGENT, f"job{number}", 1))
+    assert ["a", *(f"job{number}" for number in range(100, 1100))] == list(run.picture.rows)
+    assert ["a"] == [row["id"] for row in run.picture.of_kind("agent")]
