@@ -159,8 +159,12 @@ class Api:
         """An id stands once in the whole tree: OTP's supervisor knows only its own children. Raises AlreadyRunning."""
         for above, child in children:
             row = self._link.picture.rows.get(child.id)
-            if row is not None and row["supervisor"] != above and is_alive(row):
-                raise AlreadyRunning(f"{child.id!r} runs already, below supervisor {row['supervisor']!r}: an id stands once in a tree")
+            if row is None or row["supervisor"] == above:
+                continue
+            waits = row["until"] is not None or row["waiting_for"] is not None
+            if is_alive(row) or waits:
+                how = "is about to be started again" if waits else "runs already"
+                raise AlreadyRunning(f"{child.id!r} {how}, below supervisor {row['supervisor']!r}: an id stands once in a tree")
 
     async def operate(self, request: Request) -> Response:
         """Start, stop, restart or delete an agent or supervisor; the answer comes when it is done."""

@@ -62,9 +62,16 @@ def test_an_id_that_runs_below_one_supervisor_starts_below_no_other(caplog: pyte
             # What has ended for good may begin elsewhere.
             assert await pm.stop_agent("x")
             assert await pm.start_agent("x", "process_wrapper", SLEEP, supervisor="second")
+            backs_off = {"command": "false", "auto_restart": True, "backoff": {"base": 500, "cap": 1000}}
+            await pm.start_agent("y", "process_wrapper", backs_off, supervisor="first")
+            mirror = pm._tree.mirror
+            assert mirror is not None
+            await poll_until_async(lambda: mirror.picture.rows["y"]["until"] is not None)
+            assert not await pm.start_agent("y", "process_wrapper", SLEEP, supervisor="second")
 
     run(program)
     assert "'x' runs already, below supervisor 'first': an id stands once in a tree" in caplog.text
+    assert "'y' is about to be started again, below supervisor 'first': an id stands once in a tree" in caplog.text
 
 
 def test_a_supervisor_with_a_faulty_configuration_is_refused_with_every_fault(caplog: pytest.LogCaptureFixture) -> None:
