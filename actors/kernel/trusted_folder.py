@@ -68,7 +68,7 @@ def who_could_change(path: Path) -> str | None:
         return str(refused)
     except OSError:
         return None
-    return f"others may write to {path} (chmod go-w it)" if _others_write(found) else None
+    return f"others may write to {path} (chmod go-w it)" if _others_write(found, path) else None
 
 
 def _walk(path: Path, *, make: bool) -> int:
@@ -132,7 +132,7 @@ def _check_folder(found: os.stat_result, where: Path, trusted: set[int]) -> None
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(where))
     # In a sticky folder others may make files, and touch none that is not theirs.
-    if not found.st_mode & stat.S_ISVTX and _others_write(found):
+    if not found.st_mode & stat.S_ISVTX and _others_write(found, where):
         raise FolderNotTrusted(
             f"others than {user_name(found.st_uid)} may put something in the place of what is in {where} (chmod go-w it)"
         )
@@ -141,24 +141,35 @@ def _check_folder(found: os.stat_result, where: Path, trusted: set[int]) -> None
 def _check_own(found: os.stat_result, where: Path) -> None:
     if found.st_uid != os.geteuid():
         raise FolderNotTrusted(f"{where} belongs to {user_name(found.st_uid)}")
-    if _others_write(found):
+    if _others_write(found, where):
         raise FolderNotTrusted(f"every user may replace what is in {where} (chmod go-w it)")
 
 
-def _others_write(found: os.stat_result) -> bool:
+def _others_write(found: os.stat_result, where: Path) -> bool:
     writable = found.st_mode & _WRITABLE_BY_OTHERS
-    return bool(writable & stat.S_IWOTH or (writable and not _is_private_group(found.st_gid, found.st_uid)))
+    if not writable:
+        return False
+    return bool(writable & stat.S_IWOTH) or _has_access_list(where) or not _is_private_group(found.st_gid, found.st_uid)
+
+
+def _has_access_list(where: Path) -> bool:
+    """Whether more users are named than one user and one group (acl(5)): the group's bits of the mode then say what any of these may do."""
+    with suppress(OSError):
+        return bool(os.getxattr(where, "system.posix_acl_access", follow_symlinks=False))
+    return False
 
 
 def _is_private_group(group_id: int, user_id: int) -> bool:
     """Whether a group has only that user, as where each user has a group of the same name: there a umask of 002 is usual."""
-    if group_id == 0:
-        return True
     try:
         group, user = grp.getgrgid(group_id), pwd.getpwuid(user_id)
     except KeyError:
         return False
-    return group.gr_name == user.pw_name and group.gr_gid == user.pw_gid and set(group.gr_mem) <= {user.pw_name}
+    if group_id == 0:
+        # Root is trusted, also with a file of another user's.
+        user = pwd.getpwuid(0)
+    names = {account.pw_name for account in pwd.getpwall() if account.pw_gid == group_id and account.pw_uid != user.pw_uid}
+    return group.gr_name == user.pw_name and group.gr_gid == user.pw_gid and not names and set(group.gr_mem) <= {user.pw_name}
 
 
 def user_name(user_id: int) -> str:

@@ -64,9 +64,9 @@ def standing(paths: TreePaths) -> Running | None:
         there = replace(paths, runtime=folder)
         if (pid := _listener(there)) is not None:
             listeners[pid] = there
-    candidates = {
-        pid for pid in (holder, *listeners, run.pid if run is not None and run.place == Place.here() else None) if pid is not None
-    }
+    # Its pid may be another process's by now.
+    recorded_pid = run.pid if run is not None and run.place == Place.here() and start_time(run.pid) == run.started else None
+    candidates = {pid for pid in (holder, *listeners, recorded_pid) if pid is not None}
     if any(_is_out_of_reach(pid) for pid in candidates):
         raise RunsElsewhere(_where(paths, run))
     # The holder of the lock first: a stranger's tree could listen where ours would.

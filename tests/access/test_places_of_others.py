@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -17,7 +19,7 @@ import pytest
 from suptree.actors.errors import AccessRefused, SuptreeError
 from suptree.actors.kernel.lossy_file import LossyFile
 from suptree.actors.kernel.private_files import make_private, open_private, open_to_read
-from suptree.actors.kernel.trusted_folder import FolderNotTrusted, trusted_folder
+from suptree.actors.kernel.trusted_folder import FolderNotTrusted, trusted_folder, who_could_change
 from suptree.actors.notify.notify_sockets import NotifySockets
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
 from suptree.control.client.client import Client
@@ -290,6 +292,30 @@ def test_a_folder_of_a_private_group_is_its_users_alone(tmp_path: Path) -> None:
     os.chown(folder, 0, 0)
     with trusted_folder(folder, own=True) as descriptor:
         assert folder.samefile(f"/proc/self/fd/{descriptor}")
+
+
+def test_a_group_that_another_account_has_as_its_own_is_not_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "t.toml"
+    file.touch()
+    file.chmod(0o664)
+    assert who_could_change(file) is None
+    # Such an account stands in no list of members; some systems have ones with the group of root.
+    operator = pwd.struct_passwd(("operator", "x", 11, 0, "", "/root", "/sbin/nologin"))
+    accounts = [*pwd.getpwall(), operator]
+    monkeypatch.setattr(pwd, "getpwall", lambda: accounts)
+    assert f"others may write to {file} (chmod go-w it)" == who_could_change(file)
+
+
+def test_an_access_list_with_another_user_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.touch()
+    nobody_may_write = [(0x01, 6, 2**32 - 1), (0x02, 6, NOBODY.pw_uid), (0x04, 4, 2**32 - 1), (0x10, 6, 2**32 - 1), (0x20, 4, 2**32 - 1)]
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in nobody_may_write)
+    try:
+        os.setxattr(file, "system.posix_acl_access", packed)
+    except OSError as error:
+        pytest.skip(f"no access lists here: {error.strerror}")
+    assert f"others may write to {file} (chmod go-w it)" == who_could_change(file)
 
 
 NATIVE = '[agents.n]\ntype = "native_llm"\nfactory = "agents_of_n:Agent"\n'

@@ -67,6 +67,20 @@ def test_a_stranger_with_the_pid_of_a_dead_launcher_is_left_alone(place: Place, 
     place.expect_down()
 
 
+@needs_root
+def test_one_in_another_pid_namespace_that_has_it_keeps_no_tree_from_starting(place: Place) -> None:
+    run = place.up()
+    send(run["pid"])
+    poll_until(lambda: not place.processes(), LIMIT)
+    with subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", "sleep", "1000"]) as outside:
+        (inside,) = poll_until(lambda: psutil.Process(outside.pid).children(), LIMIT)
+        (place.state / "run.json").write_text(json.dumps({**run, "pid": inside.pid}), encoding="utf-8")
+        assert 3 == place.suptree("status").returncode
+        place.up()
+        place.expect_down()
+        outside.kill()
+
+
 @pytest.mark.parametrize("removed", [["lock"], ["lock", "run.json"]])
 @pytest.mark.parametrize("stopped", [False, True])
 def test_up_refuses_a_tree_whose_files_were_removed_and_leaves_it_alone(place: Place, removed: list[str], stopped: bool) -> None:
