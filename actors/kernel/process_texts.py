@@ -47,7 +47,9 @@ def carries(pid: int, name: str, value: str) -> bool | None:
 
 
 def _was_given_none(pid: int) -> bool:
-    """Whether a process has an environment, which is empty. In the middle of execve(2) it has none."""
-    # proc(5): env_start and env_end are the fields 50 and 51; the third follows the name, which stands in parentheses.
-    begins, ends = read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[47:49]
-    return begins == ends != b"0"
+    """Whether a process has an environment, which is empty. In the middle of execve(2) it has none, or one that only begins."""
+    # proc(5): startcode, env_start and env_end are the fields 26, 50 and 51; the third follows the name, which stands in parentheses.
+    fields = read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    # The kernel sets the first of them when the environment is complete.
+    code, begins, ends = fields[23], fields[47], fields[48]
+    return code != b"0" and begins == ends != b"0"
