@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from suptree.actors.base.messages import AgentAnswered, Answered, Ask, Attach, ClientRequest, Tell, Unask
@@ -17,6 +17,7 @@ from ..config.wire import decode_child
 from ..core.core import SupervisorCore
 from ..core.dry_run import Forecast, forecast
 from ..decisions import core_events as e
+from ..decisions.child import WAITING
 from ..decisions.core_commands import Answer, Reply
 from ..spec.child_spec import ChildSpec
 from ..spec.tree_spec import SupervisorSpec
@@ -25,6 +26,9 @@ from .children import LivingChild
 _ANSWERS_KEPT = 100
 _REPLY_KEPT = 10_000
 LOST = "a part of its reply was lost on the way: ask again"
+STOPPED_MEANWHILE = "it was stopped meanwhile"
+_STARTS = ("start", "restart", "restart_child")
+_DELETES = ("delete", "delete_child")
 
 
 class _Operation(NamedTuple):
@@ -32,6 +36,18 @@ class _Operation(NamedTuple):
 
     begin: Callable[[ClientRequest], None]
     conclude: Callable[[ClientRequest, Reply], None]
+
+
+@dataclass(slots=True)
+class _Restart:
+    """A restart that is under way: first the child is stopped, then it is started."""
+
+    joined: list[ClientRequest] = field(default_factory=list)
+    """Restarts of the same child that came meanwhile: all get its answer."""
+    starting: bool = False
+    """The child is down, and is being started again."""
+    stopped: bool = False
+    """A client wants the child to be down, and said so after this restart: it is not started again."""
 
 
 class ClientRequests:
@@ -65,14 +81,19 @@ class ClientRequests:
         self._shut_down_supervisor = shut_down
         self._asked: dict[str, ClientRequest] = {}
         """The requests that wait for their answer, by their own id."""
-        self._starting: set[str] = set()
-        """The restarts whose child is down, and is being started again."""
+        self._restarts: dict[str, _Restart] = {}
+        """By the request that began it."""
+        self._to_join: dict[str, _Restart] = {}
+        """By child, the restart that others may join."""
+        self._stops_later: dict[str, list[ClientRequest]] = {}
+        """By child, stops that came after a start which waits for its turn."""
         self._at_its_end: dict[str, list[AgentAnswered]] = {}
         """By child, answers which say that it has ended or ends: they are given when its end has been reported."""
-        self._restarting: dict[str, list[ClientRequest]] = {}
-        """By child, the restarts that joined one that is under way: all get its answer."""
         self._answered: dict[str, Answered] = {}
+        self._offered: dict[str, ChildSpec] = {}
+        """By request, the spec that the core has been asked to start."""
         self._known: dict[str, ChildSpec] = {child.id: child for child in specs}
+        """By child, the last spec that the core has taken."""
         self._operations: dict[str, _Operation] = {
             "start_child": _Operation(self._start_child, self._conclude),
             "terminate_child": _Operation(self._stop, self._conclude),
@@ -111,6 +132,9 @@ class ClientRequests:
     def conclude(self, reply: Reply) -> None:
         """Answer a request with what the core replied, or take the second half of a restart."""
         request = self._asked[str(reply.request)]
+        spec = self._offered.pop(request.request, None)
+        if spec is not None and reply.answer is Answer.OK:
+            self._known[spec.id] = spec
         self._operations[request.operation].conclude(request, reply)
 
     def agent_answered(self, answered: AgentAnswered) -> None:
@@ -157,24 +181,36 @@ class ClientRequests:
             self._start_from(request, spec)
 
     def _start_child(self, request: ClientRequest) -> None:
-        spec = decode_child(request.arguments["spec"])
-        self._known[spec.id] = spec
-        self._start_from(request, spec)
+        self._start_from(request, decode_child(request.arguments["spec"]))
 
     def _start_from(self, request: ClientRequest, spec: ChildSpec) -> None:
         row = self._row(spec.id) or {}
+        self._offered[request.request] = spec
         self._tell_core(e.StartChildRequested(request.request, spec, row.get("incarnation", 0), row.get("restarts", 0)))
 
     def _stop(self, request: ClientRequest) -> None:
+        if restart := self._to_join.pop(request.target, None):
+            restart.stopped = True
+        if self._waits_to_be_started(request.target):
+            self._stops_later.setdefault(request.target, []).append(request)
+        else:
+            self._terminate(request)
+
+    def _waits_to_be_started(self, child_id: str) -> bool:
+        """Whether a start of a child that backs off, or is parked, held or quarantined, waits for its turn: the core serves stops first."""
+        waits = self._core.knows(child_id) and self._core.child(child_id).state in WAITING
+        return waits and any(asked.target == child_id and asked.operation in _STARTS for asked in self._asked.values())
+
+    def _terminate(self, request: ClientRequest) -> None:
         graceful = bool(request.arguments.get("graceful", True))
         self._tell_core(e.TerminateChildRequested(request.request, request.target, graceful))
 
     def _restart(self, request: ClientRequest) -> None:
-        if request.target in self._restarting:
-            self._restarting[request.target].append(request)
+        if restart := self._to_join.get(request.target):
+            restart.joined.append(request)
         else:
-            self._restarting[request.target] = []
-            self._stop(request)
+            self._restarts[request.request] = self._to_join[request.target] = _Restart()
+            self._terminate(request)
 
     def _restart_child(self, request: ClientRequest) -> None:
         self._tell_core(e.RestartChildRequested(request.request, request.target))
@@ -186,6 +222,13 @@ class ClientRequests:
         self._tell_core(e.CountChildrenRequested(request.request))
 
     def _delete(self, request: ClientRequest) -> None:
+        restart = self._to_join.get(request.target)
+        if restart is not None and not restart.starting:
+            self._finish(request, Answer.RESTARTING.value)
+        else:
+            self._delete_from_core(request)
+
+    def _delete_from_core(self, request: ClientRequest) -> None:
         self._tell_core(e.DeleteChildRequested(request.request, request.target))
 
     def _forecast(self, request: ClientRequest) -> None:
@@ -244,17 +287,30 @@ class ClientRequests:
         self._conclude(request, reply)
 
     def _conclude_restart(self, request: ClientRequest, reply: Reply) -> None:
-        if request.request not in self._starting and reply.answer in (Answer.OK, Answer.NOT_FOUND):
-            self._starting.add(request.request)
-            self._start(request)
-            return
-        self._starting.discard(request.request)
-        if reply.answer in (Answer.RUNNING, Answer.ALREADY_STARTED, Answer.RESTARTING):
+        restart = self._restarts[request.request]
+        if not restart.starting and reply.answer in (Answer.OK, Answer.NOT_FOUND):
+            if restart.stopped:
+                reply = replace(reply, answer=Answer.REFUSED, value=STOPPED_MEANWHILE)
+            elif self._is_being_deleted(request.target):
+                reply = replace(reply, answer=Answer.NOT_FOUND, value=None)
+            else:
+                restart.starting = True
+                self._start(request)
+                return
+        elif reply.answer in (Answer.RUNNING, Answer.ALREADY_STARTED, Answer.RESTARTING):
             # Another request has started it meanwhile.
             reply = replace(reply, answer=Answer.OK, value=None)
-        for joined in self._restarting.pop(request.target, []):
+        del self._restarts[request.request]
+        if self._to_join.get(request.target) is restart:
+            del self._to_join[request.target]
+        for joined in restart.joined:
             self._conclude(joined, reply)
         self._conclude(request, reply)
+
+    def _is_being_deleted(self, child_id: str) -> bool:
+        """Whether the core has forgotten a child, and the client that asked for this has yet to be answered."""
+        deletes = (asked for asked in self._asked.values() if asked.target == child_id and asked.operation in _DELETES)
+        return not self._core.knows(child_id) and next(deletes, None) is not None
 
     def _conclude_delete(self, request: ClientRequest, reply: Reply) -> None:
         row = self._row_of(request)
@@ -265,6 +321,9 @@ class ClientRequests:
 
     def _conclude_delete_child(self, request: ClientRequest, reply: Reply) -> None:
         row = self._row_of(request)
+        if reply.answer is Answer.OK and request.target in self._children:
+            # Another request has started it since.
+            reply = replace(reply, answer=Answer.RUNNING, value=None)
         if reply.answer is Answer.OK:
             self._forget_checkpoints(request)
             self._known.pop(request.target, None)
@@ -284,6 +343,8 @@ class ClientRequests:
         if len(self._answered) > _ANSWERS_KEPT:
             del self._answered[next(iter(self._answered))]
         self._send(answered)
+        for later in self._stops_later.pop(request.target, ()):
+            self._stop(later)
 
     def _forget_checkpoints(self, request: ClientRequest) -> None:
         """Delete what is kept of the state of an agent, or of all agents below a supervisor, that does not run."""
