@@ -51,7 +51,7 @@ class Picture:
         if change is None or not isinstance(event, ChildEvent):
             return None
         row = self.rows.get(event.id)
-        if row is None and isinstance(event, Deleted):
+        if isinstance(event, Deleted) and (row is None or is_alive(row)):
             return None
         if row is not None and event.incarnation < row["incarnation"] and not _begins_anew(row, event, entry):
             return None
@@ -78,9 +78,11 @@ class Picture:
         return [row for row in self.rows.values() if row["kind"] == kind and not row["deleted"]]
 
     def below(self, supervisor: str) -> list[Row]:
-        """Every row under a supervisor, at any depth."""
-        rows = [row for row in self.rows.values() if row["supervisor"] == supervisor]
-        return rows + [deeper for row in rows if row["kind"] == "supervisor" for deeper in self.below(row["id"])]
+        """Every row under a supervisor, at any depth; each once, also where the rows of a damaged journal stand in a circle."""
+        above = {supervisor}
+        while more := {row["id"] for row in self.rows.values() if row["supervisor"] in above} - above:
+            above |= more
+        return [row for row in self.rows.values() if row["supervisor"] in above and row["id"] != supervisor]
 
     def _decided(self, event: Decided, entry: Entry) -> None:
         self._wait_no_more(event.id)

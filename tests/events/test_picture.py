@@ -120,3 +120,17 @@ def test_of_the_deleted_only_the_newest_are_kept_and_all_others_stay() -> None:
         run.at(3, Deleted(Kind.AGENT, f"job{number}", 1))
     assert ["a", *(f"job{number}" for number in range(100, 1100))] == list(run.picture.rows)
     assert ["a"] == [row["id"] for row in run.picture.of_kind("agent")]
+
+
+def test_the_row_of_a_child_that_lives_is_not_deleted() -> None:
+    run = Run()
+    assert ("running", False) == ((row := run.at(10, Deleted(*A)))["status"], row["deleted"])
+
+
+def test_rows_that_stand_below_each_other_in_a_circle_end_once_each() -> None:
+    picture = Picture([{"id": child, "kind": "supervisor", "supervisor": above} for child, above in ("ba", "ab", "cc")])
+    assert (["b"], []) == ([row["id"] for row in picture.below("a")], picture.below("c"))
+    for child in "bc":
+        ended = Exited(Kind.SUPERVISOR, child, 1, exit=FAILED)
+        picture.apply(Entry(event=ended, supervisor="root", at="", monotonic=1.0, source="", serial=0))
+    assert ["crashed"] * 3 == [row["status"] for row in picture.rows.values()]
