@@ -102,6 +102,11 @@ class LimitSpec:
     max_runtime: float | None = None
     max_output: int | None = None
 
+    def __post_init__(self) -> None:
+        for name, limit in asdict(self).items():
+            if limit is not None and not 0 < limit < 2**63:
+                raise SpecError(f"limits: {name} must be above 0 and below 2**63, not {limit}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookSpec:
@@ -239,5 +244,7 @@ class AgentSpec:
         for name, (soft, hard) in self.rlimits.items():
             if name not in RLIMITS or min(soft, hard) < -1 or -1 < hard < soft or hard != -1 == soft:
                 raise SpecError(f"{self.agent_id}: rlimits.{name} must be a known limit, soft not above hard, not {soft}:{hard}")
+        if not all(0 <= code <= 255 for code in self.exit_codes):
+            raise SpecError(f"{self.agent_id}: exit_codes: an exit status is a whole number from 0 to 255")
         if not self.checkpoint_interval > 0:
             raise SpecError(f"{self.agent_id}: checkpoint_interval must be above 0 seconds, not {self.checkpoint_interval}")

@@ -4,13 +4,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from ..spec.child_spec import INFINITY, AutoShutdown, ChildSpec, OnLimit, RestartType, Strategy, SupervisorFlags
+from ..spec.child_spec import INFINITY, MOST_SECONDS, AutoShutdown, ChildSpec, OnLimit, RestartType, Strategy, SupervisorFlags
 from ..spec.ids import ROOT
 from ..spec.tree_spec import SupervisorSpec
 from .config_problems import Rule, Table, wrong_kind
-
-# Ten thousand days: beyond it a number of seconds is a slip, and clocks and timers start to misbehave.
-MOST_SECONDS = 864_000_000
 
 Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
 SecondsOrNone = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]

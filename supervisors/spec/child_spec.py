@@ -49,6 +49,8 @@ class BrutalKill(Enum):
 
 BRUTAL_KILL = BrutalKill.BRUTAL_KILL
 INFINITY = math.inf
+# Ten thousand days: beyond it a number of seconds is a slip, and clocks and timers start to misbehave.
+MOST_SECONDS = 864_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -336,6 +336,9 @@ def test_what_cannot_be_asked_is_refused_in_json(doors: dict[str, Address], requ
         ("/agents", {"spec": {**SPEC, "supervisor": []}}, BAD),
         ("/agents", {"spec": {**SPEC, "supervisor": {"id": "x", "flags": {}, "children": "abc"}}}, BAD),
         ("/agents", {"spec": {**SPEC, "max_restarts": -1}}, BAD),
+        ("/agents", {"spec": {**SPEC, "restrat": "temporary"}}, BAD),
+        ("/agents", {"spec": {**SPEC, "agent": {**SPEC["agent"], "usr": "nobody"}}}, BAD),  # type: ignore[dict-item]
+        ("/agents", {"spec": {**SPEC, "agent": {**SPEC["agent"], "limits": {"max_runtime": "nan"}}}}, BAD),  # type: ignore[dict-item]
         ("/agents", {"spec": {**SPEC, "shutdown": "never"}}, BAD),
         ("/agents/sleeper/stop", {"graceful": 1}, BAD),
         ("/agents/sleeper/stop", {"stopped": True}, BAD),
