@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from suptree.actors.spec.agent_spec import AgentSpec
 
@@ -13,8 +13,6 @@ from ..spec.tree_spec import SupervisorSpec
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
-
-Spec = TypeVar("Spec", AgentSpec, ChildSpec, SupervisorFlags)
 
 _INFINITY = "infinity"
 _STARTS = ("agent", "supervisor")
@@ -33,7 +31,7 @@ def _adapter(kind: Any) -> "TypeAdapter[Any]":
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
@@ -58,17 +56,17 @@ def encode_child(spec: ChildSpec) -> dict[str, Any]:
 def decode_child(encoded: Any) -> ChildSpec:
     """The child spec behind such values; ValueError (pydantic's ValidationError is one), KeyError or TypeError when they are none.
 
-    Nothing is guessed: an unknown key, or a value of another type, may be a slip of the pen in what confines an agent.
+    Nothing is guessed: an unknown key, or a value of another type, may be a mistake in what confines an agent.
     """
     _check_keys(encoded, (*(key for key in _hints(ChildSpec) if key != "start"), *_STARTS), "")
     if len(given := [key for key in _STARTS if key in encoded]) != 1:
         raise ValueError("supervisor: a child is an agent or a supervisor, not both" if given else "agent: is missing")
+    start: AgentSpec | SupervisorSpec
     start = _decode_supervisor(encoded["supervisor"]) if "supervisor" in encoded else _decode(encoded["agent"], AgentSpec, "agent")
     rest = {key: value for key, value in encoded.items() if key not in _STARTS}
-    if rest.get("shutdown") == _INFINITY:
-        rest["shutdown"] = 0
-        return replace(_decode(rest, ChildSpec), shutdown=INFINITY, start=start)
-    return replace(_decode(rest, ChildSpec), start=start)
+    for_ever = rest.get("shutdown") == _INFINITY
+    spec: ChildSpec = _decode({**rest, "shutdown": 0} if for_ever else rest, ChildSpec)
+    return replace(spec, start=start, shutdown=INFINITY if for_ever else spec.shutdown)
 
 
 def _decode_supervisor(encoded: Any) -> SupervisorSpec:
@@ -76,15 +74,15 @@ def _decode_supervisor(encoded: Any) -> SupervisorSpec:
     children = encoded["children"]
     if not isinstance(children, list):
         raise TypeError("supervisor.children: must be a list")
-    flags = _decode(encoded["flags"], SupervisorFlags, "supervisor.flags")
+    flags: SupervisorFlags = _decode(encoded["flags"], SupervisorFlags, "supervisor.flags")
     return SupervisorSpec(id=encoded["id"], flags=flags, children=tuple(map(decode_child, children)))
 
 
-def _decode(encoded: Any, kind: type[Spec], place: str = "") -> Spec:
-    """A spec without the specs of children."""
+def _decode(encoded: Any, kind: Any, place: str = "") -> Any:
+    """A spec of that kind, without the specs of children."""
     _check_all_keys(encoded, kind, place)
     # As JSON: there an enum is a text and a tuple a list, also where types are read strictly.
-    spec: Spec = _adapter(kind).validate_json(json.dumps(encoded), strict=True)
+    spec = _adapter(kind).validate_json(json.dumps(encoded), strict=True)
     _check_values({key: value for key, value in asdict(spec).items() if key != "config"}, place)
     return spec
 
