@@ -100,12 +100,16 @@ class Picture:
 
     def _end_below(self, event: Exited, entry: Entry) -> None:
         for row in self.below(event.id):
-            # Reported late, this may find rows that have begun anew since.
-            if row["status"] in _ALIVE and (row["started"] or 0.0) <= entry.monotonic:
+            alive = row["status"] in _ALIVE
+            if alive and (row["started"] or 0.0) > entry.monotonic:
+                # Reported late: it has begun anew since.
+                continue
+            row["waiting_for"] = None
+            if row["until"] is not None:
+                row.update(decision=None, why=None, until=None)
+            if alive:
                 how = Exit(event.exit.exit_class, f"supervisor {event.id} ended: {event.exit.reason}", cause=CauseId.SUPERVISOR_ENDED)
                 _ended(row, how, entry)
-            elif row["until"] is not None:
-                row.update(decision=None, why=None, until=None)
 
     def _delete_below(self, event: Deleted) -> None:
         for row in self.below(event.id):

@@ -134,3 +134,14 @@ def test_rows_that_stand_below_each_other_in_a_circle_end_once_each() -> None:
         ended = Exited(Kind.SUPERVISOR, child, 1, exit=FAILED)
         picture.apply(Entry(event=ended, supervisor="root", at="", monotonic=1.0, source="", serial=0))
     assert ["crashed"] * 3 == [row["status"] for row in picture.rows.values()]
+
+
+def test_what_waits_when_its_supervisor_ends_waits_no_more() -> None:
+    run = Run()
+    for child in "bc":
+        run.at(1, Starting(Kind.AGENT, child, 1, restarts=0, actor_pid=2), Started(Kind.AGENT, child, 1))
+    run.at(10, decided("park", 60.0, ("a", "b")), Stopping(*A), Exited(Kind.AGENT, "b", 1, exit=FAILED))
+    run.picture.rows["root"] = {**run.picture.rows["c"], "id": "root", "kind": "supervisor", "supervisor": "top"}
+    run.at(11, Exited(Kind.SUPERVISOR, "root", 1, exit=FAILED))
+    rows = [run.picture.rows[child] for child in "abc"]
+    assert [("crashed", None, None, None)] * 3 == [(row["status"], row["until"], row["decision"], row["waiting_for"]) for row in rows]
