@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,27 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from suptree.actors.deaths.explanation import deaths_of, explanation
-from suptree.actors.errors import AlreadyRunning, NoSuchAgent, RequestTimeout, SuptreeError
+from suptree.actors.errors import NoSuchAgent, RequestTimeout, SuptreeError
 from suptree.actors.events.picture import Row, is_alive
 from suptree.actors.exits import ExitClass
 from suptree.actors.output.log_reader import MOST_LINES, follow_log, tail, tail_of
 from suptree.actors.output.output_log import log_path
-from suptree.actors.record.registry import HERE
+from suptree.actors.record.registry import HERE, TOP_SUPERVISOR
 from suptree.supervisors.config.wire import decode_child
 from suptree.supervisors.spec.child_spec import ChildSpec
 from suptree.supervisors.spec.ids import RESERVED_IDS, ROOT, fault_of_id
+from suptree.supervisors.spec.longest_stop import longest_stop
 from suptree.supervisors.spec.tree_spec import SupervisorSpec
 
 from ..door.bounds import Followers
 from ..door.request_input import BODY_LIMIT, Bodies, boolean, expect, only, text, whole_number
 from ..stop_requests import Asks
+from ..time_limits import LONGEST, no_answer
 from .conversation import Conversation
 from .json_answer import JsonAnswer, server_sent
 from .running_tree import RunningTree
 from .status import agent_status, tree_status
+from .tree_ids import Ids, TreeIds, ids_of
 
 _OPERATIONS: dict[str, dict[str, type]] = {
     "start": {"fresh": bool},
@@ -50,6 +54,9 @@ _OPERATIONS: dict[str, dict[str, type]] = {
     "count_children": {},
 }
 """Each with the arguments that it may be given."""
+_DELETES = ("delete", "delete_child")
+_KEEPS_ID = ("start", "restart", "restart_child", *_DELETES)
+_NOT_FOR_ROOT = ("stop", "terminate_child", *_DELETES)
 _ASK_LIMIT = 120.0
 _PINGS_LIMIT = 0.5
 _FORECAST_LIMIT = 10.0
@@ -66,6 +73,8 @@ class Api:
         self._bodies = Bodies()
         self._followers = Followers()
         self._conversation = Conversation(self._link, self._bodies)
+        self._ids = TreeIds(tree.root, lambda: self._link.picture.rows)
+        self._under_way: set[asyncio.Task[dict[str, Any]]] = set()
 
     def routes(self) -> list[Route]:
         """Every path of the API."""
@@ -104,7 +113,7 @@ class Api:
             picture=picture,
             picture_age=age,
             file_differs=tree.file_differs,
-            longest_stop=tree.longest_stop,
+            longest_stop=None if tree.root is None else longest_stop(tree.root),
             ping_ages=ages or {},
             listen=tree.listen,
             refused=tree.refusals.counts,
@@ -146,25 +155,16 @@ class Api:
         """Start an agent that was not in the tree; the body is its child spec, and the id of its supervisor."""
         only(request)
         body = expect(await self._bodies.read(request, BODY_LIMIT), 'a child spec comes as {"spec": {…}}', spec=dict, supervisor=str)
-        spec, supervisor = body.get("spec", {}), body.get("supervisor", ROOT)
+        encoded, supervisor = body.get("spec", {}), body.get("supervisor", ROOT)
+        if supervisor == TOP_SUPERVISOR:
+            raise SuptreeError(f"below {TOP_SUPERVISOR!r} are the services of the tree and nothing else: add the child below {ROOT!r}")
         try:
-            children = _children(decode_child(spec), supervisor)
-            _check_ids([child for _, child in children])
+            spec = decode_child(encoded)
+            _check_ids(spec)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise HTTPException(400, f"not a child spec: {_without_values(error)}") from None
-        self._refuse_ids_of_others(children)
-        return await self._ask("start_child", supervisor, {"spec": spec})
-
-    def _refuse_ids_of_others(self, children: list[tuple[str, ChildSpec]]) -> None:
-        """An id stands once in the whole tree: OTP's supervisor knows only its own children. Raises AlreadyRunning."""
-        for above, child in children:
-            row = self._link.picture.rows.get(child.id)
-            if row is None or row["supervisor"] == above:
-                continue
-            waits = row["until"] is not None or row["waiting_for"] is not None
-            if is_alive(row) or waits:
-                how = "is about to be started again" if waits else "runs already"
-                raise AlreadyRunning(f"{child.id!r} {how}, below supervisor {row['supervisor']!r}: an id stands once in a tree")
+        added = partial(self._ids.has_added, supervisor, spec)
+        return await self._change(ids_of(supervisor, spec), added, "start_child", supervisor, {"spec": encoded})
 
     async def operate(self, request: Request) -> Response:
         """Start, stop, restart or delete an agent or supervisor; the answer comes when it is done."""
@@ -177,7 +177,12 @@ class Api:
         if operation == "delete" and not is_alive(row):
             # A supervisor that is new does not know what its children were called before it.
             arguments["row"] = {"kind": row["kind"], "id": row["id"], "incarnation": row["incarnation"], "deleted": False}
-        return await self._ask(operation, row["id"], arguments)
+        if row["id"] == ROOT and operation in _NOT_FOR_ROOT:
+            raise SuptreeError(f"{ROOT!r} is the whole tree: `suptree down` stops it")
+        if operation not in _KEEPS_ID:
+            return await self._ask(operation, row["id"], arguments)
+        done = partial(self._ids.has_deleted, row["id"]) if operation in _DELETES else None
+        return await self._change([(row["supervisor"], row["id"])], done, operation, row["id"], arguments)
 
     async def tell(self, request: Request) -> Response:
         """Tell an agent something: a line for the stdin of its program, or a message for its `handle`; answered when it has been taken."""
@@ -202,8 +207,8 @@ class Api:
         if exit_class not in set(ExitClass):
             raise HTTPException(400, f"no such exit class: {exit_class} (there are {', '.join(ExitClass)})")
         how = {"class": exit_class, "reason": text(request, "reason", exit_class, _REASON_LENGTH)}
-        steps = []
-        while row is not None:
+        steps: list[dict[str, Any]] = []
+        while row is not None and row["id"] not in {step["child"] for step in steps}:
             answer = await self._link.ask("forecast", row["id"], how, limit=_FORECAST_LIMIT)
             if answer["answer"] != "ok":
                 raise SuptreeError(str(answer["value"] or f"{row['id']!r} cannot be asked about: {answer['answer']}"))
@@ -259,23 +264,50 @@ class Api:
 
     async def _ask(self, operation: str, target: str, arguments: dict[str, Any]) -> Response:
         answer = await self._link.ask(operation, target, arguments, limit=_ASK_LIMIT)
-        return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
+        return _answered(answer)
+
+    async def _change(self, ids: Ids, done: Callable[[], None] | None, operation: str, target: str, arguments: dict[str, Any]) -> Response:
+        """Ask for what may change which children there are; `done` is called when it has. The ids are kept until it is answered.
+
+        That may be long after the client was told that no answer came in time.
+        """
+        self._ids.keep(ids)
+        asking = asyncio.get_running_loop().create_task(self._ask_with(ids, done, operation, target, arguments))
+        self._under_way.add(asking)
+        asking.add_done_callback(self._under_way.discard)
+        if not (await asyncio.wait({asking}, timeout=_ASK_LIMIT))[0]:
+            raise no_answer(operation, target, _ASK_LIMIT)
+        return _answered(asking.result())
+
+    async def _ask_with(
+        self, ids: Ids, done: Callable[[], None] | None, operation: str, target: str, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
+        try:
+            answer = await self._link.ask(operation, target, arguments, limit=LONGEST)
+            if done is not None and answer["answer"] == "ok":
+                done()
+            return answer
+        finally:
+            self._ids.let_go(ids)
 
 
-def _children(spec: ChildSpec, supervisor: str) -> list[tuple[str, ChildSpec]]:
-    """A child and all below it, each with the id of its supervisor."""
-    below = spec.start.walk() if isinstance(spec.start, SupervisorSpec) else ()
-    return [(supervisor, spec), *((above.id, child) for above, child in below)]
+def _answered(answer: dict[str, Any]) -> Response:
+    return JsonAnswer({key: answer[key] for key in ("answer", "value", "seq")})
 
 
-def _check_ids(children: list[ChildSpec]) -> None:
-    """Raise ValueError for an id that no tree file could give: ids become names of files."""
+def _check_ids(spec: ChildSpec) -> None:
+    """Raise ValueError for an id that no tree file could give: ids become names of files, and stand once."""
+    children = [spec, *(child for _, child in (spec.start.walk() if isinstance(spec.start, SupervisorSpec) else ()))]
+    seen: set[str] = set()
     for child in children:
         own = child.start.id if isinstance(child.start, SupervisorSpec) else child.start.agent_id
         if fault := fault_of_id(child.id) or ("that id is reserved" if child.id in RESERVED_IDS else None):
             raise ValueError(fault)
         if own != child.id:
             raise ValueError("the id of a child is that of its agent or supervisor")
+        if child.id in seen:
+            raise ValueError(f"{child.id}: duplicate child id")
+        seen.add(child.id)
 
 
 def _without_values(error: Exception) -> str:

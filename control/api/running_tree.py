@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from suptree.actors.events.picture import Picture
+from suptree.supervisors.spec.tree_spec import SupervisorSpec
 
 from ..refusals import Refusals
 from ..stop_requests import Asks
@@ -67,8 +68,8 @@ class RunningTree(Protocol):
         """The processes of the tree's foundation, by name."""
 
     @property
-    def longest_stop(self) -> float | None:
-        """How many seconds a stop of the tree file's tree can take at most; infinite where one may take for ever, None without a file."""
+    def root(self) -> SupervisorSpec | None:
+        """The root supervisor as the tree file has it, with all below it; None without a file."""
 
     def file_differs(self) -> str | None:
         """In what the tree file differs from what runs; it may have to be read, so call it outside an event loop."""

@@ -39,7 +39,6 @@ from suptree.actors.record.link_offers import LinkOffers
 from suptree.actors.record.registry import RECORD, RegistryActor
 from suptree.supervisors.actor.top import TOP, TopSupervisor
 from suptree.supervisors.spec.ids import ROOT
-from suptree.supervisors.spec.longest_stop import longest_stop
 from suptree.supervisors.spec.tree_spec import SupervisorSpec, TreeSpec
 
 from ..door.listeners import listen_on_address, parse_address
@@ -188,9 +187,9 @@ class Launcher:
         return self._file.tree
 
     @property
-    def longest_stop(self) -> float | None:
-        """How many seconds a stop of the tree file's tree can take at most; infinite where one may take for ever, None without a file."""
-        return None if self._file is None else longest_stop(self._file.tree.root)
+    def root(self) -> SupervisorSpec | None:
+        """The root supervisor as the tree file has it, with all below it; None without a file."""
+        return None if self._file is None else self._file.tree.root
 
     def file_differs(self) -> str | None:
         """In what the tree file differs from what runs; it may have to be read, so call it outside an event loop."""

@@ -18,6 +18,8 @@ from suptree.actors.events.event_types import EventsSkipped, Kind, TreeReady, ev
 from suptree.actors.events.picture import Picture
 from suptree.actors.record.link_offers import LinkOffers
 
+from ..time_limits import no_answer
+
 _LINE_LIMIT = 64 * 1024 * 1024
 _EVENTS_KEPT = 10_000
 _TAKE_BACK_LIMIT = 60.0
@@ -100,7 +102,7 @@ class Link:
                     self._writer.write(line)
                 return await answer
         except TimeoutError:
-            raise RequestTimeout(f"{operation} {target}: no answer within {limit:g} s; whether it was carried out is not known") from None
+            raise no_answer(operation, target, limit) from None
         finally:
             del self._asked[request]
             if operation == "ask" and (answer.cancelled() or not answer.done()):

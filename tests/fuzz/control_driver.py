@@ -198,7 +198,7 @@ def _launcher(home: Path) -> SimpleNamespace:
         pids={"launcher": 1},
         listen=None,
         file_differs=lambda: None,
-        longest_stop=None,
+        root=None,
         refusals=SimpleNamespace(counts={}),
         ask_to_stop=lambda _asks: None,
     )

@@ -53,7 +53,7 @@ async def tree_with_many_events(socket: Path) -> AsyncIterator[Link]:
         if event["seq"] == LAST:
             break
     server = ApiServer(lambda: None)
-    app = application(Api(cast(Any, SimpleNamespace(link=link))).routes())
+    app = application(Api(cast(Any, SimpleNamespace(link=link, root=None))).routes())
     server.serve(Door(Bounds(app, lambda _why: None), lambda _why: None, UNIX_HOSTS), listen_on_path(socket), Crowd(lambda _why: None))
     yield link
     await server.stop()
