@@ -51,6 +51,8 @@ RECORD = "record"
 """The operation by which the launcher has an event of its own written down."""
 HERE = "here"
 """The operation by which the launcher asks whether the registry answers at all."""
+STAYS_DOWN = "stays_down"
+"""The operation by which a supervisor is asked whether a child that is down, a supervisor, is to stay so."""
 _FOR_SUPERVISORS = ("start_child", "which_children", "count_children", "shutdown")
 _LINE_LIMIT = 16 * 1024 * 1024
 _EVENTS_SENT_FIRST = 500
@@ -252,12 +254,13 @@ class RegistryActor(LoopActor):
             self.on_answered(Answered(request, "refused", f"{owner} is no supervisor: {operation} is for supervisors"), self.myAddress)
             return
         if owner_row is not None and not is_alive(owner_row):
-            # What its supervisor left behind when it ended is nothing: there is nothing to stop.
-            down = (
-                ("ok", None) if operation == "stop" else ("refused", f"its supervisor {owner} is {owner_row['status']}: start that first")
-            )
-            self.on_answered(Answered(request, *down), self.myAddress)
-            return
+            if operation != "stop":
+                down = f"its supervisor {owner} is {owner_row['status']}: start that first"
+                self.on_answered(Answered(request, "refused", down), self.myAddress)
+                return
+            # Nothing of it runs, and it stays down unless its supervisor comes back: one that runs knows that.
+            owner, target = self._running_above(str(owner))
+            operation = STAYS_DOWN
         supervisor = self.addresses.get(owner)
         if supervisor is None:
             # A registry that is new has yet to hear from that supervisor.
@@ -265,6 +268,16 @@ class RegistryActor(LoopActor):
             return
         self.asked[request] = (owner, operation)
         supervisor.tell(ClientRequest(request, operation, target, asked.get("arguments", {})))
+
+    def _running_above(self, supervisor: str) -> tuple[str, str]:
+        """The first supervisor that runs above one that is down, and its child on the way there."""
+        rows, seen = self.picture.rows, {supervisor}
+        above = rows[supervisor]["supervisor"]
+        # The rows of a damaged journal may stand in a circle.
+        while above not in seen and above in rows and not is_alive(rows[above]):
+            seen.add(above)
+            supervisor, above = above, rows[above]["supervisor"]
+        return TOP_SUPERVISOR if above in seen or above not in rows else above, supervisor
 
     def _tell_link(self, line: dict[str, Any]) -> None:
         if self.link is not None:

@@ -11,10 +11,11 @@ from suptree.actors.events.picture import Row
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.native.checkpoint_file import CheckpointFile
 from suptree.actors.native.questions import failure
+from suptree.actors.record.registry import STAYS_DOWN
 from suptree.actors.spec.agent_spec import AgentSpec
 
 from ..config.wire import decode_child
-from ..core.core import SupervisorCore
+from ..core.core import Phase, SupervisorCore
 from ..core.dry_run import Forecast, forecast
 from ..decisions import core_events as e
 from ..decisions.child import WAITING
@@ -105,6 +106,7 @@ class ClientRequests:
             "stop": _Operation(self._stop, self._conclude_stop),
             "restart": _Operation(self._restart, self._conclude_restart),
             "delete": _Operation(self._delete, self._conclude_delete),
+            STAYS_DOWN: _Operation(self._stays_down, self._conclude),
             "forecast": _Operation(self._forecast, self._conclude),
             "tell": _Operation(self._tell, self._conclude),
             "ask": _Operation(self._ask, self._conclude),
@@ -230,6 +232,15 @@ class ClientRequests:
 
     def _delete_from_core(self, request: ClientRequest) -> None:
         self._tell_core(e.DeleteChildRequested(request.request, request.target))
+
+    def _stays_down(self, request: ClientRequest) -> None:
+        ends = self._core.phase in (Phase.SHUTTING_DOWN, Phase.EXITED)
+        starts = any(asked.target == request.target and asked.operation in _STARTS for asked in self._asked.values())
+        if ends or starts or self._core.comes_back(request.target):
+            why = f"it is down with supervisor {request.target}, which may be about to start it again: stop it when that runs"
+            self._finish(request, Answer.REFUSED.value, why)
+        else:
+            self._finish(request, Answer.OK.value)
 
     def _forecast(self, request: ClientRequest) -> None:
         how = Exit(ExitClass(request.arguments["class"]), request.arguments["reason"])

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..decisions.backoff import Uniform
-from ..decisions.child import ChildState, ChildView
+from ..decisions.child import ALIVE, RESTARTING, ChildState, ChildView
 from ..decisions.core_commands import Command
 from ..decisions.core_events import (
     ChildCondemned,
@@ -110,6 +110,14 @@ class SupervisorCore:
     def spec(self, child_id: str) -> ChildSpec:
         """The spec of one child; KeyError if there is none of that id."""
         return self._state.children[child_id].spec
+
+    def comes_back(self, child_id: str) -> bool:
+        """Whether that child runs, or is going to be started without being asked."""
+        child, plan = self._state.children.get(child_id), self._state.plan
+        if child is None or child.state in (ChildState.HELD, ChildState.QUARANTINED):
+            return False
+        planned = plan is not None and child_id in plan.starts
+        return child.state in ALIVE or child.state in RESTARTING or child.waits_for is not None or planned
 
     @property
     def next_start(self) -> ChildSpec | None:

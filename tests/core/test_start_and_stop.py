@@ -20,13 +20,14 @@ from suptree.supervisors.spec.child_spec import (
     BRUTAL_KILL,
     INFINITY,
     AutoShutdown,
+    Backoff,
     ChildSpec,
     RestartType,
     Strategy,
     SupervisorFlags,
 )
 
-from .driver import CRASH, FAILED, STOPPED, TEMPORARY, Driver, specs
+from .driver import CRASH, FAILED, PERMANENT_FAILURE, STOPPED, TEMPORARY, TRANSIENT, Driver, specs
 
 
 def test_children_are_started_in_order_one_at_a_time() -> None:
@@ -337,3 +338,50 @@ def test_a_supervisor_that_starts_when_the_tree_is_terminated_starts_nothing_mor
     driver.started("a")
     assert ["report b leave", "stop a1"] == driver.start_fails("b", TERMINATED)[:2]
     assert ["cancel kill a", "exit shutdown"] == driver.exits("a", STOPPED)
+
+
+# ---- whether a child comes back -----------------------------------------------------------------------
+
+
+def comes_back(driver: Driver) -> str:
+    return "".join(child.id for child in driver.core.children() if driver.core.comes_back(child.id))
+
+
+def test_a_child_that_a_plan_or_a_timer_is_to_start_comes_back_and_one_that_is_down_does_not() -> None:
+    driver = Driver(specs("abcd", backoff=Backoff(), max_restarts=1), strategy=Strategy.REST_FOR_ONE, auto=False)
+    assert "abcd" == comes_back(driver)
+    for child_id in "abcd":
+        driver.started(child_id)
+    driver.terminate("d")
+    driver.exits("d", STOPPED)
+    assert "abc" == comes_back(driver)
+    # The first restart follows immediately, and takes along those that were started later: also `d`.
+    driver.exits("b")
+    driver.exits("c", STOPPED)
+    assert ("abcd", "starting") == (comes_back(driver), driver.states()["b"])
+    driver.started("b")
+    for child_id in "cd":
+        driver.started(child_id)
+    driver.exits("b")
+    assert ("acd", "quarantined") == (comes_back(driver), driver.states()["b"])
+    assert not driver.core.comes_back("nobody")
+
+
+def test_a_child_that_backs_off_comes_back_with_those_that_wait_for_it() -> None:
+    driver = Driver(specs("ab", backoff=Backoff(), restart=TRANSIENT), strategy=Strategy.ONE_FOR_ALL, max_restarts=5)
+    driver.exits("a")
+    driver.exits("a")
+    assert ("ab", "backing_off", "down") == (comes_back(driver), driver.states()["a"], driver.states()["b"])
+    driver.terminate("a")
+    assert "b" == comes_back(driver)
+    driver.terminate("b")
+    assert "" == comes_back(driver)
+
+
+def test_a_child_that_is_held_does_not_come_back_when_a_plan_names_it() -> None:
+    driver = Driver(specs("ab", hold=True), strategy=Strategy.ONE_FOR_ALL, max_restarts=5, auto=False)
+    driver.started("a")
+    driver.started("b")
+    driver.exits("b", PERMANENT_FAILURE)
+    driver.exits("a")
+    assert ("a", "held") == (comes_back(driver), driver.states()["b"])

@@ -1,14 +1,17 @@
 """Requests about one child that come while another one is being carried out, in a running tree: what a client is answered is what is so."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from suptree.actors.errors import AlreadyRunning, StartFailed, SuptreeError
 from suptree.control.client.client import Client
-from suptree.testing import LiveTree
+from suptree.testing import LiveTree, kill
 
 # Takes a second to stop.
 TREE = """
@@ -19,6 +22,37 @@ type = "process_wrapper"
 command = "sh"
 args = ["-c", "trap 'sleep 1; exit 0' TERM; while :; do sleep 0.1; done"]
 stop = { cancel = 0, sigint = 0, sigterm = 20 }
+"""
+
+GROUP = """
+[tree]
+name = "group"
+[supervisors.root]
+strategy = "rest_for_one"
+max_restarts = 50
+within = 60
+[agents.first]
+type = "process_wrapper"
+command = "python3"
+args = ["-c", PROGRAM]
+ready = "notify"
+heartbeat = { startup_timeout = 60 }
+[supervisors.desk]
+[supervisors.corner]
+supervisor = "desk"
+[agents.x]
+type = "process_wrapper"
+supervisor = "corner"
+command = "sleep"
+args = ["1000000"]
+"""
+
+READY_WHEN_THE_GATE_IS_OPEN = """
+import os, pathlib, socket, time
+while not pathlib.Path("{gate}").exists():
+    time.sleep(0.05)
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+time.sleep(1000000)
 """
 
 
@@ -63,3 +97,29 @@ def test_after_a_stop_that_came_during_a_restart_nothing_runs(tree: LiveTree) ->
     assert ("stopped", 1) == (tree.agent("slow")["status"], tree.agent("slow")["incarnation"])
     tree.ask(lambda client: client.start("slow"))
     assert "running" == tree.agent("slow")["status"]
+
+
+def test_a_stop_below_a_supervisor_that_is_about_to_come_back_is_refused(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    program = READY_WHEN_THE_GATE_IS_OPEN.format(gate=gate)
+    with LiveTree(GROUP.replace("PROGRAM", json.dumps(program))) as tree:
+        gate.unlink()
+        kill(tree.agent("first")["pid"])
+        # `desk` starts again when `first` has.
+        tree.wait_until(
+            lambda s: any(row["id"] == "first" and (row["incarnation"], row["status"]) == (2, "starting") for row in s["agents"])
+        )
+        said = "'x': it is down with supervisor desk, which may be about to start it again: stop it when that runs"
+        with pytest.raises(StartFailed, match=f"^{said}$"):
+            tree.ask(lambda client: client.stop("x"))
+        gate.touch()
+        tree.wait_until_all_run()
+        tree.ask(lambda client: client.stop("x"))
+        assert "stopped" == tree.agent("x")["status"]
+        # With a supervisor that stays down it does too.
+        for supervisor in ("corner", "desk"):
+            tree.ask(partial(Client.stop, agent_id=supervisor))
+            tree.ask(lambda client: client.stop("x"))
+            tree.ask(partial(Client.start, agent_id=supervisor))
+            assert "running" == tree.agent("x")["status"]

@@ -215,3 +215,22 @@ def test_the_last_spec_that_was_started_is_what_the_next_restart_runs(tmp_path: 
     supervisor.down()
     supervisor.up()
     assert ["A 1", "B 2", "B 3"] == supervisor.started
+
+
+def test_whether_a_child_stays_down_is_said_of_what_is_under_way_too(tmp_path: Path) -> None:
+    supervisor = Supervisor(tmp_path)
+    comes_back = "stays_down: refused (it is down with supervisor x, which may be about to start it again: stop it when that runs)"
+    supervisor.runs(agent("x", hold=True))
+    supervisor.ask("stays_down")
+    supervisor.down(how=HOPELESS)
+    supervisor.ask("stays_down")
+    assert [comes_back, "stays_down: ok"] == supervisor.answers
+    supervisor.post(agent("y"))
+    supervisor.ask("start")
+    supervisor.ask("stays_down")
+    assert comes_back == supervisor.answers[-1]
+    supervisor.ask("stays_down", "nobody")
+    assert "stays_down: ok" == supervisor.answers[-1]
+    supervisor.tell_core(e.ShutdownRequested())
+    supervisor.ask("stays_down", "nobody")
+    assert "stays_down: refused" in supervisor.answers[-1]
