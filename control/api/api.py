@@ -269,7 +269,7 @@ class Api:
     async def _change(self, ids: Ids, done: Callable[[], None] | None, operation: str, target: str, arguments: dict[str, Any]) -> Response:
         """Ask for what may change which children there are; `done` is called when it has. The ids are kept until it is answered.
 
-        That may be long after the client was told that no answer came in time.
+        That may be long after the client has heard that no answer came in time.
         """
         self._ids.keep(ids)
         asking = asyncio.get_running_loop().create_task(self._ask_with(ids, done, operation, target, arguments))

@@ -62,6 +62,11 @@ def test_an_id_that_runs_below_one_supervisor_starts_below_no_other(caplog: pyte
             # What has ended for good may begin elsewhere.
             assert await pm.stop_agent("x")
             assert await pm.start_agent("x", "process_wrapper", SLEEP, supervisor="second")
+            # What would be restarted is deleted first, and keeps its checkpoint.
+            assert await pm.start_agent("z", "process_wrapper", SLEEP, supervisor="first", auto_restart=True)
+            assert await pm.stop_agent("z")
+            assert await pm.start_agent("z", "process_wrapper", SLEEP, supervisor="second", auto_restart=True)
+            assert ("running", 1) == standing(pm)["z"]
             backs_off = {"command": "false", "auto_restart": True, "backoff": {"base": 500, "cap": 1000}}
             await pm.start_agent("y", "process_wrapper", backs_off, supervisor="first")
             mirror = pm._tree.mirror

@@ -177,7 +177,7 @@ def slow(child_id: str) -> ChildSpec:
 
 def test_of_two_that_ask_for_an_id_below_two_supervisors_one_gets_it(tree: LiveTree) -> None:
     async def ask(client: Client) -> list[str]:
-        # While it starts, whoever asks `first` for another child waits.
+        # While it starts, a client that asks `first` for another child waits.
         blocks = asyncio.ensure_future(outcome(client.start_new(slow("blocks"), "first")))
         async for event in client.events():
             if event["event"] == "agent_started" and event["id"] == "blocks":
