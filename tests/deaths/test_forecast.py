@@ -3,10 +3,14 @@
 import asyncio
 import random
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import httpx
 import pytest
 
+from suptree.actors.events.picture import Picture
+from suptree.control.api.api import make_app
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree, kill
 
@@ -81,3 +85,20 @@ def test_the_crash_does_what_the_forecast_said(seed: int) -> None:
             assert [step["decision"] for step in steps] == [
                 next(e["decision"] for e in events if e["event"].endswith("_decided") and e["id"] == step["child"]) for step in steps
             ]
+
+
+def test_a_forecast_ends_where_the_rows_of_a_damaged_journal_stand_in_a_circle() -> None:
+    asked = []
+
+    async def answer(_operation: str, target: str, *_: Any, **__: Any) -> dict[str, Any]:
+        asked.append(target)
+        return {"answer": "ok", "value": {"exit": {"class": "crash", "reason": "crash"}}, "seq": 1}
+
+    rows = [{"id": child, "kind": "supervisor", "supervisor": above} for child, above in ("ab", "ba")]
+    app = make_app(cast(Any, SimpleNamespace(link=SimpleNamespace(picture=Picture(rows), ask=answer), root=None)))
+
+    async def ask() -> list[str]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://suptree") as client:
+            return [step["child"] for step in (await client.get("/agents/a/forecast")).json()]
+
+    assert ["a", "b"] == asyncio.run(ask()) == asked

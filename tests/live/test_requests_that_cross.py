@@ -7,10 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from suptree.actors.errors import AlreadyRunning, StartFailed, SuptreeError
 from suptree.control.client.client import Client
+from suptree.supervisors.config.child_from_config import agent_child_from_config
+from suptree.supervisors.spec.child_spec import ChildSpec
 from suptree.testing import LiveTree, kill
 
 # Takes a second to stop.
@@ -123,3 +126,15 @@ def test_a_stop_below_a_supervisor_that_is_about_to_come_back_is_refused(tmp_pat
             tree.ask(lambda client: client.stop("x"))
             tree.ask(partial(Client.start, agent_id=supervisor))
             assert "running" == tree.agent("x")["status"]
+
+
+def test_a_restart_runs_the_program_that_ran_and_not_one_whose_start_was_refused(tree: LiveTree) -> None:
+    def sleeper(seconds: str) -> ChildSpec:
+        return agent_child_from_config("sleeper", "process_wrapper", {"command": "sleep", "args": [seconds]}, "/")
+
+    tree.ask(lambda client: client.start_new(sleeper("1000000")))
+    with pytest.raises(AlreadyRunning):
+        tree.ask(lambda client: client.start_new(sleeper("2000000")))
+    tree.ask(lambda client: client.restart("sleeper"))
+    row = tree.agent("sleeper")
+    assert (2, ["sleep", "1000000"]) == (row["incarnation"], psutil.Process(row["pid"]).cmdline())
