@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from suptree.actors.errors import AlreadyPresent, AlreadyRunning, SuptreeError
 from suptree.actors.events.picture import Picture, Row
+from suptree.control.api import api
 from suptree.control.api.tree_ids import TreeIds, ids_of
 from suptree.control.client.client import Client
 from suptree.control.trees.paths import TreePaths
@@ -144,6 +146,28 @@ def test_an_id_is_kept_while_a_request_about_it_is_under_way() -> None:
     assert kept == known.taken("second", agent("y"))
     known.ids.let_go(ids)
     assert known.taken("second", agent("y")) is None
+
+
+def test_an_id_is_kept_for_a_request_that_no_client_waits_for_any_more_until_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "_ASK_LIMIT", 0.05)
+    answered = asyncio.Event()
+
+    async def answer(_operation: str, target: str, *_: Any, **__: Any) -> dict[str, Any]:
+        if target == "first":
+            await answered.wait()
+        return {"answer": "refused" if target == "first" else "ok", "value": None, "seq": 1}
+
+    async def ask() -> list[int]:
+        app = api.make_app(cast(Any, SimpleNamespace(link=SimpleNamespace(picture=Picture(), ask=answer), root=None)))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://suptree") as client:
+            bodies = [{"spec": encode_child(agent("y")), "supervisor": above} for above in ("first", "second")]
+            statuses = [(await client.post("/agents", json=body)).status_code for body in bodies]
+            answered.set()
+            await asyncio.sleep(0)
+            return [*statuses, *[(await client.post("/agents", json=body)).status_code for body in reversed(bodies)]]
+
+    # In the end it is free for the second, and then the second has it.
+    assert [504, 409, 200, 409] == asyncio.run(ask())
 
 
 @pytest.fixture(scope="module")
