@@ -83,7 +83,7 @@ class ProcessManager:
         config: Mapping[str, Any] | None = None,
         **keys: Unpack[AgentKeys],
     ) -> bool:
-        """Start an agent: True when it runs; False, with a warning logged, when that id runs already or cannot start.
+        """Start an agent: True when it runs; False, with a warning logged, when that id runs already, is taken, or cannot start.
 
         `config`, `keys`, or both give every key of an agent in a tree file; `ProcessAgent(…)` and `NativeAgent(…)` give type and keys in
         one. A `native_llm` without `factory` is an LLMAgent. Without `auto_restart` or `restart` a crash is recorded, and nothing
@@ -104,14 +104,15 @@ class ProcessManager:
         return await self._here()._children.stop(agent_id, graceful=graceful)
 
     async def restart_agent(self, agent_id: str) -> bool:
-        """Stop an agent if it runs, and start it with its configuration and restart count; False when there is none, or it cannot start.
+        """Stop an agent if it runs, and start it with its configuration and restart count.
 
-        An agent whose supervisor was killed has ended, as OTP's dynamic children do; this starts the agent when its supervisor is back.
+        False when there is none, it cannot start, or it was stopped or deleted meanwhile. An agent whose supervisor was killed has ended,
+        as OTP's dynamic children do; this starts the agent when its supervisor is back.
         """
         return await self._here()._children.restart(agent_id)
 
     async def delete_agent(self, agent_id: str) -> bool:
-        """Forget an agent that is stopped or has ended, and its checkpoint; False, with a warning, when it runs or there is none."""
+        """Forget an agent that is down, and its checkpoint; False, with a warning, when it runs, is being restarted, or there is none."""
         return await self._here()._children.delete(agent_id)
 
     async def shutdown_all(self) -> None:
