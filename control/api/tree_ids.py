@@ -29,7 +29,8 @@ class TreeIds:
         """Of the file, and of each supervisor that a client added with children: the ids below it, each with its own supervisor."""
         self._added: dict[str, str] = {}
         """Each child that a client added, but temporary ones, with its supervisor."""
-        self._under_way: list[tuple[str, str]] = []
+        self._under_way: dict[str, list[str]] = {}
+        """By id, the supervisor that each request about it goes to."""
 
     def keep(self, ids: Ids) -> None:
         """Keep ids for a request.
@@ -38,12 +39,15 @@ class TreeIds:
         """
         for number, (supervisor, child_id) in enumerate(ids):
             self._check(supervisor, child_id, AlreadyRunning if number else AlreadyPresent)
-        self._under_way += ids
+        for supervisor, child_id in ids:
+            self._under_way.setdefault(child_id, []).append(supervisor)
 
     def let_go(self, ids: Ids) -> None:
         """The request is answered."""
-        for each in ids:
-            self._under_way.remove(each)
+        for supervisor, child_id in ids:
+            self._under_way[child_id].remove(supervisor)
+            if not self._under_way[child_id]:
+                del self._under_way[child_id]
 
     def has_added(self, supervisor: str, spec: ChildSpec) -> None:
         """A client has added a child, with all below it."""
@@ -56,15 +60,19 @@ class TreeIds:
 
     def has_deleted(self, child_id: str) -> None:
         """A client has deleted a child, with all below it. Where another spec names it too, it is not gone for good."""
-        below = [each for known in (*self._named.values(), self._added) for each, above in known.items() if above == child_id]
-        self._named.pop(child_id, None)
-        self._added.pop(child_id, None)
-        for each in below:
-            self.has_deleted(each)
+        below: dict[str, list[str]] = {}
+        for known in (*self._named.values(), self._added):
+            for each, above in known.items():
+                below.setdefault(above, []).append(each)
+        gone = [child_id]
+        for each in gone:
+            gone += below.pop(each, ())
+            self._named.pop(each, None)
+            self._added.pop(each, None)
 
     def _check(self, supervisor: str, child_id: str, stopped: type[AlreadyRunning]) -> None:
-        for above, kept in self._under_way:
-            if kept == child_id and above != supervisor:
+        for above in self._under_way.get(child_id, ()):
+            if above != supervisor:
                 raise _refusal(AlreadyRunning, child_id, f"is being started or deleted, below supervisor {above!r}")
         row = self._rows().get(child_id)
         if row is not None and row["supervisor"] != supervisor:

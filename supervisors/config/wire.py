@@ -1,10 +1,10 @@
 """Child specs as JSON, for the way from a client to the supervisor that starts the child."""
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, is_dataclass, replace
+from collections.abc import Collection
+from dataclasses import is_dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 from suptree.actors.spec.agent_spec import AgentSpec
 
@@ -30,9 +30,19 @@ def _adapter(kind: Any) -> "TypeAdapter[Any]":
     return TypeAdapter(kind)
 
 
+class _Field(NamedTuple):
+    below: type | None
+    """The spec that it holds, if it holds one."""
+    is_time: bool
+
+
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _fields(kind: Any) -> dict[str, _Field]:
+    found = {}
+    for name, hint in get_type_hints(kind).items():
+        kinds = (hint, *get_args(hint))
+        found[name] = _Field(next((each for each in kinds if isinstance(each, type) and is_dataclass(each)), None), float in kinds)
+    return found
 
 
 def _encode(value: Any, kind: Any, **options: Any) -> dict[str, Any]:
@@ -58,7 +68,7 @@ def decode_child(encoded: Any) -> ChildSpec:
 
     Nothing is guessed: an unknown key, or a value of another type, may be a mistake in what confines an agent.
     """
-    _check_keys(encoded, (*(key for key in _hints(ChildSpec) if key != "start"), *_STARTS), "")
+    _check_keys(encoded, (*(key for key in _fields(ChildSpec) if key != "start"), *_STARTS), "")
     if len(given := [key for key in _STARTS if key in encoded]) != 1:
         raise ValueError("supervisor: a child is an agent or a supervisor, not both" if given else "agent: is missing")
     start: AgentSpec | SupervisorSpec
@@ -80,21 +90,33 @@ def _decode_supervisor(encoded: Any) -> SupervisorSpec:
 
 def _decode(encoded: Any, kind: Any, place: str = "") -> Any:
     """A spec of that kind, without the specs of children."""
-    _check_all_keys(encoded, kind, place)
     # As JSON: there an enum is a text and a tuple a list, also where types are read strictly.
     spec = _adapter(kind).validate_json(json.dumps(encoded), strict=True)
-    _check_values({key: value for key, value in asdict(spec).items() if key != "config"}, place)
+    _check(encoded, kind, place)
     return spec
 
 
-def _check_all_keys(encoded: Any, kind: type, place: str) -> None:
-    """Raise ValueError for a key that a spec, or one of the specs in it, does not have: pydantic would take no notice of it."""
-    hints = _hints(kind)
-    _check_keys(encoded, hints, place)
+def _check(encoded: Any, kind: type, place: str) -> None:
+    """Raise ValueError, or TypeError, for what pydantic does not see.
+
+    That is a key that a spec does not have, or one of the specs in it; a time that no clock can count; a text that no process can be given.
+    """
+    fields = _fields(kind)
+    _check_keys(encoded, fields, place)
     for key, value in encoded.items():
-        below = next((each for each in (hints[key], *get_args(hints[key])) if isinstance(each, type) and is_dataclass(each)), None)
-        if below is not None and value is not None:
-            _check_all_keys(value, below, _at(place, key))
+        field, here = fields[key], _at(place, key)
+        if field.below is not None and value is not None:
+            _check(value, field.below, here)
+        elif field.is_time and isinstance(value, int | float) and not 0 <= value <= _LARGEST:
+            raise ValueError(f"{here}: must be from 0 to {_LARGEST:,}")
+        elif key != "config" and _has_nul(value):
+            raise ValueError(f"{here}: must not contain a NUL character")
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_nul, value)) or any(map(_has_nul, value.values()))
+    return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def _check_keys(encoded: Any, known: Collection[str], place: str) -> None:
@@ -106,21 +128,6 @@ def _check_keys(encoded: Any, known: Collection[str], place: str) -> None:
         if key not in known:
             short = str(key)[:_SHOWN]
             raise ValueError(f"{_at(place, short)}: {unknown_key(short, known)}")
-
-
-def _check_values(value: Any, place: str) -> None:
-    """Raise ValueError for a time that no clock can count, and for a text that no process can be given."""
-    if isinstance(value, float) and not 0 <= value <= _LARGEST:
-        raise ValueError(f"{place}: must be from 0 to {_LARGEST:,}")
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError(f"{place}: must not contain a NUL character")
-    if isinstance(value, Mapping):
-        for key, below in value.items():
-            _check_values(str(key), place)
-            _check_values(below, _at(place, str(key)))
-    if isinstance(value, tuple):
-        for below in value:
-            _check_values(below, place)
 
 
 def _at(place: str, key: str) -> str:
