@@ -4,6 +4,7 @@ One rule holds for every fault of its file: the registry goes on, and events tha
 any more are counted; the journal itself says how many are missing, as soon as it can be written again.
 """
 
+import contextlib
 import json
 import os
 from collections import deque
@@ -17,8 +18,8 @@ import structlog
 from ..events.entry import Entry, encode, entry_now
 from ..events.event_types import EventsLost
 from ..kernel.lossy_file import Losses
-from ..kernel.private_files import make_private
-from .journal_file import FAULTS, LOOK, Fault, JournalFile, NoJournal, Record, connect, is_not_ours, is_passing, read_rows, set_aside
+from ..kernel.trusted_folder import make_own
+from .journal_file import FAULTS, LOOK, Fault, JournalFile, NoJournal, Record, is_not_ours, is_passing, opening, read_rows, set_aside
 
 log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -37,13 +38,10 @@ def lives_before(path: Path, run_id: str, ids: Iterable[str]) -> dict[str, tuple
     if not path.exists():
         return {}
     try:
-        db = connect(path)
-        try:
+        with opening(path) as db, contextlib.closing(db):
             if db.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone() is None:
                 return {}
             rows, _ = read_rows(db)
-        finally:
-            db.close()
     except FAULTS as error:
         log.warning("earlier_lives_unknown", path=str(path), error=str(error))
         return {}
@@ -158,7 +156,7 @@ class Journal:
     def _open_again(self) -> JournalFile:
         """The file, made if it is gone, with everything of the present picture."""
         if not self.path.parent.exists():
-            make_private(self.path.parent)
+            make_own(self.path.parent)
         file = JournalFile(self.path, check=False)
         try:
             self._shift = max(self._shift, file.last_seq() + 1 - (self._waiting[0].seq if self._waiting else self._last))

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from ..kernel.private_files import folder_of, rename_private
+from ..kernel.trusted_folder import user_name
+
 log = structlog.get_logger()
 
 EVENTS_KEPT = 100_000
@@ -74,15 +77,49 @@ def is_passing(error: Fault) -> bool:
     return error.errno == errno.EBUSY if isinstance(error, OSError) else getattr(error, "sqlite_errorcode", 0) & 0xFF in passing
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection that waits for nobody. Raises sqlite3.Error, and OSError for what is no regular file: a FIFO would hold us up."""
+@contextlib.contextmanager
+def opening(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that waits for nobody. Within this block its first statement is to be executed, which opens the file.
+
+    Raises sqlite3.Error, and OSError for what is no regular file of ours (a FIFO would hold us up), or in a folder that is not ours alone.
+    """
+    with folder_of(path) as folder:
+        for name in _names(path):
+            _check_owner(path.with_name(name), folder)
+        _check_file(path, folder)
+        db = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+        # A byte that is no UTF-8 is one more text that cannot be read, not an error of the database.
+        db.text_factory = lambda data: data.decode("utf-8", "replace")
+        try:
+            yield db
+            _check_way(path, folder)
+        except BaseException:
+            db.close()
+            raise
+
+
+def _check_way(path: Path, folder: int) -> None:
+    """SQLite opens by the path: the folder that was looked at must be the one that this leads to still."""
+    if not os.path.samestat(os.lstat(path.name, dir_fd=folder), path.lstat()):
+        raise NoJournal(errno.ESTALE, "its folder was replaced", str(path))
+
+
+def _names(path: Path) -> list[str]:
+    """Of the file, and of what SQLite has beside it."""
+    return [path.name + suffix for suffix in ("", "-wal", "-shm")]
+
+
+def _check_file(path: Path, folder: int) -> None:
     with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(path.lstat().st_mode):
+        if not stat.S_ISREG(os.lstat(path.name, dir_fd=folder).st_mode):
             raise NoJournal(errno.EEXIST, "it is no regular file", str(path))
-    db = sqlite3.connect(path, timeout=0.0, isolation_level=None)
-    # A byte that is no UTF-8 is one more text that cannot be read, not an error of the database.
-    db.text_factory = lambda data: data.decode("utf-8", "replace")
-    return db
+
+
+def _check_owner(path: Path, folder: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        owner = os.lstat(path.name, dir_fd=folder).st_uid
+        if owner not in (0, os.geteuid()):
+            raise NoJournal(errno.EPERM, f"it belongs to {user_name(owner)}", str(path))
 
 
 def parsed(text: Any) -> dict[str, Any] | None:
@@ -109,10 +146,10 @@ def read_rows(db: sqlite3.Connection) -> tuple[dict[str, dict[str, Any]], list[s
 def set_aside(path: Path, why: str) -> None:
     """Keep what stands there as `NAME.damaged`, and what SQLite has beside it too: a log of the old file would be read into a new one."""
     target = _aside(path)
-    for suffix in ("", "-wal", "-shm"):
+    for name, kept_as in zip(_names(path), _names(target), strict=True):
         with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).replace(target.with_name(target.name + suffix))
-            log.warning("journal_set_aside", path=str(path) + suffix, kept_as=str(target) + suffix, error=why)
+            rename_private(path.with_name(name), path.with_name(kept_as))
+            log.warning("journal_set_aside", path=str(path.with_name(name)), kept_as=str(path.with_name(kept_as)), error=why)
 
 
 def _aside(path: Path) -> Path:
@@ -159,8 +196,7 @@ class JournalFile:
         self._identity = self._found()
 
     def _open(self, check: bool) -> sqlite3.Connection:
-        db = connect(self.path)
-        try:
+        with opening(self.path) as db:
             (page,) = db.execute("PRAGMA page_size").fetchone()
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
@@ -171,9 +207,6 @@ class JournalFile:
             db.executescript(_SCHEMA)
             for columns in _COLUMNS:
                 db.execute(columns)
-        except BaseException:
-            db.close()
-            raise
         return db
 
     def begin_run(self, run_id: str) -> int:

@@ -1,7 +1,6 @@
 """Keeping in place what others reach a running tree by: its folders, sockets, run file and lock. A cleaner of /tmp takes them away."""
 
 import asyncio
-import errno
 import os
 import stat
 from collections.abc import Awaitable, Callable
@@ -13,7 +12,7 @@ import structlog
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.folder_watch import FolderWatch
 from suptree.actors.kernel.private_files import open_to_read
-from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own, trusted_folder
+from suptree.actors.kernel.trusted_folder import make_own, trusted_folder
 
 from ..trees.paths import TreePaths, fallback_root
 from ..trees.run_file import Run
@@ -142,18 +141,15 @@ def _open_again(folder: Path) -> bool:
             # fchmod(2) takes no descriptor that was opened with O_PATH.
             os.chmod(f"/proc/self/fd/{descriptor}", stat.S_IRWXU)  # noqa: PTH101  (a descriptor)
             return True
-    except (OSError, FolderNotTrusted):
+    except OSError:
         return False
 
 
 def have_folder(folder: Path) -> None:
     """Make a folder that is gone. Raises OSError, also where another user has made one, or a link, in its place."""
     try:
-        try:
-            with trusted_folder(folder, own=True):
-                return
-        except FileNotFoundError:
-            make_own(folder.parent)
-            make_own(folder)
-    except FolderNotTrusted as refused:
-        raise PermissionError(errno.EPERM, str(refused), str(folder)) from None
+        with trusted_folder(folder, own=True):
+            return
+    except FileNotFoundError:
+        make_own(folder.parent)
+        make_own(folder)

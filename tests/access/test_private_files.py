@@ -199,7 +199,7 @@ def test_a_place_that_others_pass_through_is_not_made_in_what_is_theirs(tmp_path
     os.chown(tmp_path / "theirs", 65534, -1)
     mode = tmp_path.stat().st_mode
     for name in ("linked", "theirs"):
-        with pytest.raises(FileExistsError, match="something else is there"):
+        with pytest.raises(OSError, match=r"Not a directory|belongs to user nobody"):
             make_shared(tmp_path / name)
     make_shared(tmp_path / "ours")
     assert (mode, 0o711) == (tmp_path.stat().st_mode, stat.S_IMODE((tmp_path / "ours").stat().st_mode))
