@@ -14,6 +14,7 @@ from .post_mortem import Death, compose, parse
 PER_CHILD = 10
 PER_TREE = 200
 """So many are kept; the oldest go first."""
+_READ_AT_MOST = 64 * 1024 * 1024
 
 _NAME = re.compile(r"(?P<child>.+)-(?P<incarnation>\d+)-(?P<at>\d{8}T\d{9}Z)\.txt")
 
@@ -36,7 +37,7 @@ class Place:
         """The death; None when the file is gone or not readable."""
         try:
             with open_to_read(self.path) as file:
-                return parse(file.read().decode())
+                return parse(file.read(_READ_AT_MOST).decode())
         except (OSError, ValueError):
             return None
 
