@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from ..events.json_values import read_json
+from ..events.picture import is_row
 from ..kernel.private_files import folder_of, rename_private
 from ..kernel.trusted_folder import user_name
 
@@ -125,21 +127,16 @@ def _check_owner(path: Path, folder: int) -> None:
 def parsed(text: Any) -> dict[str, Any] | None:
     """The JSON object that a text is; None when it is none."""
     try:
-        said = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
+        said = read_json(text)
+    except (ValueError, TypeError):
         return None
     return said if isinstance(said, dict) else None
-
-
-def _is_row(child: str, row: Mapping[str, Any] | None) -> bool:
-    """Whether it can be a row of the picture: of these fields others are made."""
-    return row is not None and row.get("id") == child and all(type(row.get(count)) is int for count in ("incarnation", "restarts"))
 
 
 def read_rows(db: sqlite3.Connection) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The rows of the last picture by id, in their order, and the ids of those that cannot be read."""
     found = {child: parsed(text) for child, text in db.execute("SELECT id, row FROM rows ORDER BY rowid")}
-    good = {child: row for child, row in found.items() if row is not None and _is_row(child, row)}
+    good = {child: row for child, row in found.items() if row is not None and is_row(row) and row["id"] == child}
     return good, [child for child in found if child not in good]
 
 
