@@ -14,7 +14,7 @@ from .post_mortem import Death, compose, parse
 PER_CHILD = 10
 PER_TREE = 200
 """So many are kept; the oldest go first."""
-_READ_AT_MOST = 64 * 1024 * 1024
+_READ_AT_MOST = 8 * 1024 * 1024
 
 _NAME = re.compile(r"(?P<child>.+)-(?P<incarnation>\d+)-(?P<at>\d{8}T\d{9}Z)\.txt")
 
