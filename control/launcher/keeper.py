@@ -42,21 +42,23 @@ class Keeper:
     async def run(self) -> None:
         """Keep everything in place until this is cancelled."""
         try:
-            watch: FolderWatch | None = FolderWatch()
+            watch: FolderWatch | None = FolderWatch(modes=True)
         except OSError as error:
             log.warning("folders_not_watched", why=error.strerror, looked_at_every=_WITHOUT_INOTIFY)
             watch = None
         changed = asyncio.Event()
         loop = asyncio.get_running_loop()
-        if watch is not None:
-            loop.add_reader(watch.fileno(), _drain, watch, changed)
         try:
             while True:
                 if watch is not None:
                     watch.look_at((self.paths.runtime, self.paths.state))
+                    watch.drain()
+                    changed.clear()
+                    loop.add_reader(watch.fileno(), _heard, watch, changed)
                 # What is looked for was removed before it was watched, or will be heard of.
                 await _first_of(changed, await self._pause(watched=watch is not None))
-                changed.clear()
+                # However fast the changes come, they cost us one look in each pause.
+                await asyncio.sleep(_PAUSE if changed.is_set() else 0)
         finally:
             if watch is not None:
                 loop.remove_reader(watch.fileno())
@@ -111,8 +113,8 @@ class Keeper:
             return False
 
 
-def _drain(watch: FolderWatch, changed: asyncio.Event) -> None:
-    watch.drain()
+def _heard(watch: FolderWatch, changed: asyncio.Event) -> None:
+    asyncio.get_running_loop().remove_reader(watch.fileno())
     changed.set()
 
 
