@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from ..events.event_types import PASSING
 from ..events.json_values import read_json
 from ..events.picture import is_row
 from ..kernel.private_files import folder_of, rename_private
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 EVENTS_KEPT = 100_000
 BYTES_KEPT = 64 * 1024 * 1024
 """Of all that the file holds. Beyond either, the oldest events go, STEP of them after every LOOK that are written."""
+PASSING_KEPT = 10_000
+"""Events that may come again and again (`PASSING`) are kept while they are among so many last ones."""
 LOOK, STEP = 100, 200
 _SOURCES_KEPT = 10_000
 _MOST_EVENTS = 2**53
@@ -44,6 +47,9 @@ CREATE TABLE IF NOT EXISTS runs (first_seq INTEGER NOT NULL, run_id TEXT PRIMARY
 CREATE TABLE IF NOT EXISTS heard (source TEXT PRIMARY KEY, serial INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS unreadable (origin TEXT NOT NULL, text TEXT);
 """
+# As `encode` begins them: a column of its own would be one that earlier journals have not.
+_PASSING_BEGIN = tuple(json.dumps({"event": name})[:-1] for name in sorted(PASSING))
+_IS_PASSING = "(" + " OR ".join(f"substr(event, 1, {len(begin)}) = ?" for begin in _PASSING_BEGIN) + ")"
 _COLUMNS = (
     "SELECT seq, source, serial, event FROM events LIMIT 0",
     "SELECT id, row FROM rows LIMIT 0",
@@ -191,6 +197,8 @@ class JournalFile:
             set_aside(path, str(error))
             self._db = self._open(check)
         self._identity = self._found()
+        self._passing_gone: int | None = None
+        """The number up to which no event is left that may go early; None as long as nobody has looked."""
 
     def _open(self, check: bool) -> sqlite3.Connection:
         with opening(self.path) as db:
@@ -204,6 +212,7 @@ class JournalFile:
             db.executescript(_SCHEMA)
             for columns in _COLUMNS:
                 db.execute(columns)
+            (self._count,) = db.execute("SELECT count(*) FROM events").fetchone()
         return db
 
     def begin_run(self, run_id: str) -> int:
@@ -230,7 +239,8 @@ class JournalFile:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             for record in records:
-                self._db.execute("INSERT OR IGNORE INTO events (seq, source, serial, event) VALUES (?, ?, ?, ?)", record)
+                put = "INSERT OR IGNORE INTO events (seq, source, serial, event) VALUES (?, ?, ?, ?)"
+                self._count += self._db.execute(put, record).rowcount
             for row in rows:
                 put = "INSERT INTO rows VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET row = excluded.row"
                 self._db.execute(put, (row["id"], json.dumps(row)))
@@ -238,18 +248,32 @@ class JournalFile:
     def trim(self) -> None:
         """Delete the oldest events, one step, if there are too many or the file is too big."""
         self._bound_log()
-        first, last = self._db.execute("SELECT (SELECT min(seq) FROM events), (SELECT max(seq) FROM events)").fetchone()
-        end = 0 if first is None else min(first + STEP, last - (LOOK if self._bytes() > self._bytes_kept else EVENTS_KEPT) + 1)
-        if first is not None and end > first:
-            with self._db:
-                self._db.execute("BEGIN IMMEDIATE")
-                heard = "INSERT OR REPLACE INTO heard SELECT source, max(serial) FROM events WHERE seq < ? GROUP BY source"
-                self._db.execute(heard, (end,))
-                self._db.execute("DELETE FROM events WHERE seq < ?", (end,))
+        self._trim_passing()
+        too_many = STEP if self._bytes() > self._bytes_kept else min(STEP, self._count - EVENTS_KEPT)
+        if (count := min(too_many, self._count - LOOK)) > 0:
+            end = self._db.execute("SELECT seq FROM events ORDER BY seq LIMIT 1 OFFSET ?", (count,)).fetchone()
+            if end is not None:
+                self._delete("seq < ?", end)
         (sources,) = self._db.execute("SELECT count(*) FROM heard").fetchone()
         if sources > _SOURCES_KEPT:
             oldest = "DELETE FROM heard WHERE source IN (SELECT source FROM heard ORDER BY rowid LIMIT ?)"
             self._db.execute(oldest, (sources - _SOURCES_KEPT,))
+
+    def _trim_passing(self) -> None:
+        end = self.last_seq() - PASSING_KEPT
+        begin = end - STEP if self._passing_gone is None else self._passing_gone
+        if end > max(begin, 0):
+            self._delete(f"seq > ? AND seq <= ? AND {_IS_PASSING}", (begin, end, *_PASSING_BEGIN))
+            self._passing_gone = end
+
+    def _delete(self, which: str, values: tuple[Any, ...]) -> None:
+        """Delete some events; the last number of each source stays known."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            last = f"SELECT source, max(serial) AS serial FROM events WHERE {which} GROUP BY source"  # noqa: S608
+            known = f"SELECT new.source, max(new.serial, coalesce(heard.serial, 0)) FROM ({last}) AS new LEFT JOIN heard USING (source)"  # noqa: S608
+            self._db.execute("INSERT OR REPLACE INTO heard " + known, values)
+            self._count -= self._db.execute(f"DELETE FROM events WHERE {which}", values).rowcount  # noqa: S608
 
     def _bound_log(self) -> None:
         """A reader that never ends keeps the log beside the file from being emptied: raises OSError when that is too big."""
@@ -273,8 +297,11 @@ class JournalFile:
     def heard(self, before: int) -> dict[str, int]:
         """The last number that each source of this run has reported; `before` is the number before its first event."""
         newest = "SELECT source, max(serial) FROM events WHERE seq > ? GROUP BY source"
-        pairs = [*self._db.execute("SELECT source, serial FROM heard"), *self._db.execute(newest, (before,))]
-        return {source: serial for source, serial in pairs if type(serial) is int}
+        found: dict[str, int] = {}
+        for source, serial in (*self._db.execute("SELECT source, serial FROM heard"), *self._db.execute(newest, (before,))):
+            if type(serial) is int:
+                found[source] = max(serial, found.get(source, serial))
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         """The last picture; a row that cannot be read is set aside."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import heapq
 import json
 import socket
 import time
@@ -9,12 +10,14 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from itertools import takewhile
+from operator import itemgetter
 from typing import Any
 
 from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.errors import RequestTimeout, UnknownEvent
 from suptree.actors.events.entry import decode, encode, entry_now
-from suptree.actors.events.event_types import EventsSkipped, Kind, TreeReady, event_name
+from suptree.actors.events.event_types import PASSING, EventsSkipped, Kind, TreeReady, event_name
 from suptree.actors.events.picture import Picture
 from suptree.actors.record.link_offers import LinkOffers
 
@@ -37,6 +40,8 @@ class Link:
     def __init__(self) -> None:
         self.picture = Picture()
         self.events: deque[dict[str, Any]] = deque(maxlen=_EVENTS_KEPT)
+        """All but those that may come again and again (`PASSING`), which are kept apart."""
+        self._passing: deque[dict[str, Any]] = deque(maxlen=_EVENTS_KEPT)
         self.ready = asyncio.Event()
         self.journal: dict[str, Any] = {"path": None, "lost": 0, "waiting": 0, "why": None}
         """How many events of this run are missing from the journal or wait for it, and why."""
@@ -119,8 +124,8 @@ class Link:
 
     def known(self, after: int) -> list[dict[str, Any]]:
         """The events with a number above `after` that are kept; when some are not, an `EventsSkipped` comes first, which counts these."""
-        found = [event for event in self.events if event["seq"] > after]
-        skipped = found[0]["seq"] - 1 - max(after, self._before_run or 0) if found else 0
+        found = list(heapq.merge(_newer(self.events, after), _newer(self._passing, after), key=itemgetter("seq")))
+        skipped = found[-1]["seq"] - max(after, self._before_run or 0) - len(found) if found else 0
         if skipped > 0:
             marker = encode(entry_now(EventsSkipped(count=skipped), None, source="launcher", serial=0))
             found.insert(0, {"seq": found[0]["seq"] - 1, **marker})
@@ -181,8 +186,13 @@ class Link:
             self._changed.notify_all()
 
     def _keep(self, event: dict[str, Any]) -> None:
-        if event["seq"] > self._seq or not self.events:
-            self.events.append(event)
+        if event["seq"] > self._seq or not (self.events or self._passing):
+            (self._passing if event["event"] in PASSING else self.events).append(event)
             self._seq = event["seq"]
         if event["event"] == _READY:
             self.ready.set()
+
+
+def _newer(events: deque[dict[str, Any]], after: int) -> list[dict[str, Any]]:
+    """Those with a number above `after`; a client that follows asks for the last few of very many."""
+    return list(takewhile(lambda event: event["seq"] > after, reversed(events)))[::-1]
