@@ -39,10 +39,12 @@ _DELETED_KEPT = 1000
 class Picture:
     """Rows by id; `apply` is the only way to change them.
 
-    The row of a child that was deleted stays, while not many others are deleted after it: its id counts its lives on.
+    The row of a child that was deleted stays, while not many others are deleted after it: its id counts its lives on. Then it goes, and
+    `gone` is called with the id.
     """
 
-    def __init__(self, rows: Iterable[Row] = ()) -> None:
+    def __init__(self, rows: Iterable[Row] = (), gone: Callable[[str], object] = str) -> None:
+        self._gone = gone
         self.rows: dict[str, Row] = {row["id"]: {**_fresh(row["id"]), **row} for row in rows}
 
     def apply(self, entry: Entry) -> Row | None:
@@ -113,6 +115,7 @@ class Picture:
         deleted = [child for child, row in self.rows.items() if row["deleted"]]
         for child in deleted[:-_DELETED_KEPT]:
             del self.rows[child]
+            self._gone(child)
 
 
 def _begins_anew(row: Row, event: ChildEvent, entry: Entry) -> bool:

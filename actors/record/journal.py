@@ -72,6 +72,8 @@ class Journal:
         self._waiting: deque[Record] = deque()
         self._rows: dict[str, Mapping[str, Any]] = {}
         """Rows that have changed since they were written."""
+        self._gone: set[str] = set()
+        """Ids of which no row is to be kept."""
         self._fault: str | None = None
         self._file: JournalFile | None = None
         try:
@@ -116,7 +118,7 @@ class Journal:
         self._waiting.append(_record(seq, entry))
         self._last = seq
         if row is not None:
-            self._rows[row["id"]] = row
+            self._keep(row)
         if self._fault is None:
             self.flush()
         if len(self._waiting) > EVENTS_THAT_WAIT:
@@ -125,9 +127,18 @@ class Journal:
 
     def put(self, row: Mapping[str, Any]) -> None:
         """Write a row that came without an event."""
-        self._rows[row["id"]] = row
+        self._keep(row)
         if self._fault is None:
             self.flush()
+
+    def drop(self, child: str) -> None:
+        """Delete the row of a child, with the next event that is written."""
+        self._rows.pop(child, None)
+        self._gone.add(child)
+
+    def _keep(self, row: Mapping[str, Any]) -> None:
+        self._rows[row["id"]] = row
+        self._gone.discard(row["id"])
 
     def flush(self) -> None:
         """Write what waits. After a fault, call this every second or so."""
@@ -138,12 +149,14 @@ class Journal:
             self._mention_losses(file)
             while self._waiting or self._rows:
                 records = [self._shifted(record) for record in islice(self._waiting, _AT_A_TIME)]
-                file.write(records, () if len(records) == _AT_A_TIME else self._rows.values())
+                is_last = len(records) < _AT_A_TIME
+                file.write(records, self._rows.values() if is_last else (), self._gone if is_last else ())
                 for _ in records:
                     self._waiting.popleft()
                 before, self._written = self._written, self._written + len(records)
-                if len(records) < _AT_A_TIME:
+                if is_last:
                     self._rows.clear()
+                    self._gone.clear()
                 if before // LOOK != self._written // LOOK:
                     file.trim()
         except FAULTS as error:

@@ -232,8 +232,8 @@ class JournalFile:
         """The number of the last event; 0 when there is none."""
         return _number(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
-    def write(self, records: Iterable[Record], rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write some events and rows, all of them or none."""
+    def write(self, records: Iterable[Record], rows: Iterable[Mapping[str, Any]], gone: Iterable[str] = ()) -> None:
+        """Write some events and rows, and delete the rows of some ids, all of that or nothing."""
         if self._found() != self._identity:
             raise NoJournal(errno.ESTALE, "the journal was deleted, moved or replaced", str(self.path))
         with self._db:
@@ -241,6 +241,7 @@ class JournalFile:
             for record in records:
                 put = "INSERT OR IGNORE INTO events (seq, source, serial, event) VALUES (?, ?, ?, ?)"
                 self._count += self._db.execute(put, record).rowcount
+            self._db.executemany("DELETE FROM rows WHERE id = ?", ((child,) for child in gone))
             for row in rows:
                 put = "INSERT INTO rows VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET row = excluded.row"
                 self._db.execute(put, (row["id"], json.dumps(row)))

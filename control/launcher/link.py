@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import heapq
-import json
 import socket
 import time
 import uuid
@@ -19,9 +18,9 @@ from suptree.actors.errors import RequestTimeout, UnknownEvent
 from suptree.actors.events.entry import decode, encode, entry_now
 from suptree.actors.events.event_types import PASSING, EventsSkipped, Kind, TreeReady, event_name
 from suptree.actors.events.picture import Picture
+from suptree.actors.record.link_lines import LINE_LIMIT, line_of, lines_of
 from suptree.actors.record.link_offers import LinkOffers
 
-_LINE_LIMIT = 64 * 1024 * 1024
 _EVENTS_KEPT = 10_000
 _TAKE_BACK_LIMIT = 60.0
 _READY = event_name(TreeReady, Kind.TREE)
@@ -97,7 +96,7 @@ class Link:
         """
         request = request or uuid.uuid4().hex
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        line = json.dumps({"request": request, "operation": operation, "target": target, "arguments": arguments or {}}).encode() + b"\n"
+        line = line_of({"request": request, "operation": operation, "target": target, "arguments": arguments or {}})
         self._asked[request] = _Asked(line, answer, hear)
         try:
             async with asyncio.timeout(limit):
@@ -142,17 +141,23 @@ class Link:
                     await self._changed.wait()
 
     async def _talk(self, connection: socket.socket) -> None:
-        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=_LINE_LIMIT)
+        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LINE_LIMIT)
         self._writer = writer
-        writer.write(json.dumps({"seq": self._seq}).encode() + b"\n")
+        writer.write(line_of({"seq": self._seq}))
         # What the last registry took with it is asked again; the supervisors know what they have done already.
         for asked in self._asked.values():
             writer.write(asked.line)
+        before_hello: dict[str, list[dict[str, Any]]] = {"rows": [], "events": []}
         try:
-            # What a registry was about to say when it was killed ends without its newline.
-            while (line := await reader.readline()).endswith(b"\n"):
+            async for said in lines_of(reader):
                 self._heard_at = time.monotonic()
-                await self._take(json.loads(line))
+                if part := said.get("before_hello"):
+                    for what, some in part.items():
+                        before_hello[what] += some
+                    continue
+                if hello := said.get("hello"):
+                    hello.update(before_hello)
+                await self._take(said)
         except ConnectionError:
             pass
         finally:

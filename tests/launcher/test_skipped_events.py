@@ -46,7 +46,7 @@ async def tree_with_many_events(socket: Path) -> AsyncIterator[Link]:
     reader, writer = await asyncio.open_unix_connection(sock=offers.connect())
     await reader.readline()
     journal = {"path": None, "lost": 0, "waiting": 0, "why": None}
-    said: list[dict[str, Any]] = [{"hello": {"seq": BEFORE_RUN, "before_run": BEFORE_RUN, "rows": [], "events": [], "journal": journal}}]
+    said: list[dict[str, Any]] = [{"hello": {"seq": BEFORE_RUN, "before_run": BEFORE_RUN, "journal": journal}}]
     said += [{"event": as_json(number)} for number in range(BEFORE_RUN + 1, LAST + 1)]
     writer.write(b"".join(json.dumps(line).encode() + b"\n" for line in said))
     async for event in link.follow(0):
