@@ -17,6 +17,9 @@ from typing import BinaryIO
 from .trusted_folder import FolderNotTrusted, make_own, trusted_folder, user_name
 
 _OWN_DESCRIPTORS = Path("/proc/self/fd")
+_NAMELESS = os.O_RDWR | os.O_EXCL | os.O_CLOEXEC
+# What open(2) says where the file system has no such files.
+_NO_TMPFILE = (errno.EISDIR, errno.EOPNOTSUPP)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
@@ -49,6 +52,20 @@ def open_to_read(path: Path, *, write: bool = False) -> BinaryIO:
         os.close(descriptor)
         raise FileExistsError(errno.EEXIST, "it is no regular file", str(path))
     return os.fdopen(descriptor, "r+b" if write else "rb", buffering=0)
+
+
+def open_nameless(folder: Path) -> BinaryIO:
+    """A new file in a folder of ours that has no name, so that nothing is left of it, however its writer ends. Raises OSError."""
+    with trusted_folder(folder) as descriptor:
+        try:
+            made = os.open(".", os.O_TMPFILE | _NAMELESS, 0o600, dir_fd=descriptor)
+        except OSError as error:
+            if error.errno not in _NO_TMPFILE:
+                raise
+            name = f".{secrets.token_hex(8)}"
+            made = os.open(name, os.O_CREAT | os.O_NOFOLLOW | _NAMELESS, 0o600, dir_fd=descriptor)
+            os.unlink(name, dir_fd=descriptor)
+    return os.fdopen(made, "r+b", buffering=0)
 
 
 def open_in_folder(path: Path, flags: int, *, devices: bool = False) -> int:

@@ -22,7 +22,15 @@ from suptree.actors.events.entry import entry_now
 from suptree.actors.events.event_types import Exited, Kind, Started, Starting
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.kernel.lossy_file import LossyFile
-from suptree.actors.kernel.private_files import bind_private, make_shared, open_to_read, remove_folder, remove_private, tighten
+from suptree.actors.kernel.private_files import (
+    bind_private,
+    make_shared,
+    open_nameless,
+    open_to_read,
+    remove_folder,
+    remove_private,
+    tighten,
+)
 from suptree.actors.kernel.trusted_folder import make_own
 from suptree.actors.native.checkpoint_file import CheckpointFile, CheckpointRefused
 from suptree.actors.notify.notify_socket import NotifySocket
@@ -162,6 +170,7 @@ ACTS: dict[str, Callable[[Path], object]] = {
     "write a log": rotate,
     "read a log": lambda state: tail(state / "logs" / "x.log", 1),
     "change a log": lambda state: open_to_read(state / "logs" / "x.log", write=True),
+    "keep a long line": lambda state: open_nameless(state / "logs"),
     "follow a log": follow,
     "write a checkpoint": lambda state: CheckpointFile(str(state), "x", 1, "m:f").write("{}"),
     "restore a checkpoint": take,
