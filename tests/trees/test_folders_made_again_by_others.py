@@ -33,6 +33,7 @@ from suptree.actors.kernel.private_files import (
 )
 from suptree.actors.kernel.trusted_folder import make_own
 from suptree.actors.native.checkpoint_file import CheckpointFile, CheckpointRefused
+from suptree.actors.notify.notification import NOTIFY_SOCKET, Pinger
 from suptree.actors.notify.notify_socket import NotifySocket
 from suptree.actors.output.log_reader import follow_log, tail
 from suptree.actors.record.journal import Journal, lives_before
@@ -215,6 +216,33 @@ def test_nothing_that_stands_there_is_believed(place: Place) -> None:
     assert (None, None) == (recorded(paths(state)), lock_holder(paths(state)))
     assert {} == lives_before(state / "journal.sqlite", "theirs", ["x"])
     assert [] == [each for each in post_mortem_files.places(state) if each.read() is not None]
+
+
+@pytest.mark.parametrize("kind", ["a link above", "a folder"])
+def test_no_status_is_said_to_a_socket_there(kind: str, short_folder: Path) -> None:
+    """In a short path, for that of a socket may have 107 bytes."""
+    theirs, ours = short_folder / "w" / "s", short_folder / "ours"
+    theirs.mkdir(parents=True)
+    theirs.parent.chmod(0o1777)
+    ours.mkdir()
+    if kind == "a folder":
+        (theirs / "r").mkdir()
+    else:
+        (short_folder / "e").mkdir()
+        (theirs / "r").symlink_to(short_folder / "e")
+    give_away(theirs)
+    heard = []
+    for folder in (theirs / "r", ours):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+            listener.bind(str(folder / NOTIFY_SOCKET))
+            listener.setblocking(False)
+            pinger = Pinger(str(folder))
+            pinger.ping()
+            pinger.say("a word for the tree")
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    heard.append(listener.recv(100))
+    assert [b"WATCHDOG=1", b"STATUS=a word for the tree"] == heard
 
 
 @pytest.mark.parametrize("name", ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"])
