@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from enum import StrEnum
@@ -9,9 +10,7 @@ from typing import Any
 
 from suptree.actors.events.entry import Entry, entry_now
 from suptree.actors.events.event_types import TreeRefused
-
-REPORT_EVERY = 5.0
-"""Seconds. A stranger that floods us must not flood the journal."""
+from suptree.actors.events.report_interval import ReportInterval
 
 
 class Why(StrEnum):
@@ -46,6 +45,8 @@ class Refusals:
         self._record = record
         self._counts: dict[str, Counter[str]] = {}
         self._serials = itertools.count(1)
+        # A stranger that comes again and again must not push everything else out of the journal.
+        self._interval = ReportInterval()
         self._due: asyncio.TimerHandle | None = None
         self._recording: set[asyncio.Task[None]] = set()
 
@@ -66,10 +67,11 @@ class Refusals:
         """Take in what somebody else has counted, by reason; call it in the event loop."""
         self._counts.setdefault(door, Counter()).update(refused)
         if self._due is None:
-            self._due = asyncio.get_running_loop().call_later(REPORT_EVERY, self._report)
+            self._due = asyncio.get_running_loop().call_later(self._interval.due_in(time.monotonic()), self._report)
 
     def _report(self) -> None:
         self._due = None
+        self._interval.reported(time.monotonic())
         entry = entry_now(TreeRefused(refused=self.counts), None, source=self._source, serial=next(self._serials))
         recording = asyncio.ensure_future(self._record(entry))
         self._recording.add(recording)

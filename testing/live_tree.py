@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 import psutil
 
 from suptree.actors.errors import NotRunning
+from suptree.actors.kernel.private_files import remove_folder
 from suptree.control.client.client import Client
 from suptree.control.launcher.spawn import LauncherProcess, spawn_launcher
 from suptree.control.trees.leftovers import processes_of
@@ -67,7 +67,7 @@ class LiveTree:
             self.end_by_force()
             # A launcher that was killed has left its sockets there.
             for folder in (self.launcher.paths.runtime, self.launcher.paths.shared):
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_folder(folder)
             self._home.cleanup()
 
     def up(self) -> None:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ..events.entry import Entry, encode, exit_as_json, exit_from_json
-from ..events.event_types import ChildEvent, Decided, Exited, Kind, Starting
+from ..events.event_types import ChildEvent, Decided, Deleted, Exited, Kind, Starting
 from ..events.wording import moment
 from ..exits import ExitClass
 from ..kernel.lossy_file import Losses
@@ -70,9 +70,15 @@ class Deaths:
         end = Exited(Kind(row["kind"]), row["id"], row["incarnation"], exit=exit_from_json(row["last_exit"]))
         self.hear(replace(entry, event=end, supervisor=row["supervisor"], evidence=None))
 
+    def forget(self, child: str) -> None:
+        """Let go of what led to the last death of a child: it was deleted."""
+        self._lives.pop(child, None)
+
     def _hear(self, entry: Entry) -> _Life | None:
         event = entry.event
-        if not isinstance(event, ChildEvent):
+        if isinstance(event, Deleted):
+            self.forget(event.id)
+        if not isinstance(event, ChildEvent) or isinstance(event, Deleted):
             return None
         life = self._lives.get(event.id)
         if life is None or life.incarnation < event.incarnation or isinstance(event, Starting):

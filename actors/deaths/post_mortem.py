@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..events.json_values import read_json
 from ..output.printable import printable
 from .advice import advice
 from .causes import Cause, cause_of
+from .death_shape import DEATH
 from .what_follows import next_after
 
 Death = Mapping[str, Any]
@@ -61,13 +63,13 @@ def compose(death: Death) -> str:
 
 
 def parse(text: str) -> Death | None:
-    """The death behind a post-mortem; None when the text is none."""
+    """The death behind a post-mortem; None when the text is none, or a person has edited it so that it cannot be shown."""
     before, marker, after = text.rpartition(_FOR_PROGRAMS + "\n")
     try:
-        found = json.loads(after) if marker and before else None
-    except ValueError:
+        found: Death | None = DEATH(read_json(after)) if marker and before else None
+    except (ValueError, KeyError, TypeError):
         return None
-    return found if isinstance(found, dict) else None
+    return found
 
 
 def life(death: Death) -> str:

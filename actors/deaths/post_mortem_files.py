@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..kernel.private_files import make_private, open_in_folder, open_to_read
+from ..kernel.private_files import open_to_read, remove_private, write_private
+from ..kernel.trusted_folder import make_own
 from .post_mortem import Death, compose, parse
 
 PER_CHILD = 10
 PER_TREE = 200
 """So many are kept; the oldest go first."""
+_READ_AT_MOST = 8 * 1024 * 1024
 
 _NAME = re.compile(r"(?P<child>.+)-(?P<incarnation>\d+)-(?P<at>\d{8}T\d{9}Z)\.txt")
 
@@ -35,7 +37,7 @@ class Place:
         """The death; None when the file is gone or not readable."""
         try:
             with open_to_read(self.path) as file:
-                return parse(file.read().decode())
+                return parse(file.read(_READ_AT_MOST).decode())
         except (OSError, ValueError):
             return None
 
@@ -57,12 +59,8 @@ def places(state_dir: str | Path, child: str | None = None) -> list[Place]:
 def write(state_dir: str | Path, death: Death) -> Path:
     """Write a post-mortem, whole or not at all, in place of an earlier one of the same death; remove what is beyond the bounds."""
     path = place_of(state_dir, death)
-    make_private(path.parent)
-    draft = path.with_suffix(".new")
-    descriptor = open_in_folder(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(compose(death))
-    draft.replace(path)
+    make_own(path.parent)
+    write_private(path, compose(death).encode(errors="backslashreplace"), path.with_suffix(".new"))
     _remove_oldest(state_dir, death["id"], _stamp(death))
     return path
 
@@ -75,7 +73,7 @@ def _remove_oldest(state_dir: str | Path, child: str, now: str) -> None:
     rest = [place for place in found if place not in surplus]
     for place in (*surplus, *rest[:-PER_TREE]):
         with contextlib.suppress(OSError):
-            place.path.unlink()
+            remove_private(place.path)
 
 
 def _all(where: Path) -> Iterator[Place]:

@@ -1,7 +1,7 @@
 """An entry of the journal: one event, and when and by whom it was reported; and its JSON object, the only form that leaves an actor."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from types import NoneType, UnionType
@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from ..errors import UnknownEvent
 from ..exits import CAUSE_IDS, CauseId, Exit, ExitClass
 from .event_types import BY_EVENT_NAME, EVENT_TYPES, Event, Exited, Ignored, TreeEvent, event_name
+from .json_values import Reader, boolean, by_name, each, number, or_none, text, text_or_none, whole, whole_or_none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +79,12 @@ def decode(said: Mapping[str, Any]) -> Entry:
         field_name = "the entry"
         return Entry(
             event=event_type(**values),
-            supervisor=_text_or_none(said.get("supervisor")),
-            at=_text(said["at"]),
-            monotonic=_number(said["monotonic"]),
-            source=_text(said.get("source", "")),
-            serial=_whole(said.get("serial", 0)),
-            seq=_whole(said.get("seq", 0)),
+            supervisor=text_or_none(said.get("supervisor")),
+            at=text(said["at"]),
+            monotonic=number(said["monotonic"]),
+            source=text(said.get("source", "")),
+            serial=whole(said.get("serial", 0)),
+            seq=whole(said.get("seq", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnknownEvent(f"{said['event']}: {field_name} is not as docs/events.md says: {error}") from None
@@ -111,52 +112,31 @@ def exit_from_json(said: Mapping[str, Any]) -> Exit:
         said.get("last_error"),
         during_start=said.get("during_start", False),
         cause=CauseId(cause) if cause in CAUSE_IDS else None,
-        signal=_whole_or_none(said.get("signal")),
-        code=_whole_or_none(said.get("code")),
+        signal=whole_or_none(said.get("signal")),
+        code=whole_or_none(said.get("code")),
     )
-
-
-Reader = Callable[[Any], Any]
-"""Returns what a JSON value stands for; raises KeyError, TypeError or ValueError when it is of another type."""
 
 
 def _reader(hint: Any) -> Reader:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         (wanted,) = (argument for argument in arguments if argument is not NoneType)
-        return _or_none(_reader(wanted))
+        return or_none(_reader(wanted))
     if origin is tuple:
-        each = _reader(arguments[0])
-        return lambda value: tuple(map(each, _list(value)))
+        return each(_reader(arguments[0]))
     if origin is not None:
-        key, of_value = map(_reader, arguments)
-        return lambda value: {key(name): of_value(of) for name, of in _mapping(value).items()}
+        name, of_value = map(_reader, arguments)
+        return by_name(of_value, name)
     plain: Reader = _PLAIN.get(hint, hint)  # An enum reads itself.
     return plain
 
 
-def _plain(*types: type) -> Reader:
-    def read(value: Any) -> Any:
-        # In Python a bool is an int.
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise TypeError(f"{value!r} is no {types[0].__name__}")
-        return value
-
-    return read
-
-
-def _or_none(read: Reader) -> Reader:
-    return lambda value: None if value is None else read(value)
-
-
-_text, _whole, _number, _list, _mapping = _plain(str), _plain(int), _plain(float, int), _plain(list, tuple), _plain(Mapping)
-_text_or_none, _whole_or_none = _or_none(_text), _or_none(_whole)
-_PLAIN: dict[Any, Reader] = {Any: lambda value: value, str: _text, int: _whole, float: _number, bool: _plain(bool), Exit: exit_from_json}
+_PLAIN: dict[Any, Reader] = {Any: lambda value: value, str: text, int: whole, float: number, bool: boolean, Exit: exit_from_json}
 
 
 def _readers(event_type: type[Event]) -> dict[str, Reader]:
     hints = get_type_hints(event_type)
-    return {each.name: _reader(hints[each.name]) for each in fields(event_type)}
+    return {field.name: _reader(hints[field.name]) for field in fields(event_type)}
 
 
 _READERS: dict[type, dict[str, Reader]] = {event_type: _readers(event_type) for event_type in EVENT_TYPES}

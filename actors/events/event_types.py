@@ -230,10 +230,11 @@ class EventsLost(TreeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsSkipped(TreeEvent):
-    """So many events are not sent: the launcher keeps the latest 10,000, and the client asked for older ones, or was too slow.
+    """So many events are not sent: the launcher keeps the latest 10,000, and as many statuses and counts of what was refused.
 
-    It comes first, with the `seq` of the last event that is skipped, and is not in the journal, which has what is skipped. A client that
-    adds events up to a picture has to begin again with `GET /picture`, as a client of Kubernetes has to after `410 Gone`.
+    Then the client asked for older ones, or was too slow. It comes first, with the `seq` before that of the first event that is sent, and
+    is not in the journal. A client that adds events up to a picture has to begin again with `GET /picture`, as a client of Kubernetes has
+    to after `410 Gone`.
     """
 
     name: ClassVar[str] = "events_skipped"
@@ -265,6 +266,8 @@ EVENT_TYPES: tuple[type[Event], ...] = (
 )
 """All of them, in the order in which a life passes through; nothing else can be written down."""
 
+_PASSING_TYPES = (StatusText, NotificationsRefused, TreeRefused)
+
 
 def event_name(event_type: type[Event], kind: Kind) -> str:
     """The name by which clients know an event: `agent_started`."""
@@ -274,3 +277,7 @@ def event_name(event_type: type[Event], kind: Kind) -> str:
 BY_EVENT_NAME: dict[str, tuple[type[Event], Kind]] = {
     event_name(event_type, kind): (event_type, kind) for event_type in EVENT_TYPES for kind in event_type.kinds
 }
+
+PASSING = frozenset(name for name, (event_type, _) in BY_EVENT_NAME.items() if event_type in _PASSING_TYPES)
+"""The names of the events that strangers, and programs, can cause again and again: each says all that the one before said, or replaces it.
+They are kept apart, so that they push no others out."""

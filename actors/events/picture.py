@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
-from ..exits import CauseId, Exit
+from ..exits import CauseId, Exit, ExitClass
 from .entry import Entry, exit_as_json
 from .event_types import (
     ChildEvent,
@@ -27,6 +27,7 @@ from .event_types import (
     Unkillable,
     WaitCancelled,
 )
+from .json_values import boolean, each, mapping, number, number_or_none, or_none, record, text, text_or_none, whole, whole_or_none
 
 Row = dict[str, Any]
 
@@ -38,10 +39,12 @@ _DELETED_KEPT = 1000
 class Picture:
     """Rows by id; `apply` is the only way to change them.
 
-    The row of a child that was deleted stays, while not many others are deleted after it: its id counts its lives on.
+    The row of a child that was deleted stays, while not many others are deleted after it: its id counts its lives on. Then it goes, and
+    `gone` is called with the id.
     """
 
-    def __init__(self, rows: Iterable[Row] = ()) -> None:
+    def __init__(self, rows: Iterable[Row] = (), gone: Callable[[str], object] = str) -> None:
+        self._gone = gone
         self.rows: dict[str, Row] = {row["id"]: {**_fresh(row["id"]), **row} for row in rows}
 
     def apply(self, entry: Entry) -> Row | None:
@@ -118,6 +121,7 @@ class Picture:
         deleted = [child for child, row in self.rows.items() if row["deleted"]]
         for child in deleted[:-_DELETED_KEPT]:
             del self.rows[child]
+            self._gone(child)
 
 
 def _begins_anew(row: Row, event: ChildEvent, entry: Entry) -> bool:
@@ -139,6 +143,28 @@ def _fresh(child: str) -> Row:
         "waiting_for": None, "suspect": False, "silent_since": None, "stalled": False, "stalled_since": None, "awaits_ready": False,
         "unkillable": [], "deleted": False,
     }  # fmt: skip
+
+
+_EXIT = record(
+    {"class": ExitClass, "reason": text, "at": text},
+    {"last_error": text_or_none, "during_start": boolean, "cause": text_or_none, "signal": whole_or_none, "code": whole_or_none},
+)
+_ROW = record(
+    {"id": text, "incarnation": whole, "restarts": whole},
+    {
+        **dict.fromkeys(("type", "supervisor", "started_at", "stopped_at", "status_text", "why", "decision", "waiting_for"), text_or_none),
+        **dict.fromkeys(("started", "until", "silent_since", "stalled_since"), number_or_none),
+        **dict.fromkeys(("suspect", "stalled", "awaits_ready", "deleted"), boolean),
+        **dict.fromkeys(("pid", "actor_pid"), whole_or_none),
+        **dict.fromkeys(("node", "status"), text),
+        "kind": Kind,
+        "last_exit": or_none(_EXIT),
+        "config": mapping,
+        "restarted_at": each(number),
+        "unkillable": each(whole),
+        "refused": mapping,
+    },
+)
 
 
 def _kept(row: Row) -> Row:
@@ -213,6 +239,15 @@ def _status(row: Row, event: StatusText, _entry: Entry) -> None:
 
 def _refused(row: Row, event: NotificationsRefused, _entry: Entry) -> None:
     row["refused"] = {"strangers": event.strangers, "malformed": event.malformed}
+
+
+def is_row(said: object) -> bool:
+    """Whether a JSON value can be a row, of which others are made: where it has a field of ours, that has its type."""
+    try:
+        _ROW(said)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
 
 
 _WELL: dict[str, Any] = {"suspect": False, "silent_since": None, "stalled": False, "stalled_since": None}

@@ -17,6 +17,7 @@ from ..base.dispatch import on
 from ..base.life_stamps import STAMPS
 from ..base.loop_actor import LoopActor
 from ..base.messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Unwatched, Watch
+from ..events.report_interval import ReportInterval
 from ..exits import Exit, ExitClass
 from ..kernel.linux import parent_of, set_name
 from ..notify.notification import Notification
@@ -44,7 +45,6 @@ _QUEUE_LENGTH = Path("/proc/sys/net/unix/max_dgram_qlen")
 _ANCESTORS_ASKED = 16
 _EARLY_KEPT = 100
 _EARLY_KEPT_FOR = 5.0
-_TELL_REFUSED_EVERY = 5.0
 
 
 class HeartbeatActor(LoopActor):
@@ -77,6 +77,7 @@ class HeartbeatActor(LoopActor):
         self._given_up: set[int] = set()
         """Users who are not heard any more."""
         self._strangers = self._malformed = 0
+        self._refusals_interval = ReportInterval()
         self._refusals_due: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = 0.0
@@ -244,17 +245,21 @@ class HeartbeatActor(LoopActor):
             self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
 
     def _refuse(self, *, malformed: bool) -> None:
-        """Count a refused message, and report the count at intervals, so that a sender who floods us does not flood the journal."""
+        """Count a refused message, and report the count at intervals: a sender must not push everything else out of the journal."""
         self._malformed += malformed
         self._strangers += not malformed
         if self._refusals_due is None:
-            self._refusals_due = self.loop.call_later(_TELL_REFUSED_EVERY, self._tell_refused)
+            self._tell_refused_later()
+
+    def _tell_refused_later(self) -> None:
+        self._refusals_due = self.loop.call_later(self._refusals_interval.due_in(time.monotonic()), self._tell_refused)
 
     def _tell_refused(self) -> None:
         self._refusals_due = None
         if self.supervisor.is_behind:
-            self._refusals_due = self.loop.call_later(_TELL_REFUSED_EVERY, self._tell_refused)
+            self._tell_refused_later()
             return
+        self._refusals_interval.reported(time.monotonic())
         self.supervisor.tell(Refused(self.begin.id, self.begin.incarnation, self._strangers, self._malformed))
 
     def _set_timer(self) -> None:

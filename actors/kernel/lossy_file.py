@@ -11,7 +11,8 @@ from pathlib import Path
 
 import structlog
 
-from .private_files import make_private, open_private
+from .private_files import open_private, rename_private
+from .trusted_folder import make_own
 
 log = structlog.get_logger()
 
@@ -154,12 +155,12 @@ class LossyFile:
             return
         try:
             with contextlib.suppress(FileNotFoundError):  # somebody tidied up
-                self.path.replace(self.previous)
+                rename_private(self.path, self.previous)
             try:
                 self._open(begins_at=before)
             except OSError:
                 # No inode is left, perhaps.
-                self.previous.replace(self.path)
+                rename_private(self.previous, self.path)
                 raise
             self._rotates = True
         except OSError as error:
@@ -183,7 +184,7 @@ class LossyFile:
         try:
             descriptor = open_private(self.path)
         except FileNotFoundError:
-            make_private(self.path.parent)
+            make_own(self.path.parent)
             descriptor = open_private(self.path)
         self.close()
         self._descriptor = descriptor

@@ -7,6 +7,7 @@ import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 _MOST_LINKS = 40
@@ -14,8 +15,14 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class FolderNotTrusted(Exception):
+class FolderNotTrusted(PermissionError):
     """Somebody whom we trust less than ourselves could put something else there; the text says which folder, and why."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(errno.EPERM, why)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 @contextmanager
@@ -38,10 +45,11 @@ def trusted_folder(path: Path, *, make: bool = False, own: bool = False) -> Iter
         os.close(descriptor)
 
 
-def make_own(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone; one of this user's that is there gets mode 0700.
+def make_own(folder: Path, mode: int = 0o700) -> None:
+    """Make a folder for this user alone, or with another mode; one of this user's that is there gets that mode.
 
-    Raises what `trusted_folder` raises, also where the folder itself is another user's, or a link.
+    Those above it that are missing are made too, with mode 0700. Raises what `trusted_folder` raises, also where the folder itself is
+    another user's, or a link.
     """
     with trusted_folder(folder.parent, make=True) as parent:
         with suppress(FileExistsError):
@@ -51,7 +59,7 @@ def make_own(folder: Path) -> None:
             raise FolderNotTrusted(f"{folder} belongs to {user_name(found.st_uid)}")
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-        os.chmod(folder.name, 0o700, dir_fd=parent)
+        os.chmod(folder.name, mode, dir_fd=parent)
 
 
 def who_could_change(path: Path) -> str | None:
@@ -149,7 +157,7 @@ def _others_write(found: os.stat_result, where: Path) -> bool:
     writable = found.st_mode & _WRITABLE_BY_OTHERS
     if not writable:
         return False
-    return bool(writable & stat.S_IWOTH) or _has_access_list(where) or not _is_private_group(found.st_gid, found.st_uid)
+    return bool(writable & stat.S_IWOTH) or _has_access_list(where) or not is_private_group(found.st_gid, found.st_uid)
 
 
 def _has_access_list(where: Path) -> bool:
@@ -159,8 +167,12 @@ def _has_access_list(where: Path) -> bool:
     return False
 
 
-def _is_private_group(group_id: int, user_id: int) -> bool:
-    """Whether a group has only that user, as where each user has a group of the same name: there a umask of 002 is usual."""
+@cache
+def is_private_group(group_id: int, user_id: int) -> bool:
+    """Whether a group has only that user, as where each user has a group of the same name: there a umask of 002 is usual.
+
+    Asked for once: the answer may come from another machine (LDAP), for which no actor should wait; the launcher has asked before it forks.
+    """
     try:
         group, user = grp.getgrgid(group_id), pwd.getpwuid(user_id)
     except KeyError:

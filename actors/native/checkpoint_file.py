@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..kernel.private_files import open_to_read, remove_private, rename_private, write_private
+from ..kernel.trusted_folder import make_own
+
 CHECKPOINT_LIMIT = 1024 * 1024
 """How many bytes a checkpoint has at most, as JSON."""
 
@@ -47,37 +50,36 @@ class CheckpointFile:
         """Replace the last checkpoint; blocks for as long as the disk does. Raises CheckpointRefused, and keeps the last."""
         head = json.dumps({**self._made_by, "incarnation": self._incarnation, "at": datetime.now(UTC).isoformat(timespec="milliseconds")})
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Not synced to the disk, which could block: it survives whatever happens to us, but not a power failure in these seconds.
-            with open(self._new, "w", encoding="utf-8", opener=_private) as file:
-                os.fchmod(file.fileno(), 0o600)
-                file.write(f'{head[:-1]}, "state": {text}}}\n')
-            self._new.replace(self._path)
+            self._put(f'{head[:-1]}, "state": {text}}}\n'.encode())
         except OSError as error:
             raise CheckpointRefused(f"it cannot be written: {error.strerror}") from None
         self._written = text
 
     def take(self, say: Callable[[str], None]) -> list[Any]:
         """The state to restore, if there is one that can be, alone in a list; one that cannot is set aside, and `say` called with why."""
-        if self._restoring.exists():
+        if os.path.lexists(self._restoring):
             self._set_aside(self._restoring, "restoring it ended the process", say)
             return []
         try:
             state = self._state_in(json.loads(self._read()))
-            self._path.replace(self._restoring)
+            rename_private(self._path, self._restoring)
         except FileNotFoundError:
             return []
         except (ValueError, RecursionError):
             self._set_aside(self._path, "it is not JSON", say)
             return []
-        except (CheckpointRefused, OSError) as refusal:
+        except CheckpointRefused as refusal:
             self._set_aside(self._path, str(refusal), say)
+            return []
+        except OSError as error:
+            self._set_aside(self._path, f"it cannot be read: {error.strerror}", say)
             return []
         return [state]
 
     def restored(self) -> None:
         """It was: it is the last one again."""
-        self._restoring.replace(self._path)
+        rename_private(self._restoring, self._path)
 
     def refuse(self, why: str, say: Callable[[str], None]) -> None:
         """It could not be restored: set it aside."""
@@ -86,7 +88,14 @@ class CheckpointFile:
     def forget(self) -> None:
         """Delete all that is kept of the agent."""
         for path in (self._path, self._restoring, self._refused, self._new):
-            path.unlink(missing_ok=True)
+            remove_private(path)
+
+    def _put(self, content: bytes) -> None:
+        try:
+            write_private(self._path, content, self._new)
+        except FileNotFoundError:
+            make_own(self._folder)
+            write_private(self._path, content, self._new)
 
     def _state_in(self, kept: Any) -> Any:
         if not isinstance(kept, dict) or "state" not in kept:
@@ -96,7 +105,7 @@ class CheckpointFile:
         return kept["state"]
 
     def _read(self) -> str:
-        with open(self._path, "rb", opener=_private) as file:
+        with open_to_read(self._path) as file:
             data = file.read(2 * CHECKPOINT_LIMIT)
         if len(data) == 2 * CHECKPOINT_LIMIT:
             raise CheckpointRefused(f"it is longer than {CHECKPOINT_LIMIT} bytes")
@@ -104,12 +113,8 @@ class CheckpointFile:
 
     def _set_aside(self, path: Path, why: str, say: Callable[[str], None]) -> None:
         try:
-            path.replace(self._refused)
+            rename_private(path, self._refused)
             where = f"set aside as {self._refused}"
         except OSError as error:
             where = f"and cannot be set aside: {error.strerror}"
         say(f"its last checkpoint is not restored: {why}; {where}")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -5,6 +5,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..kernel.private_files import folder_of
+
 NOTIFY_SOCKET = "notify.sock"
 DATAGRAM_LIMIT = 4096
 
@@ -102,7 +104,7 @@ class Pinger:
     """Tells the heartbeat actor what an actor says of itself; blocks for a moment at most, and a ping that finds nobody is lost."""
 
     def __init__(self, runtime_dir: str) -> None:
-        self._path = str(Path(runtime_dir) / NOTIFY_SOCKET)
+        self._path = Path(runtime_dir) / NOTIFY_SOCKET
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         # The kernel may queue as few as ten datagrams for the heartbeat actor. To try again later would cost far more than this wait.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
@@ -127,7 +129,8 @@ class Pinger:
         except OSError:
             # The first, or one to a heartbeat actor that has died: there may be another.
             try:
-                self._socket.connect(self._path)
+                with folder_of(self._path):
+                    self._socket.connect(str(self._path))
                 self._socket.send(datagram)
             except OSError:
                 return False

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+from ..kernel.private_files import bind_private
 from .descriptor_closer import DescriptorCloser
 from .notification import DATAGRAM_LIMIT, Notification, parse
 
@@ -38,18 +39,14 @@ class NotifySocket:
     @classmethod
     def at(cls, path: Path, owner: int | None = None) -> Self:
         """A new one that is this user's alone, or, with `owner`, that user's too. Raises OSError."""
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
         new = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         new.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         new.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        before = os.umask(0o177)
         try:
-            new.bind(str(path))
-        finally:
-            os.umask(before)
-        if owner is not None:
-            os.chown(path, owner, -1)
+            bind_private(new, path, owner=owner)
+        except OSError:
+            new.close()
+            raise
         return cls(new)
 
     def is_in_place(self) -> bool:

@@ -6,7 +6,8 @@ import socket
 from collections import deque
 from pathlib import Path
 
-from ..kernel.private_files import make_private, make_shared
+from ..kernel.private_files import make_shared
+from ..kernel.trusted_folder import make_own
 from .notification import NOTIFY_SOCKET, shared_socket
 from .notify_socket import NotifySocket
 
@@ -44,8 +45,8 @@ class NotifySockets:
     def open(self, shared_dir: str, user_id: int | None = None) -> NotifySocket:
         """For the heartbeat actor: a socket where agents of that user can send, who cannot reach ours; or our own anew. Raises OSError."""
         if user_id is None:
-            make_private(self._runtime.parent)
-            make_private(self._runtime)
+            make_own(self._runtime.parent)
+            make_own(self._runtime)
             new = NotifySocket.at(self._runtime / NOTIFY_SOCKET)
         else:
             shared = Path(shared_dir)

@@ -36,8 +36,6 @@ class SocketKeeper:
         except OSError as error:
             log.warning("folders_not_watched", why=error.strerror, looked_at_every=_WITHOUT_INOTIFY)
             self._watch = None
-        else:
-            loop.add_reader(self._watch.fileno(), self._changed)
         self._look()
 
     def all_in_place(self) -> bool:
@@ -52,9 +50,9 @@ class SocketKeeper:
         if self._watch is not None:
             self._watch.look_at(self._sockets.folders(self._shared_dir))
 
-    def _changed(self) -> None:
-        assert self._watch is not None  # noqa: S101
-        self._watch.drain()
+    def _changed(self, watch: FolderWatch) -> None:
+        # However fast the changes come, they cost us one look in each pause.
+        self._loop.remove_reader(watch.fileno())
         self._look_in(_PAUSE)
 
     def _look_in(self, seconds: float) -> None:
@@ -64,6 +62,9 @@ class SocketKeeper:
 
     def _look(self) -> None:
         self._due = None
+        if self._watch is not None:
+            self._watch.drain()
+            self._loop.add_reader(self._watch.fileno(), self._changed, self._watch)
         missing = self._sockets.out_of_place()
         if missing:
             self._heard_again_at = self._loop.time() + _AFTER_THE_GAP

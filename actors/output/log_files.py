@@ -102,7 +102,7 @@ class LogFiles:
     def look(self) -> None:
         """Open what was begun since the last look: while it is open, further rotations do not take it away. Any thread may call this."""
         with self._lock:
-            if self._is_closed:
+            if self._is_closed or not self._is_begun():
                 return
             newest, older = map(_open_later, self._places)
             begun = self._begun(newest, older)
@@ -112,6 +112,14 @@ class LogFiles:
             self._coming += begun
             while len(self._coming) > _HELD:
                 self._coming.popleft().close()
+
+    def _is_begun(self) -> bool:
+        """Whether there may be a file that is not known: to ask for that costs far less than to open one."""
+        last = self._coming[-1] if self._coming else self._file
+        with contextlib.suppress(OSError):
+            found = self._places[0].stat()
+            return last is None or not os.path.samestat(found, os.fstat(last.fileno()))
+        return False
 
     def _begun(self, newest: BinaryIO | None, older: BinaryIO | None) -> list[BinaryIO]:
         """Those of the two that were begun after all that is known, oldest first."""

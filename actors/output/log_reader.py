@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SuptreeError
-from ..kernel.private_files import make_private
+from ..kernel.trusted_folder import make_own
 from ..kernel.turns import Turns
 from .log_files import LogFiles, text
 from .log_folder_watch import LogFolderWatch
@@ -48,7 +48,7 @@ async def follow_log(path: Path, lines: int, ended: "asyncio.Future[Any] | None"
     turn, however many lines there are. Raises SuptreeError when the file cannot be read.
     """
     with contextlib.suppress(OSError):
-        make_private(path.parent)
+        make_own(path.parent)
     # Watched before it is read, so that nothing is written in between unnoticed.
     with contextlib.closing(LogFolderWatch(path.parent)) as changes, _reading(path):
         files = await asyncio.to_thread(LogFiles, path, lines)

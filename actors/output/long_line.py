@@ -1,9 +1,10 @@
 """The beginning of a very long line, until it ends: its newest 16 MiB, in a file without a name, or what memory may hold of them."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from ..kernel.private_files import open_nameless
 
 LINE_LIMIT = 16 * 1024 * 1024
 _COPY_CHUNK = 256 * 1024
@@ -20,7 +21,7 @@ class LongLine:
         self._file: BinaryIO | None = None
         try:
             # Has no name, so nothing is left of it whatever happens; beside the log, because /tmp may be memory.
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  (open until the line ends)
+            self._file = open_nameless(folder)
         except OSError as error:
             self._fault = error
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import InputRefused
 from ..kernel.peers import is_owner, peer_of
+from ..kernel.private_files import bind_private, remove_private
 from ..output.output_reader import OutputReader
 from .attached_client import AttachedClient
 from .attachment_frames import Word, send_ends
@@ -114,8 +115,7 @@ class StdioAttachment:
         path = self._path = Path(self._folder) / f"stdio-{secrets.token_hex(4)}"
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         try:
-            listener.bind(str(path))
-            path.chmod(0o600)
+            bind_private(listener, path)
             listener.listen(1)
         except OSError as error:
             listener.close()
@@ -124,7 +124,7 @@ class StdioAttachment:
 
     def _remove_socket(self) -> None:
         with contextlib.suppress(OSError):
-            self._path.unlink()
+            remove_private(self._path)
 
     async def _expect(self, listener: socket.socket) -> None:
         try:

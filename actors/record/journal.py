@@ -4,6 +4,7 @@ One rule holds for every fault of its file: the registry goes on, and events tha
 any more are counted; the journal itself says how many are missing, as soon as it can be written again.
 """
 
+import contextlib
 import json
 import os
 from collections import deque
@@ -17,8 +18,8 @@ import structlog
 from ..events.entry import Entry, encode, entry_now
 from ..events.event_types import EventsLost
 from ..kernel.lossy_file import Losses
-from ..kernel.private_files import make_private
-from .journal_file import FAULTS, LOOK, Fault, JournalFile, NoJournal, Record, connect, is_not_ours, is_passing, read_rows, set_aside
+from ..kernel.trusted_folder import make_own
+from .journal_file import FAULTS, LOOK, Fault, JournalFile, NoJournal, Record, is_not_ours, is_passing, opening, read_rows, set_aside
 
 log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -37,13 +38,10 @@ def lives_before(path: Path, run_id: str, ids: Iterable[str]) -> dict[str, tuple
     if not path.exists():
         return {}
     try:
-        db = connect(path)
-        try:
+        with opening(path) as db, contextlib.closing(db):
             if db.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone() is None:
                 return {}
             rows, _ = read_rows(db)
-        finally:
-            db.close()
     except FAULTS as error:
         log.warning("earlier_lives_unknown", path=str(path), error=str(error))
         return {}
@@ -74,6 +72,8 @@ class Journal:
         self._waiting: deque[Record] = deque()
         self._rows: dict[str, Mapping[str, Any]] = {}
         """Rows that have changed since they were written."""
+        self._gone: set[str] = set()
+        """Ids of which no row is to be kept."""
         self._fault: str | None = None
         self._file: JournalFile | None = None
         try:
@@ -118,7 +118,7 @@ class Journal:
         self._waiting.append(_record(seq, entry))
         self._last = seq
         if row is not None:
-            self._rows[row["id"]] = row
+            self._keep(row)
         if self._fault is None:
             self.flush()
         if len(self._waiting) > EVENTS_THAT_WAIT:
@@ -127,9 +127,18 @@ class Journal:
 
     def put(self, row: Mapping[str, Any]) -> None:
         """Write a row that came without an event."""
-        self._rows[row["id"]] = row
+        self._keep(row)
         if self._fault is None:
             self.flush()
+
+    def drop(self, child: str) -> None:
+        """Delete the row of a child, with the next event that is written."""
+        self._rows.pop(child, None)
+        self._gone.add(child)
+
+    def _keep(self, row: Mapping[str, Any]) -> None:
+        self._rows[row["id"]] = row
+        self._gone.discard(row["id"])
 
     def flush(self) -> None:
         """Write what waits. After a fault, call this every second or so."""
@@ -140,12 +149,14 @@ class Journal:
             self._mention_losses(file)
             while self._waiting or self._rows:
                 records = [self._shifted(record) for record in islice(self._waiting, _AT_A_TIME)]
-                file.write(records, () if len(records) == _AT_A_TIME else self._rows.values())
+                is_last = len(records) < _AT_A_TIME
+                file.write(records, self._rows.values() if is_last else (), self._gone if is_last else ())
                 for _ in records:
                     self._waiting.popleft()
                 before, self._written = self._written, self._written + len(records)
-                if len(records) < _AT_A_TIME:
+                if is_last:
                     self._rows.clear()
+                    self._gone.clear()
                 if before // LOOK != self._written // LOOK:
                     file.trim()
         except FAULTS as error:
@@ -158,7 +169,7 @@ class Journal:
     def _open_again(self) -> JournalFile:
         """The file, made if it is gone, with everything of the present picture."""
         if not self.path.parent.exists():
-            make_private(self.path.parent)
+            make_own(self.path.parent)
         file = JournalFile(self.path, check=False)
         try:
             self._shift = max(self._shift, file.last_seq() + 1 - (self._waiting[0].seq if self._waiting else self._last))

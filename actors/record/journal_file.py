@@ -13,11 +13,19 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from ..events.event_types import PASSING
+from ..events.json_values import read_json
+from ..events.picture import is_row
+from ..kernel.private_files import folder_of, rename_private
+from ..kernel.trusted_folder import user_name
+
 log = structlog.get_logger()
 
 EVENTS_KEPT = 100_000
 BYTES_KEPT = 64 * 1024 * 1024
 """Of all that the file holds. Beyond either, the oldest events go, STEP of them after every LOOK that are written."""
+PASSING_KEPT = 10_000
+"""Events that may come again and again (`PASSING`) are kept while they are among so many last ones."""
 LOOK, STEP = 100, 200
 _SOURCES_KEPT = 10_000
 _MOST_EVENTS = 2**53
@@ -39,6 +47,9 @@ CREATE TABLE IF NOT EXISTS runs (first_seq INTEGER NOT NULL, run_id TEXT PRIMARY
 CREATE TABLE IF NOT EXISTS heard (source TEXT PRIMARY KEY, serial INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS unreadable (origin TEXT NOT NULL, text TEXT);
 """
+# As `encode` begins them: a column of its own would be one that earlier journals have not.
+_PASSING_BEGIN = tuple(json.dumps({"event": name})[:-1] for name in sorted(PASSING))
+_IS_PASSING = "(" + " OR ".join(f"substr(event, 1, {len(begin)}) = ?" for begin in _PASSING_BEGIN) + ")"
 _COLUMNS = (
     "SELECT seq, source, serial, event FROM events LIMIT 0",
     "SELECT id, row FROM rows LIMIT 0",
@@ -74,45 +85,74 @@ def is_passing(error: Fault) -> bool:
     return error.errno == errno.EBUSY if isinstance(error, OSError) else getattr(error, "sqlite_errorcode", 0) & 0xFF in passing
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection that waits for nobody. Raises sqlite3.Error, and OSError for what is no regular file: a FIFO would hold us up."""
+@contextlib.contextmanager
+def opening(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that waits for nobody. Within this block its first statement is to be executed, which opens the file.
+
+    Raises sqlite3.Error, and OSError for what is no regular file of ours (a FIFO would hold us up), or in a folder that is not ours alone.
+    """
+    with folder_of(path) as folder:
+        for name in _names(path):
+            _check_owner(path.with_name(name), folder)
+        _check_file(path, folder)
+        db = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+        # A byte that is no UTF-8 is one more text that cannot be read, not an error of the database.
+        db.text_factory = lambda data: data.decode("utf-8", "replace")
+        try:
+            yield db
+            _check_way(path, folder)
+        except BaseException:
+            db.close()
+            raise
+
+
+def _check_way(path: Path, folder: int) -> None:
+    """SQLite opens by the path: the folder that was looked at must be the one that this leads to still."""
+    if not os.path.samestat(os.lstat(path.name, dir_fd=folder), path.lstat()):
+        raise NoJournal(errno.ESTALE, "its folder was replaced", str(path))
+
+
+def _names(path: Path) -> list[str]:
+    """Of the file, and of what SQLite has beside it."""
+    return [path.name + suffix for suffix in ("", "-wal", "-shm")]
+
+
+def _check_file(path: Path, folder: int) -> None:
     with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(path.lstat().st_mode):
+        if not stat.S_ISREG(os.lstat(path.name, dir_fd=folder).st_mode):
             raise NoJournal(errno.EEXIST, "it is no regular file", str(path))
-    db = sqlite3.connect(path, timeout=0.0, isolation_level=None)
-    # A byte that is no UTF-8 is one more text that cannot be read, not an error of the database.
-    db.text_factory = lambda data: data.decode("utf-8", "replace")
-    return db
+
+
+def _check_owner(path: Path, folder: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        owner = os.lstat(path.name, dir_fd=folder).st_uid
+        if owner not in (0, os.geteuid()):
+            raise NoJournal(errno.EPERM, f"it belongs to {user_name(owner)}", str(path))
 
 
 def parsed(text: Any) -> dict[str, Any] | None:
     """The JSON object that a text is; None when it is none."""
     try:
-        said = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
+        said = read_json(text)
+    except (ValueError, TypeError):
         return None
     return said if isinstance(said, dict) else None
-
-
-def _is_row(child: str, row: Mapping[str, Any] | None) -> bool:
-    """Whether it can be a row of the picture: of these fields others are made."""
-    return row is not None and row.get("id") == child and all(type(row.get(count)) is int for count in ("incarnation", "restarts"))
 
 
 def read_rows(db: sqlite3.Connection) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The rows of the last picture by id, in their order, and the ids of those that cannot be read."""
     found = {child: parsed(text) for child, text in db.execute("SELECT id, row FROM rows ORDER BY rowid")}
-    good = {child: row for child, row in found.items() if row is not None and _is_row(child, row)}
+    good = {child: row for child, row in found.items() if row is not None and is_row(row) and row["id"] == child}
     return good, [child for child in found if child not in good]
 
 
 def set_aside(path: Path, why: str) -> None:
     """Keep what stands there as `NAME.damaged`, and what SQLite has beside it too: a log of the old file would be read into a new one."""
     target = _aside(path)
-    for suffix in ("", "-wal", "-shm"):
+    for name, kept_as in zip(_names(path), _names(target), strict=True):
         with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).replace(target.with_name(target.name + suffix))
-            log.warning("journal_set_aside", path=str(path) + suffix, kept_as=str(target) + suffix, error=why)
+            rename_private(path.with_name(name), path.with_name(kept_as))
+            log.warning("journal_set_aside", path=str(path.with_name(name)), kept_as=str(path.with_name(kept_as)), error=why)
 
 
 def _aside(path: Path) -> Path:
@@ -157,10 +197,11 @@ class JournalFile:
             set_aside(path, str(error))
             self._db = self._open(check)
         self._identity = self._found()
+        self._passing_gone: int | None = None
+        """The number up to which no event is left that may go early; None as long as nobody has looked."""
 
     def _open(self, check: bool) -> sqlite3.Connection:
-        db = connect(self.path)
-        try:
+        with opening(self.path) as db:
             (page,) = db.execute("PRAGMA page_size").fetchone()
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
@@ -171,9 +212,7 @@ class JournalFile:
             db.executescript(_SCHEMA)
             for columns in _COLUMNS:
                 db.execute(columns)
-        except BaseException:
-            db.close()
-            raise
+            (self._count,) = db.execute("SELECT count(*) FROM events").fetchone()
         return db
 
     def begin_run(self, run_id: str) -> int:
@@ -193,14 +232,16 @@ class JournalFile:
         """The number of the last event; 0 when there is none."""
         return _number(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
-    def write(self, records: Iterable[Record], rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write some events and rows, all of them or none."""
+    def write(self, records: Iterable[Record], rows: Iterable[Mapping[str, Any]], gone: Iterable[str] = ()) -> None:
+        """Write some events and rows, and delete the rows of some ids, all of that or nothing."""
         if self._found() != self._identity:
             raise NoJournal(errno.ESTALE, "the journal was deleted, moved or replaced", str(self.path))
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             for record in records:
-                self._db.execute("INSERT OR IGNORE INTO events (seq, source, serial, event) VALUES (?, ?, ?, ?)", record)
+                put = "INSERT OR IGNORE INTO events (seq, source, serial, event) VALUES (?, ?, ?, ?)"
+                self._count += self._db.execute(put, record).rowcount
+            self._db.executemany("DELETE FROM rows WHERE id = ?", ((child,) for child in gone))
             for row in rows:
                 put = "INSERT INTO rows VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET row = excluded.row"
                 self._db.execute(put, (row["id"], json.dumps(row)))
@@ -208,18 +249,32 @@ class JournalFile:
     def trim(self) -> None:
         """Delete the oldest events, one step, if there are too many or the file is too big."""
         self._bound_log()
-        first, last = self._db.execute("SELECT (SELECT min(seq) FROM events), (SELECT max(seq) FROM events)").fetchone()
-        end = 0 if first is None else min(first + STEP, last - (LOOK if self._bytes() > self._bytes_kept else EVENTS_KEPT) + 1)
-        if first is not None and end > first:
-            with self._db:
-                self._db.execute("BEGIN IMMEDIATE")
-                heard = "INSERT OR REPLACE INTO heard SELECT source, max(serial) FROM events WHERE seq < ? GROUP BY source"
-                self._db.execute(heard, (end,))
-                self._db.execute("DELETE FROM events WHERE seq < ?", (end,))
+        self._trim_passing()
+        too_many = STEP if self._bytes() > self._bytes_kept else min(STEP, self._count - EVENTS_KEPT)
+        if (count := min(too_many, self._count - LOOK)) > 0:
+            end = self._db.execute("SELECT seq FROM events ORDER BY seq LIMIT 1 OFFSET ?", (count,)).fetchone()
+            if end is not None:
+                self._delete("seq < ?", end)
         (sources,) = self._db.execute("SELECT count(*) FROM heard").fetchone()
         if sources > _SOURCES_KEPT:
             oldest = "DELETE FROM heard WHERE source IN (SELECT source FROM heard ORDER BY rowid LIMIT ?)"
             self._db.execute(oldest, (sources - _SOURCES_KEPT,))
+
+    def _trim_passing(self) -> None:
+        end = self.last_seq() - PASSING_KEPT
+        begin = end - STEP if self._passing_gone is None else self._passing_gone
+        if end > max(begin, 0):
+            self._delete(f"seq > ? AND seq <= ? AND {_IS_PASSING}", (begin, end, *_PASSING_BEGIN))
+            self._passing_gone = end
+
+    def _delete(self, which: str, values: tuple[Any, ...]) -> None:
+        """Delete some events; the last number of each source stays known."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            last = f"SELECT source, max(serial) AS serial FROM events WHERE {which} GROUP BY source"  # noqa: S608
+            known = f"SELECT new.source, max(new.serial, coalesce(heard.serial, 0)) FROM ({last}) AS new LEFT JOIN heard USING (source)"  # noqa: S608
+            self._db.execute("INSERT OR REPLACE INTO heard " + known, values)
+            self._count -= self._db.execute(f"DELETE FROM events WHERE {which}", values).rowcount  # noqa: S608
 
     def _bound_log(self) -> None:
         """A reader that never ends keeps the log beside the file from being emptied: raises OSError when that is too big."""
@@ -243,8 +298,11 @@ class JournalFile:
     def heard(self, before: int) -> dict[str, int]:
         """The last number that each source of this run has reported; `before` is the number before its first event."""
         newest = "SELECT source, max(serial) FROM events WHERE seq > ? GROUP BY source"
-        pairs = [*self._db.execute("SELECT source, serial FROM heard"), *self._db.execute(newest, (before,))]
-        return {source: serial for source, serial in pairs if type(serial) is int}
+        found: dict[str, int] = {}
+        for source, serial in (*self._db.execute("SELECT source, serial FROM heard"), *self._db.execute(newest, (before,))):
+            if type(serial) is int:
+                found[source] = max(serial, found.get(source, serial))
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         """The last picture; a row that cannot be read is set aside."""

@@ -5,7 +5,6 @@ It connects to the launcher; what the launcher knows and asks goes through that 
 
 import asyncio
 import contextlib
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,6 +40,7 @@ from ..exits import Exit, ExitClass
 from ..kernel.linux import set_name
 from ..native.questions import failure
 from .journal import Journal
+from .link_lines import LINE_LIMIT, in_parts, line_of, lines_of
 from .link_offers import LinkOffers
 
 log = structlog.get_logger()
@@ -54,7 +54,6 @@ HERE = "here"
 STAYS_DOWN = "stays_down"
 """The operation by which a supervisor is asked whether a child that is down, a supervisor, is to stay so."""
 _FOR_SUPERVISORS = ("start_child", "which_children", "count_children", "shutdown")
-_LINE_LIMIT = 16 * 1024 * 1024
 _EVENTS_SENT_FIRST = 500
 # While the journal cannot be written, it is tried as often as this.
 _JOURNAL_AGAIN = 1.0
@@ -89,7 +88,7 @@ class RegistryActor(LoopActor):
         set_name(f"st:{begin.id}")
         self.journal = Journal(Path(begin.context.state_dir) / JOURNAL_FILE)
         self.seq = self.journal.begin_run(begin.context.run_id)
-        self.picture = Picture(self.journal.rows())
+        self.picture = Picture(self.journal.rows(), self._row_is_gone)
         self.journal.picture = self.picture.rows.values
         self.waits_for_journal = False
         self.deaths = Deaths(begin.context.tree, begin.context.state_dir, begin.context.run_began)
@@ -133,7 +132,8 @@ class RegistryActor(LoopActor):
         self.picture.replace(rows)
         for row in rows:
             self.journal.put(row)
-        self._tell_link({"rows": rows})
+        for part in in_parts(rows):
+            self._tell_link({"rows": part})
         self._see_to_journal()
 
     def on_flush(self, flush: Flush, sender: ActorAddress) -> None:
@@ -164,16 +164,23 @@ class RegistryActor(LoopActor):
         actor_pid = self.picture.rows.get(event.id, {}).get("actor_pid") if isinstance(event, ChildEvent) else None
         row = self.picture.apply(entry)
         self.seq += 1
-        self.journal.append(self.seq, entry, row)
+        # Its row may be gone by now: of very many that were deleted not all are kept.
+        self.journal.append(self.seq, entry, row if row is not None and row["id"] in self.picture.rows else None)
         if isinstance(event, Deleted):
             for below in self.picture.below(event.id):
                 self.journal.put(below)
+                if below["deleted"]:
+                    self.deaths.forget(below["id"])
         self.deaths.hear(entry)
         self._tell_link({"event": {"seq": self.seq, **encode(entry)}})
         # The answers that this gives may not overtake the event.
         if isinstance(event, Exited) and event.kind is Kind.SUPERVISOR and row is not None:
             self._supervisor_ended(event.id, entry, actor_pid)
         self._see_to_journal()
+
+    def _row_is_gone(self, child: str) -> None:
+        self.journal.drop(child)
+        self.ended_at.pop(child, None)
 
     def _see_to_journal(self) -> None:
         """While the journal cannot be written, say so and try again; nothing else depends on it."""
@@ -222,17 +229,19 @@ class RegistryActor(LoopActor):
             self.on_answered(Answered(request, "ok"), self.myAddress)
 
     async def _serve_link(self) -> None:
-        reader, self.link = await asyncio.open_unix_connection(sock=self.link_offers.connect(), limit=_LINE_LIMIT)
+        reader, self.link = await asyncio.open_unix_connection(sock=self.link_offers.connect(), limit=LINE_LIMIT)
+        lines = lines_of(reader)
         # What an earlier registry could not write down has its number nevertheless.
-        self.seq = max(self.seq, json.loads(await reader.readline())["seq"])
-        recent = list(self.journal.events(after=self.journal.before_run, last=_EVENTS_SENT_FIRST))
-        rows = list(self.picture.rows.values())
-        hello = {"seq": self.seq, "before_run": self.journal.before_run, "rows": rows, "events": recent, "journal": self.journal.state()}
-        self._tell_link({"hello": hello})
+        self.seq = max(self.seq, (await anext(lines, {"seq": 0}))["seq"])
+        recent = self.journal.events(after=self.journal.before_run, last=_EVENTS_SENT_FIRST)
+        for what, all_of_it in (("rows", self.picture.rows.values()), ("events", recent)):
+            for part in in_parts(all_of_it):
+                self._tell_link({"before_hello": {what: part}})
+        self._tell_link({"hello": {"seq": self.seq, "before_run": self.journal.before_run, "journal": self.journal.state()}})
         self._see_to_journal()
         self.supervisor.tell(Started(self.begin.id, self.begin.incarnation))
-        while line := await reader.readline():
-            self._ask(json.loads(line))
+        async for asked in lines:
+            self._ask(asked)
         # The launcher is gone; the lifelines end the tree.
         self.link = None
 
@@ -281,7 +290,7 @@ class RegistryActor(LoopActor):
 
     def _tell_link(self, line: dict[str, Any]) -> None:
         if self.link is not None:
-            self.link.write(json.dumps(line).encode() + b"\n")
+            self.link.write(line_of(line))
 
     async def _end(self) -> None:
         if self.link is not None:

@@ -37,7 +37,7 @@ from ..door.request_input import BODY_LIMIT, Bodies, boolean, expect, only, text
 from ..stop_requests import Asks
 from ..time_limits import LONGEST, no_answer
 from .conversation import Conversation
-from .json_answer import JsonAnswer, server_sent
+from .json_answer import JsonAnswer, json_lines, server_sent
 from .running_tree import RunningTree
 from .status import agent_status, tree_status
 from .tree_ids import Ids, TreeIds, ids_of
@@ -236,9 +236,9 @@ class Api:
         if previous:
             if row["incarnation"] < 2:
                 raise SuptreeError(f"{row['id']!r} has had no incarnation before this one")
-            return JsonAnswer(await asyncio.to_thread(tail_of, path, lines, row["incarnation"] - 1))
+            return json_lines(await asyncio.to_thread(tail_of, path, lines, row["incarnation"] - 1))
         if not follows:
-            return JsonAnswer(await asyncio.to_thread(tail, path, lines))
+            return json_lines(await asyncio.to_thread(tail, path, lines))
         # What cannot be read is refused before the stream begins.
         await asyncio.to_thread(tail, path, 0)
 

@@ -11,6 +11,8 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from suptree.actors.kernel.private_files import remove_private
+
 from ..door.bounds import Bounds
 from ..door.header_checks import UNIX_HOSTS, Door
 from ..door.http_protocol import HEAD_LIMIT, BoundedProtocol, Crowd
@@ -98,7 +100,8 @@ class ApiServer:
             server.force_exit = True
         await asyncio.gather(*(serving for _, serving in self._running))
         for path in self._paths:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                remove_private(path)
 
 
 async def serve_api(tree: RunningTree) -> ApiServer:

@@ -1,6 +1,5 @@
 """The sockets that people and the registry come in through, and which peers are let in before a byte is read from them."""
 
-import os
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.peers import Peer, is_owner, peer_of
+from suptree.actors.kernel.private_files import bind_private
 
 _MAY_WAIT = 1024
 ACCEPTED_PER_LOOK = 16
@@ -38,14 +38,13 @@ class Listener(socket.socket):
 
 def listen_on_path(path: Path) -> Listener:
     """A Unix socket, mode 0600 from its first moment on, that admits this user; whatever stood there is removed."""
-    path.unlink(missing_ok=True)
     listener = Listener(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.admits = is_owner
-    before = os.umask(0o177)
     try:
-        listener.bind(str(path))
-    finally:
-        os.umask(before)
+        bind_private(listener, path)
+    except OSError:
+        listener.close()
+        raise
     listener.listen()
     return listener
 

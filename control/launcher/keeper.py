@@ -1,7 +1,6 @@
 """Keeping in place what others reach a running tree by: its folders, sockets, run file and lock. A cleaner of /tmp takes them away."""
 
 import asyncio
-import errno
 import os
 import stat
 from collections.abc import Awaitable, Callable
@@ -13,7 +12,7 @@ import structlog
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.folder_watch import FolderWatch
 from suptree.actors.kernel.private_files import open_to_read
-from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own, trusted_folder
+from suptree.actors.kernel.trusted_folder import make_own, trusted_folder
 
 from ..trees.paths import TreePaths, fallback_root
 from ..trees.run_file import Run
@@ -43,21 +42,23 @@ class Keeper:
     async def run(self) -> None:
         """Keep everything in place until this is cancelled."""
         try:
-            watch: FolderWatch | None = FolderWatch()
+            watch: FolderWatch | None = FolderWatch(modes=True)
         except OSError as error:
             log.warning("folders_not_watched", why=error.strerror, looked_at_every=_WITHOUT_INOTIFY)
             watch = None
         changed = asyncio.Event()
         loop = asyncio.get_running_loop()
-        if watch is not None:
-            loop.add_reader(watch.fileno(), _drain, watch, changed)
         try:
             while True:
                 if watch is not None:
                     watch.look_at((self.paths.runtime, self.paths.state))
+                    watch.drain()
+                    changed.clear()
+                    loop.add_reader(watch.fileno(), _heard, watch, changed)
                 # What is looked for was removed before it was watched, or will be heard of.
                 await _first_of(changed, await self._pause(watched=watch is not None))
-                changed.clear()
+                # However fast the changes come, they cost us one look in each pause.
+                await asyncio.sleep(_PAUSE if changed.is_set() else 0)
         finally:
             if watch is not None:
                 loop.remove_reader(watch.fileno())
@@ -112,8 +113,8 @@ class Keeper:
             return False
 
 
-def _drain(watch: FolderWatch, changed: asyncio.Event) -> None:
-    watch.drain()
+def _heard(watch: FolderWatch, changed: asyncio.Event) -> None:
+    asyncio.get_running_loop().remove_reader(watch.fileno())
     changed.set()
 
 
@@ -142,18 +143,15 @@ def _open_again(folder: Path) -> bool:
             # fchmod(2) takes no descriptor that was opened with O_PATH.
             os.chmod(f"/proc/self/fd/{descriptor}", stat.S_IRWXU)  # noqa: PTH101  (a descriptor)
             return True
-    except (OSError, FolderNotTrusted):
+    except OSError:
         return False
 
 
 def have_folder(folder: Path) -> None:
     """Make a folder that is gone. Raises OSError, also where another user has made one, or a link, in its place."""
     try:
-        try:
-            with trusted_folder(folder, own=True):
-                return
-        except FileNotFoundError:
-            make_own(folder.parent)
-            make_own(folder)
-    except FolderNotTrusted as refused:
-        raise PermissionError(errno.EPERM, str(refused), str(folder)) from None
+        with trusted_folder(folder, own=True):
+            return
+    except FileNotFoundError:
+        make_own(folder.parent)
+        make_own(folder)

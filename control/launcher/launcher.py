@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import resource
-import shutil
 import signal
 import sys
 import time
@@ -33,7 +32,7 @@ from suptree.actors.events.entry import Entry, encode, time_of_day
 from suptree.actors.heartbeat.stamp_watch import StampWatch
 from suptree.actors.kernel.cgroup import Groups, make_run_groups
 from suptree.actors.kernel.linux import become_subreaper, children_of, own_children
-from suptree.actors.kernel.private_files import tighten
+from suptree.actors.kernel.private_files import remove_folder, tighten
 from suptree.actors.kernel.sweep import kill_held, process_ended, reap_zombies, sweep
 from suptree.actors.record.link_offers import LinkOffers
 from suptree.actors.record.registry import RECORD, RegistryActor
@@ -175,7 +174,7 @@ class Launcher:
         self.groups.remove()
         kept = self.paths if self.keeper is None else self.keeper.paths
         for folder in {self.paths.runtime, kept.runtime, self.paths.shared}:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
         if self.launch.ephemeral:
             self.paths.remove()
 

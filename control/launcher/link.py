@@ -2,25 +2,27 @@
 
 import asyncio
 import contextlib
-import json
+import heapq
 import socket
 import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from itertools import takewhile
+from operator import itemgetter
 from typing import Any
 
 from suptree.actors.base.life_stamps import STAMPS
 from suptree.actors.errors import RequestTimeout, UnknownEvent
 from suptree.actors.events.entry import decode, encode, entry_now
-from suptree.actors.events.event_types import EventsSkipped, Kind, TreeReady, event_name
+from suptree.actors.events.event_types import PASSING, EventsSkipped, Kind, TreeReady, event_name
 from suptree.actors.events.picture import Picture
+from suptree.actors.record.link_lines import LINE_LIMIT, line_of, lines_of
 from suptree.actors.record.link_offers import LinkOffers
 
 from ..time_limits import no_answer
 
-_LINE_LIMIT = 64 * 1024 * 1024
 _EVENTS_KEPT = 10_000
 _TAKE_BACK_LIMIT = 60.0
 _READY = event_name(TreeReady, Kind.TREE)
@@ -39,6 +41,8 @@ class Link:
     def __init__(self) -> None:
         self.picture = Picture()
         self.events: deque[dict[str, Any]] = deque(maxlen=_EVENTS_KEPT)
+        """All but those that may come again and again (`PASSING`), which are kept apart."""
+        self._passing: deque[dict[str, Any]] = deque(maxlen=_EVENTS_KEPT)
         self.ready = asyncio.Event()
         self.journal: dict[str, Any] = {"path": None, "lost": 0, "waiting": 0, "why": None}
         """How many events of this run are missing from the journal or wait for it, and why."""
@@ -94,7 +98,7 @@ class Link:
         """
         request = request or uuid.uuid4().hex
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        line = json.dumps({"request": request, "operation": operation, "target": target, "arguments": arguments or {}}).encode() + b"\n"
+        line = line_of({"request": request, "operation": operation, "target": target, "arguments": arguments or {}})
         self._asked[request] = _Asked(line, answer, hear)
         try:
             async with asyncio.timeout(limit):
@@ -121,8 +125,8 @@ class Link:
 
     def known(self, after: int) -> list[dict[str, Any]]:
         """The events with a number above `after` that are kept; when some are not, an `EventsSkipped` comes first, which counts these."""
-        found = [event for event in self.events if event["seq"] > after]
-        skipped = found[0]["seq"] - 1 - max(after, self._before_run or 0) if found else 0
+        found = list(heapq.merge(_newer(self.events, after), _newer(self._passing, after), key=itemgetter("seq")))
+        skipped = found[-1]["seq"] - max(after, self._before_run or 0) - len(found) if found else 0
         if skipped > 0:
             marker = encode(entry_now(EventsSkipped(count=skipped), None, source="launcher", serial=0))
             found.insert(0, {"seq": found[0]["seq"] - 1, **marker})
@@ -139,17 +143,23 @@ class Link:
                     await self._changed.wait()
 
     async def _talk(self, connection: socket.socket) -> None:
-        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=_LINE_LIMIT)
+        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LINE_LIMIT)
         self._writer = writer
-        writer.write(json.dumps({"seq": self._seq}).encode() + b"\n")
+        writer.write(line_of({"seq": self._seq}))
         # What the last registry took with it is asked again; the supervisors know what they have done already.
         for asked in self._asked.values():
             writer.write(asked.line)
+        before_hello: dict[str, list[dict[str, Any]]] = {"rows": [], "events": []}
         try:
-            # What a registry was about to say when it was killed ends without its newline.
-            while (line := await reader.readline()).endswith(b"\n"):
+            async for said in lines_of(reader):
                 self._heard_at = time.monotonic()
-                await self._take(json.loads(line))
+                if part := said.get("before_hello"):
+                    for what, some in part.items():
+                        before_hello[what] += some
+                    continue
+                if hello := said.get("hello"):
+                    hello.update(before_hello)
+                await self._take(said)
         except ConnectionError:
             pass
         finally:
@@ -183,8 +193,13 @@ class Link:
             self._changed.notify_all()
 
     def _keep(self, event: dict[str, Any]) -> None:
-        if event["seq"] > self._seq or not self.events:
-            self.events.append(event)
+        if event["seq"] > self._seq or not (self.events or self._passing):
+            (self._passing if event["event"] in PASSING else self.events).append(event)
             self._seq = event["seq"]
         if event["event"] == _READY:
             self.ready.set()
+
+
+def _newer(events: deque[dict[str, Any]], after: int) -> list[dict[str, Any]]:
+    """Those with a number above `after`; a client that follows asks for the last few of very many."""
+    return list(takewhile(lambda event: event["seq"] > after, reversed(events)))[::-1]

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from suptree.actors.agent.environment import launcher_environment
 from suptree.actors.errors import AlreadyRunning, StartFailed, SuptreeError
+from suptree.actors.events.json_values import read_json
 from suptree.actors.kernel.private_files import open_private
 from suptree.actors.kernel.sweep import process_ended
 
@@ -221,7 +222,7 @@ def _story(output: BinaryIO, position: int, status: int) -> str:
 def _entry(line: str) -> dict[str, Any]:
     """A line of the launcher's own log; empty when it is somebody else's."""
     try:
-        said = json.loads(line)
+        said = read_json(line)
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -16,6 +15,7 @@ from suptree.actors.errors import NotRunning
 from suptree.actors.events.entry import Entry
 from suptree.actors.events.picture import Row
 from suptree.actors.exits import ExitClass
+from suptree.actors.kernel.private_files import remove_folder
 from suptree.actors.native.checkpoint_file import CheckpointFile
 from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.supervisors.config.wire import encode_child
@@ -175,9 +175,9 @@ class EmbeddedTree:
     def _remove_scratch(self, launcher: LauncherProcess | None = None) -> None:
         """Remove what a launcher that was killed could not: nobody will ever look for a temporary tree again."""
         if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            remove_folder(Path(self._scratch))
             if launcher is not None:
-                shutil.rmtree(launcher.paths.runtime, ignore_errors=True)
+                remove_folder(launcher.paths.runtime)
             self._scratch = None
 
 

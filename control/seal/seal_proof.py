@@ -1,6 +1,5 @@
 """The proof, at every start, that the seal holds: what is not sealed is sent, and must be refused."""
 
-import contextlib
 import os
 import pickle
 import select
@@ -13,6 +12,7 @@ from typing import Any
 from thespian.system.transport.streamBuffer import toSendBuffer
 
 from suptree.actors.errors import SuptreeError
+from suptree.actors.kernel.private_files import remove_if_empty
 
 from .refused_frame_counter import reports
 
@@ -32,14 +32,13 @@ class _Canary:
 def prove_that_the_unsealed_is_refused(address: tuple[str, int], state_dir: Path, refused_frames: socket.socket) -> None:
     """Send the admin what Thespian would send, without the seal; raise SuptreeError unless it is refused, counted, and not unpickled."""
     nest = state_dir / "unsealed"
-    with contextlib.suppress(FileNotFoundError):
-        nest.rmdir()
+    remove_if_empty(nest)
     said, closed = _answer(address, toSendBuffer((None, _Canary(nest)), pickle.dumps))
     counted = Counter[str]()
     while not nest.exists() and not counted and select.select([refused_frames], [], [], _LIMIT)[0]:
         counted.update(*(counts for _pid, counts in reports(refused_frames)))
     if nest.exists():
-        nest.rmdir()
+        remove_if_empty(nest)
         fault = "unpickled it"
     elif said:
         fault = "answered it"

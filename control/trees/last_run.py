@@ -1,10 +1,10 @@
 """How the last run of a tree ended, as its launcher wrote it down."""
 
-import json
 import os
 from typing import Any
 
 from suptree.actors.errors import RunsElsewhere
+from suptree.actors.events.json_values import read_json
 from suptree.actors.kernel.private_files import open_to_read
 
 from .paths import TreePaths
@@ -65,6 +65,6 @@ def _entries(paths: TreePaths) -> list[dict[str, Any]]:
 
 def _entry(line: bytes) -> Any:
     try:
-        return json.loads(line)
+        return read_json(line)
     except ValueError:
         return None

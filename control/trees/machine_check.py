@@ -15,7 +15,8 @@ from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.cgroup import OFF_VARIABLE, Cgroup, Groups, make_run_groups, run_groups
 from suptree.actors.kernel.linux import go_first_when_memory_runs_out
 from suptree.actors.kernel.loopback import fault_of_loopback
-from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own
+from suptree.actors.kernel.private_files import remove_if_empty
+from suptree.actors.kernel.trusted_folder import make_own
 
 from .find import running_trees
 from .paths import TreePaths, home
@@ -146,8 +147,8 @@ def _folders() -> Finding:
         with tempfile.TemporaryDirectory(prefix="doctor-", dir=home()) as folder:
             paths = TreePaths.of("doctor", Path(folder))
             paths.make()
-            paths.runtime.rmdir()
-    except (SuptreeError, OSError, FolderNotTrusted) as error:
+            remove_if_empty(paths.runtime)
+    except (SuptreeError, OSError) as error:
         return Finding("folders", State.MISSING, str(error), "no tree can run")
     return Finding("folders", State.OK, f"state in {home()}, sockets in {paths.runtime.parent}", "both belong to this user alone")
 

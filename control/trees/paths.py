@@ -4,11 +4,11 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from suptree.actors.errors import SuptreeError
+from suptree.actors.kernel.private_files import remove_folder, remove_if_empty
 from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own, trusted_folder
 
 _RUN_FILE = "run.json"
@@ -84,21 +84,20 @@ class TreePaths:
                 with trusted_folder(folder.parents[1], make=True, own=variable == "SUPTREE_HOME"):
                     for each in (folder.parent, folder):
                         make_own(each)
+            except FolderNotTrusted as refused:
+                raise SuptreeError(f"{folder} is no safe place: {refused}; set {variable} to a folder of your own") from None
             except OSError as error:
                 if error.errno in _FULL:
                     raise SuptreeError(f"{folder} cannot be made: {full_disk(folder, error)}") from None
                 raise SuptreeError(f"{folder} cannot be made ({error.strerror}): set {variable} to a folder of your own") from None
-            except FolderNotTrusted as refused:
-                raise SuptreeError(f"{folder} is no safe place: {refused}; set {variable} to a folder of your own") from None
         if (strange := _strange_in(self.state)) is not None:
             raise SuptreeError(f"{strange} was put there by somebody else: look at it, and remove it")
 
     def remove(self) -> None:
         """Remove what the tree has kept, and the folders around it if nothing else is in them."""
-        shutil.rmtree(self.state, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.state.parent.rmdir()
-            self.state.parents[1].rmdir()
+        remove_folder(self.state)
+        for folder in (self.state.parent, self.state.parents[1]):
+            remove_if_empty(folder)
 
     @property
     def shared(self) -> Path:

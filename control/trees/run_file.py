@@ -7,12 +7,14 @@ import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from suptree.actors.events.json_values import boolean, each, or_none, read_json, record, text, whole
 from suptree.actors.kernel.private_files import open_to_read, write_private
 
 from .paths import CONTROL_SOCKET, TreePaths
 
+_READ_AT_MOST = 1024 * 1024
 _ENDED = (b"Z", b"X", b"x")
 
 
@@ -74,30 +76,53 @@ def recorded(paths: TreePaths) -> Run | None:
     """
     try:
         with open_to_read(paths.run_file) as file:
-            found = json.loads(file.read())
-        place = Place(**found["place"])
+            found = _RUN(read_json(file.read(_READ_AT_MOST)))
+        place = Place(**{name: found["place"][name] for name in ("host", "boot", "pid_namespace")})
         folder = folder_identity(paths.state)
         begin = (paths.name, found["run_id"], found["pid"], found["started"], place, Path(found["runtime"]), folder)
-        run = Run(*begin, _left(found["left"]), found.get("ended"))
-        written_for = tuple(found["folder"])
+        run = Run(*begin, tuple((pid, started) for pid, started in found["left"]), found.get("ended"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    numbers, texts = (run.pid, run.started), (run.run_id, place.host, place.boot)
-    if not all(type(number) is int and number > 0 for number in numbers) or not all(isinstance(text, str) and text for text in texts):
-        return None
-    return run if written_for == folder and run.runtime.is_absolute() else None
+    return run if tuple(found["folder"]) == folder and run.runtime.is_absolute() else None
+
+
+def _positive(value: Any) -> int:
+    if whole(value) <= 0:
+        raise ValueError(f"{value} is not above 0")
+    return int(value)
+
+
+def _name(value: Any) -> str:
+    """A text that can be, or be in, the name of a file."""
+    if not text(value) or b"\0" in os.fsencode(value):
+        raise ValueError("it is no name")
+    return str(value)
+
+
+def _token(value: Any) -> str:
+    """A run token: what carries that is killed, and what is in the control group of that name."""
+    if not text(value).isalnum():
+        raise ValueError("it is no run token")
+    return str(value)
+
+
+_RUN = record(
+    {
+        "run_id": _token,
+        "pid": _positive,
+        "started": _positive,
+        "place": record({"host": _name, "boot": _name, "pid_namespace": whole}),
+        "runtime": _name,
+        "folder": each(whole),
+        "left": each(each(whole)),
+    },
+    {"ended": or_none(boolean)},
+)
 
 
 def begun(pids: Iterable[int]) -> tuple[tuple[int, int], ...]:
     """The processes among `pids` that live, each with its start time."""
     return tuple((pid, started) for pid in pids if (started := start_time(pid)) is not None)
-
-
-def _left(found: object) -> tuple[tuple[int, int], ...]:
-    """Raises ValueError, TypeError for what no launcher writes."""
-    if not isinstance(found, list):
-        raise TypeError("no list")
-    return tuple((int(pid), int(started)) for pid, started in found)
 
 
 def folder_identity(folder: Path) -> tuple[int, int]:

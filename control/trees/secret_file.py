@@ -2,11 +2,11 @@
 
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from suptree.actors.errors import SuptreeError
+from suptree.actors.kernel.private_files import open_in_folder, write_secret
 
 _MOST_BYTES = 1024
 
@@ -21,7 +21,7 @@ class SecretFile:
     def read(self) -> bytes:
         """What is in it. Raises SuptreeError when others may know it, or have made it."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = open_in_folder(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
                 found, content = os.fstat(descriptor), os.read(descriptor, _MOST_BYTES)
             finally:
@@ -49,17 +49,7 @@ class SecretFile:
 
     def _write(self, content: bytes, *, only_if_missing: bool = False) -> None:
         try:
-            # mkstemp's file is 0600 from its first moment on, and nobody ever sees half a secret.
-            descriptor, draft = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(content)
-                if only_if_missing:
-                    os.link(draft, self.path)
-                else:
-                    os.replace(draft, self.path)  # noqa: PTH105
-            finally:
-                Path(draft).unlink(missing_ok=True)
+            write_secret(self.path, content, only_if_missing=only_if_missing)
         except FileExistsError:
             return
         except OSError as error:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from suptree.actors.errors import AlreadyRunning, NotRunning, RunsElsewhere, SuptreeError
 from suptree.actors.kernel.peers import is_owner, peer_of
+from suptree.actors.kernel.private_files import open_in_folder
 from suptree.actors.kernel.process_texts import variable
-from suptree.actors.kernel.trusted_folder import FolderNotTrusted, trusted_folder
+from suptree.actors.kernel.trusted_folder import trusted_folder
 
 from .paths import TreePaths
 from .run_file import Place, Run, mount_namespace, pid_namespace, recorded, start_time
@@ -117,7 +118,7 @@ def refuse_if_running(paths: TreePaths) -> None:
 def lock_holder(paths: TreePaths) -> int | None:
     """The process that holds the lock, None when the lock is free; 0 or less when that process is out of our sight."""
     try:
-        descriptor = os.open(paths.lock_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = open_in_folder(paths.lock_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
     try:
@@ -145,7 +146,7 @@ def _listener(paths: TreePaths) -> int | None:
     """
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe,
-        contextlib.suppress(OSError, FolderNotTrusted),
+        contextlib.suppress(OSError),
         trusted_folder(paths.runtime, own=True),
     ):
         probe.settimeout(_CONNECT_LIMIT)

@@ -16,8 +16,10 @@ from ..screen import say
 def key(tree_name: str | None, *, rotate: bool) -> None:
     """Say where a tree's own key is kept, and its fingerprint; the key itself is shown to nobody."""
     paths = known_tree(tree_name)
+    # Asked first: a tree about which that cannot be said keeps its key.
+    runs = rotate and standing(paths) is not None
     if rotate:
         rotate_key(paths.state)
     say(f"{key_path(paths.state)} {fingerprint(tree_key(paths.state))}")
-    if rotate and standing(paths) is not None:
+    if runs:
         say(f"{paths.name} runs, and keeps its old key until `suptree down`", err=True)

@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import signal
+import stat
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -50,14 +51,19 @@ _LIFELINE_WAIT = 2.0
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def init(file: Path, *, force: bool) -> None:
     """Write a commented tree file to begin with."""
-    # A link could lead to any file: somebody else may have put it there.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
+    # A link could lead to any file, and to open a FIFO waits for a reader: somebody else may have put either there.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | (0 if force else os.O_EXCL)
     try:
         with os.fdopen(os.open(file, flags, 0o666), "w", encoding="utf-8") as made:
+            if not stat.S_ISREG(os.fstat(made.fileno()).st_mode):
+                raise SuptreeError(f"{file} is no regular file: choose another name")
+            made.truncate()
             made.write(TREE_TEMPLATE)
     except FileExistsError:
         raise SuptreeError(f"{file} is there already: choose another name, or --force") from None
     except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise SuptreeError(f"{file} is no regular file: choose another name") from None
         if error.errno == errno.ELOOP:
             raise SuptreeError(f"{file} is a link: write to the file that it leads to, or remove it") from None
         raise SuptreeError(f"{file} cannot be written: {error.strerror}") from None

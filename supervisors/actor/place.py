@@ -1,7 +1,6 @@
 """Where a supervisor stands in the tree: below another supervisor, or at the top."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +8,7 @@ from suptree.actors.base.loop_actor import LoopActor
 from suptree.actors.base.messages import Begin, Ended, Started
 from suptree.actors.events.event_types import TreeReady
 from suptree.actors.exits import Exit
+from suptree.actors.kernel.private_files import remove_folder
 
 from .neighbours import Above
 from .reporter import Reporter
@@ -71,4 +71,4 @@ class AtTheTop:
     def clean_up(self) -> None:
         """The launcher is dead: leave no socket behind."""
         for folder in self._folders:
-            shutil.rmtree(Path(folder), ignore_errors=True)
+            remove_folder(Path(folder))

@@ -113,6 +113,29 @@ def test_init_follows_no_link(more: tuple[str, ...], tmp_path: Path) -> None:
     assert 0 == status
 
 
+@pytest.mark.parametrize("more", [(), ("--force",)])
+def test_init_waits_for_nobody_at_a_fifo_that_another_user_has_made(more: tuple[str, ...], tmp_path: Path) -> None:
+    fifo, folder = tmp_path / "tree.toml", tmp_path / "folder"
+    os.mkfifo(fifo, 0o666)
+    os.chown(fifo, NOBODY.pw_uid, NOBODY.pw_gid)
+    folder.mkdir()
+    for path, why in ((fifo, "is no regular file: choose another name"), (folder, "cannot be written: Is a directory")):
+        status, said = suptree("init", str(path), *more)
+        assert (1, True) == (status, why in said or (not more and "is there already" in said)), said
+    # Nor where somebody reads there.
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    status, said = suptree("init", str(fifo), "--force")
+    assert (1, True, b"") == (status, "is no regular file: choose another name" in said, os.read(reader, 100)), said
+    os.close(reader)
+
+
+def test_init_leaves_nothing_of_a_longer_file_that_it_overwrites(tmp_path: Path) -> None:
+    fresh, old = tmp_path / "fresh.toml", tmp_path / "old.toml"
+    old.write_text("x" * 100_000)
+    assert [(0, ""), (0, "")] == [suptree("init", str(path), "--force") for path in (fresh, old)]
+    assert fresh.read_text() == old.read_text()
+
+
 @pytest.mark.parametrize(("closed", "name"), [("t", None), ("t", "t"), ("u", "t"), ("trees", None)])
 def test_a_folder_that_its_user_may_not_enter_is_named_in_one_sentence(
     closed: str, name: str | None, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ import psutil
 from suptree.actors.notify.notification import shared_socket
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree
+from tests.polling import poll_until
 
 from .other_user import NOBODY, PYTHON, needs_root
 from .test_descriptors_as_another_user import expect_a_verdict
@@ -172,6 +173,39 @@ def test_a_flood_from_processes_of_the_same_user_puts_off_no_verdict_for_long() 
             assert cpu_share(heartbeat, 2.0) < 0.6
         assert heartbeat == tree.status()["pids"]["heartbeat"]
         assert 1 == tree.agent("flooded")["incarnation"]
+
+
+CHANGES_MODES = """
+import os, sys
+print("begins", flush=True)
+try:
+    while True:
+        os.chmod(sys.argv[1], 0o600)
+        os.chmod(sys.argv[1], 0o700)
+except FileNotFoundError:
+    pass
+"""
+
+
+def test_a_user_that_changes_the_mode_of_its_notify_socket_without_end_costs_us_nothing() -> None:
+    table_of_it = table("silent", 'notify.send(b"READY=1"); time.sleep(1000)', "stop = { cancel = 0, sigint = 0, sigterm = 0.2 }")
+    with LiveTree(table_of_it) as tree:
+        heartbeat = tree.wait_until_all_run(WITHIN)["pids"]["heartbeat"]
+        path = shared_socket(str(tree.launcher.paths.shared), NOBODY.pw_uid)
+        command = [PYTHON, "-SE", "-c", CHANGES_MODES, str(path)]
+        with subprocess.Popen(
+            command, user=NOBODY.pw_uid, group=NOBODY.pw_gid, extra_groups=[], cwd="/", stdout=subprocess.PIPE, text=True
+        ) as changes:
+            try:
+                assert changes.stdout is not None
+                assert "begins\n" == changes.stdout.readline()
+                assert cpu_share(heartbeat, 2.0) < 0.1
+                # A name that is removed is made again as before.
+                path.unlink()
+                poll_until(path.exists, WITHIN)
+            finally:
+                changes.kill()
+        assert heartbeat == tree.status()["pids"]["heartbeat"]
 
 
 def cpu_share(pid: int, seconds: float) -> float:

@@ -18,8 +18,8 @@ import pytest
 
 from suptree.actors.errors import AccessRefused, SuptreeError
 from suptree.actors.kernel.lossy_file import LossyFile
-from suptree.actors.kernel.private_files import make_private, open_private, open_to_read
-from suptree.actors.kernel.trusted_folder import FolderNotTrusted, trusted_folder, who_could_change
+from suptree.actors.kernel.private_files import open_private, open_to_read
+from suptree.actors.kernel.trusted_folder import FolderNotTrusted, is_private_group, make_own, trusted_folder, who_could_change
 from suptree.actors.notify.notify_sockets import NotifySockets
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
 from suptree.control.client.client import Client
@@ -130,13 +130,13 @@ def test_a_file_of_ours_is_opened_through_no_link_and_is_never_another_users(nam
     path.unlink()
     path.symlink_to("/dev/null")
     given_away(path)
-    with pytest.raises(PermissionError, match="belongs to another user"):
+    with pytest.raises(PermissionError, match="belongs to user nobody"):
         open_private(path)
     path.unlink()
     path.write_text("theirs\n")
     given_away(path)
     for act in (open_private, open_to_read):
-        with pytest.raises(PermissionError, match="belongs to another user"):
+        with pytest.raises(PermissionError, match="belongs to user nobody"):
             act(path)
     assert (before, "theirs\n") == (secret.stat(), path.read_text())
 
@@ -153,13 +153,13 @@ def test_a_folder_that_was_removed_and_that_another_user_has_made_again_is_not_o
     runtime.mkdir(parents=True)
     given_away(runtime, runtime.parent)
     before = [path.stat() for path in (runtime.parent, runtime)]
-    with pytest.raises(PermissionError, match="belongs to another user"):
+    with pytest.raises(PermissionError, match="belongs to user nobody"):
         sockets.open("unused")
     # Nor below one of ours that has another user's in it.
     os.chown(runtime.parent, 0, 0)
-    with pytest.raises(PermissionError, match="belongs to another user"):
+    with pytest.raises(PermissionError, match="belongs to user nobody"):
         sockets.open("unused")
-    for act in (make_private, lambda folder: LossyFile(folder / "a.log", lambda _count, _why: b"").append(b"x\n")):
+    for act in (make_own, lambda folder: LossyFile(folder / "a.log", lambda _count, _why: b"").append(b"x\n")):
         with contextlib.suppress(PermissionError):
             act(runtime)
     assert ([], before[1]) == ([*runtime.iterdir()], runtime.stat())
@@ -294,6 +294,14 @@ def test_a_folder_of_a_private_group_is_its_users_alone(tmp_path: Path) -> None:
         assert folder.samefile(f"/proc/self/fd/{descriptor}")
 
 
+@pytest.fixture
+def groups_asked_anew() -> Iterator[None]:
+    is_private_group.cache_clear()
+    yield
+    is_private_group.cache_clear()
+
+
+@pytest.mark.usefixtures("groups_asked_anew")
 def test_a_group_that_another_account_has_as_its_own_is_not_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "t.toml"
     file.touch()
@@ -303,6 +311,7 @@ def test_a_group_that_another_account_has_as_its_own_is_not_private(tmp_path: Pa
     operator = pwd.struct_passwd(("operator", "x", 11, 0, "", "/root", "/sbin/nologin"))
     accounts = [*pwd.getpwall(), operator]
     monkeypatch.setattr(pwd, "getpwall", lambda: accounts)
+    is_private_group.cache_clear()
     assert f"others may write to {file} (chmod go-w it)" == who_could_change(file)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from suptree.actors.errors import SuptreeError
-from suptree.actors.kernel.private_files import make_shared, open_private
+from suptree.actors.kernel.private_files import make_shared, open_nameless, open_private
 from suptree.control import ProcessManager
 from suptree.control.client.client import Client
 from suptree.control.trees.paths import TreePaths
@@ -199,7 +199,20 @@ def test_a_place_that_others_pass_through_is_not_made_in_what_is_theirs(tmp_path
     os.chown(tmp_path / "theirs", 65534, -1)
     mode = tmp_path.stat().st_mode
     for name in ("linked", "theirs"):
-        with pytest.raises(FileExistsError, match="something else is there"):
+        with pytest.raises(OSError, match=r"Not a directory|belongs to user nobody"):
             make_shared(tmp_path / name)
     make_shared(tmp_path / "ours")
     assert (mode, 0o711) == (tmp_path.stat().st_mode, stat.S_IMODE((tmp_path / "ours").stat().st_mode))
+
+
+@pytest.mark.parametrize("tmpfile", [os.O_TMPFILE, os.O_DIRECTORY], ids=["O_TMPFILE", "without"])
+def test_a_file_without_a_name_is_there_and_seen_by_nobody(tmpfile: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of the flag an older kernel knows this part alone, and says EISDIR.
+    monkeypatch.setattr(os, "O_TMPFILE", tmpfile)
+    with open_nameless(tmp_path) as file:
+        file.write(b"kept")
+        file.seek(0)
+        found = os.fstat(file.fileno())
+        assert (b"kept", 0, 0o600, []) == (file.read(), found.st_nlink, stat.S_IMODE(found.st_mode), [*tmp_path.iterdir()])
+    with pytest.raises(FileNotFoundError):
+        open_nameless(tmp_path / "absent")

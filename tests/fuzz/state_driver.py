@@ -7,16 +7,19 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from suptree.actors.deaths.post_mortem_files import places
+from suptree.actors.deaths.death_recorder import Deaths
+from suptree.actors.deaths.explanation import deaths_of, explanation_after_the_run, screen
 from suptree.actors.errors import SuptreeError, UnknownEvent
 from suptree.actors.events.entry import Entry, decode
-from suptree.actors.events.event_types import Kind, Started
+from suptree.actors.events.event_types import Kind, Started, Starting
 from suptree.actors.events.picture import Picture
 from suptree.actors.output.log_reader import tail, tail_of
 from suptree.actors.output.output_log import log_path
 from suptree.actors.record.journal import Journal, lives_before
 from suptree.actors.spec.env_file import EnvFileRefused, read_env_file
+from suptree.control.api.json_answer import JsonAnswer
 from suptree.control.door.tokens import TokenFile
 from suptree.control.seal.tree_key import key_path, tree_key
 from suptree.control.trees.last_run import how_it_ended
@@ -91,6 +94,21 @@ class EditedJournal:
             assert journal.state()["why"] is None, journal.state()
 
 
+_ENDED_BELOW: dict[str, Any] = {
+    "id": "a", "kind": "agent", "supervisor": "root", "incarnation": 1, "last_exit": {"class": "crash", "reason": "supervisor root ended"},
+}  # fmt: skip
+
+
+def _explained(state: Path) -> list[str]:
+    """What `explain` shows, and the registry that finds there the evidence of a death."""
+    deaths = Deaths("t", str(state))
+    deaths.remember(replace(_STARTED, event=Starting(Kind.AGENT, "a", 1, restarts=0, actor_pid=7)))
+    deaths.ended_below(_ENDED_BELOW, replace(_STARTED, at="2026-11-27T00:10:42.000Z"))
+    found = deaths_of(state, "a")
+    JsonAnswer(found)
+    return screen(explanation_after_the_run("t", "a", found))
+
+
 class StateDriver:
     """The first byte says which file, the rest is what it holds."""
 
@@ -111,7 +129,7 @@ class StateDriver:
             (key_path(state), lambda: tree_key(state)),
             (self._paths.launcher_log, lambda: how_it_ended(self._paths)),
             (logs, lambda: (tail(logs, 10), tail_of(logs, 10, 7))),
-            (deaths, lambda: [place.read() for place in places(state)]),
+            (deaths, lambda: _explained(state)),
             (env, lambda: read_env_file(str(env))),
         ]
         self._journal = EditedJournal(state / "journal.sqlite")

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from suptree.control.seal.tree_key import key_path
 from suptree.control.trees.paths import TreePaths
 from suptree.control.trees.standing import standing
 from tests.full_disk import needs_root
@@ -198,12 +199,14 @@ def tree_in_a_container(place: Place) -> Iterator["subprocess.Popen[bytes]"]:
 
 def test_another_pid_namespace_is_named_in_one_sentence_by_every_command(place: Place) -> None:
     with tree_in_a_container(place) as inside:
-        namespace = place.run["place"]["pid_namespace"]
-        for command in (["up", str(place.file), "-d"], ["status"], ["down"], ["stop", "a"], ["status", "--tree", "t"]):
+        namespace, key = place.run["place"]["pid_namespace"], key_path(place.state).read_bytes()
+        commands = (["up", str(place.file), "-d"], ["status"], ["down"], ["stop", "a"], ["status", "--tree", "t"])
+        for command in (*commands, ["key", "--tree", "t", "--rotate"]):
             done = place.suptree(*command)
             assert (1, 1) == (done.returncode, len(done.stdout.splitlines())), done.stdout
             assert f"in pid namespace {namespace}" in done.stdout
             assert "give the command there" in done.stdout
+        assert key == key_path(place.state).read_bytes()
         assert inside.poll() is None
     poll_until(lambda: not place.processes(), LIMIT)
 
