@@ -35,6 +35,8 @@ _LONGEST_LOOK_BEFORE_A_VERDICT = 0.5
 _BUSY_TURN = 0.005
 _REST_AFTER_A_BUSY_TURN = 4
 """Times as long as the turn: so one user costs us a fifth of a core at most."""
+_REST_WHILE_FULL = 0.02
+"""Seconds in which the descriptors that another user has sent are closed."""
 # To be woken costs far more than a ping does. So while there are many they are taken several at a time, as many as the kernel keeps for us
 # in a pause that half fills its queue, and we wait for them here.
 _LINGER = 0.05
@@ -127,16 +129,24 @@ class HeartbeatActor(LoopActor):
         return self.notify_sockets.descriptors()
 
     def _listen_at(self, opened: NotifySocket) -> None:
-        # It may have been given up while it rested.
-        if opened in self.notify_sockets.all:
+        if opened not in self.notify_sockets.all:
+            return
+        # Agents that run as ourselves can harm us anyway.
+        if opened.user_id is None or not opened.is_full:
             self.loop.add_reader(opened.fileno(), self._hear_from, opened)
+        elif opened.is_stuck():
+            self.notify_sockets.give_up(opened)
+            self._given_up.add(opened.user_id)
+            log.error("notify_socket_given_up", user_id=opened.user_id, why="descriptors that were sent there cannot be closed")
+        else:
+            self.loop.call_later(_REST_WHILE_FULL, self._listen_at, opened)
 
     def _hear_from(self, opened: NotifySocket) -> None:
         """Something was sent; a socket that takes too much of our time is left alone for a while, and its senders wait."""
         before = opened.took
         self._listen(opened, _LINGER)
         turn = opened.took - before
-        if turn > _BUSY_TURN and opened in self.notify_sockets.all and self.notify_sockets.user_of(opened) is not None:
+        if opened.user_id is not None and (turn > _BUSY_TURN or opened.is_full):
             self.loop.remove_reader(opened.fileno())
             self.loop.call_later(turn * _REST_AFTER_A_BUSY_TURN, self._listen_at, opened)
 
@@ -174,11 +184,10 @@ class HeartbeatActor(LoopActor):
     def _take(self, opened: NotifySocket) -> int:
         """Take what waits, up to a limit; how many datagrams that were, `_DATAGRAMS_PER_LOOK` where more may wait."""
         self._has_news = False
-        user_id = self.notify_sockets.user_of(opened)
         began = time.monotonic()
         try:
             for taken in range(_DATAGRAMS_PER_LOOK):
-                if opened.is_blocked and self._give_up(opened):
+                if opened.is_full and opened.user_id is not None:
                     return taken
                 if time.monotonic() - began > _LONGEST_TURN:
                     break
@@ -189,21 +198,11 @@ class HeartbeatActor(LoopActor):
                 if said is None:
                     self._refuse(malformed=True)
                 else:
-                    self._hear(pid, user_id, said)
+                    self._hear(pid, opened.user_id, said)
                     self._has_news |= said.changes_state
             return _DATAGRAMS_PER_LOOK
         finally:
             opened.took += time.monotonic() - began
-
-    def _give_up(self, opened: NotifySocket) -> bool:
-        descriptor = opened.fileno()
-        user_id = self.notify_sockets.give_up(opened)
-        if user_id is None:
-            return False
-        self.loop.remove_reader(descriptor)
-        self._given_up.add(user_id)
-        log.error("notify_socket_given_up", user_id=user_id, why="descriptors that were sent there cannot be closed")
-        return True
 
     def _hear(self, pid: int, user_id: int | None, said: Notification) -> None:
         lineage = [pid]

@@ -20,10 +20,14 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024
 
 
 class NotifySocket:
-    """A bound socket, which may have been open before; whatever is sent to it comes with the credentials of its sender."""
+    """A bound socket, which may have been open before; whatever is sent to it comes with the credentials of its sender.
 
-    def __init__(self, opened: socket.socket) -> None:
+    `user_id` is the user who may send there; None is ourselves.
+    """
+
+    def __init__(self, opened: socket.socket, user_id: int | None = None) -> None:
         self._socket = opened
+        self.user_id = user_id
         self._path = Path(opened.getsockname())
         self._found = self._look()
         self._socket.setblocking(False)
@@ -50,7 +54,7 @@ class NotifySocket:
             os.umask(before)
         if owner is not None:
             os.chown(path, owner, -1)
-        return cls(new)
+        return cls(new, owner)
 
     def is_in_place(self) -> bool:
         """Whether its name leads to it still: a cleaner of temporary folders may have removed that."""
@@ -67,9 +71,13 @@ class NotifySocket:
         return self._socket.fileno()
 
     @property
-    def is_blocked(self) -> bool:
-        """Whether so many descriptors that were sent here cannot be closed that the next ones would block us: then receive no more."""
-        return self._closer.is_stuck
+    def is_full(self) -> bool:
+        """Whether so many descriptors that were sent here wait for their close that no more are to be received now."""
+        return self._closer.is_full
+
+    def is_stuck(self) -> bool:
+        """Whether they cannot be closed; to be asked at intervals while it is full."""
+        return self._closer.is_stuck()
 
     def receive(self) -> tuple[int, Notification | None]:
         """The pid of a sender and what it said, None when that is not of the protocol. Raises BlockingIOError when nothing is there."""
