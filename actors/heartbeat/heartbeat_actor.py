@@ -34,11 +34,11 @@ _LONGEST_TURN = 0.02
 _LONGEST_LOOK_BEFORE_A_VERDICT = 0.5
 _BUSY_TURN = 0.005
 _REST_AFTER_A_BUSY_TURN = 4
-"""Times as long as the turn: so one user costs us a fifth of a core at most."""
+"""Times as long as the turn, and as there are users whose sockets rest: so all of them together cost us a quarter of a core at most."""
 _REST_WHILE_FULL = 0.02
 """Seconds in which the descriptors that another user has sent are closed."""
 # To be woken costs far more than a ping does. So while there are many they are taken several at a time, as many as the kernel keeps for us
-# in a pause that half fills its queue, and we wait for them here.
+# in a pause that half fills its queue. For those of our own agents we wait here; nobody waits for what other users send.
 _LINGER = 0.05
 _LONGEST_PAUSE = 0.01
 _SHORTEST_PAUSE = 0.001
@@ -78,6 +78,7 @@ class HeartbeatActor(LoopActor):
         self._allowances: dict[Key, Allowance] = {}
         self._given_up: set[int] = set()
         """Users who are not heard any more."""
+        self._resting: set[NotifySocket] = set()
         self._strangers = self._malformed = 0
         self._refusals_due: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -110,10 +111,11 @@ class HeartbeatActor(LoopActor):
         self._set_timer()
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
+        key = (unwatch.id, unwatch.incarnation)
         # What it said before it ended counts.
         for opened in self.notify_sockets.all:
-            self._listen(opened)
-        key = (unwatch.id, unwatch.incarnation)
+            if opened.user_id in (None, self.liveness.user_of(key)):
+                self._listen(opened)
         self.liveness.unwatch(key)
         allowance = self._allowances.pop(key, None)
         if watcher := self.watchers.pop(key, None):
@@ -129,6 +131,8 @@ class HeartbeatActor(LoopActor):
         return self.notify_sockets.descriptors()
 
     def _listen_at(self, opened: NotifySocket) -> None:
+        self._resting.discard(opened)
+        # A newer one may have taken its place while it rested.
         if opened not in self.notify_sockets.all:
             return
         # Agents that run as ourselves can harm us anyway.
@@ -139,16 +143,26 @@ class HeartbeatActor(LoopActor):
             self._given_up.add(opened.user_id)
             log.error("notify_socket_given_up", user_id=opened.user_id, why="descriptors that were sent there cannot be closed")
         else:
-            self.loop.call_later(_REST_WHILE_FULL, self._listen_at, opened)
+            self._rest(opened, _REST_WHILE_FULL)
 
     def _hear_from(self, opened: NotifySocket) -> None:
-        """Something was sent; a socket that takes too much of our time is left alone for a while, and its senders wait."""
+        """Something was sent; a socket of other users that takes too much of our time is left alone for a while, and its senders wait."""
         before = opened.took
-        self._listen(opened, _LINGER)
+        self._listen(opened, _LINGER if opened.user_id is None else 0.0)
+        if opened.user_id is None:
+            return
         turn = opened.took - before
-        if opened.user_id is not None and (turn > _BUSY_TURN or opened.is_full):
+        rests = turn * _REST_AFTER_A_BUSY_TURN * (len(self._resting) + 1) if turn > _BUSY_TURN else 0.0
+        if rests or opened.is_full or opened.pace < _LONGEST_PAUSE:
             self.loop.remove_reader(opened.fileno())
-            self.loop.call_later(turn * _REST_AFTER_A_BUSY_TURN, self._listen_at, opened)
+            self._rest(opened, max(rests, self._pause(opened)))
+
+    def _rest(self, opened: NotifySocket, seconds: float) -> None:
+        self._resting.add(opened)
+        self.loop.call_later(seconds, self._listen_at, opened)
+
+    def _pause(self, opened: NotifySocket) -> float:
+        return min(self._queue_length / 2 * opened.pace, _LONGEST_PAUSE)
 
     def _hear_user(self, user_id: int) -> str | None:
         """Listen to agents of another user too. What prevents it, if anything does."""
@@ -169,13 +183,13 @@ class HeartbeatActor(LoopActor):
         while True:
             taken = self._take(opened)
             now = time.monotonic()
-            pace, opened.took_at = (now - opened.took_at) / max(taken, 1), now
+            opened.pace, opened.took_at = (now - opened.took_at) / max(taken, 1), now
             if taken == _DATAGRAMS_PER_LOOK:
                 return False
             # What we tell others leaves when we are done here.
             if not taken or self._has_news or now >= until:
                 return True
-            pause = min(self._queue_length / 2 * pace, _LONGEST_PAUSE)
+            pause = self._pause(opened)
             if pause >= _SHORTEST_PAUSE:
                 time.sleep(pause)
             else:
@@ -266,16 +280,20 @@ class HeartbeatActor(LoopActor):
         self._timer = self.loop.call_later(max(0.0, deadline - time.monotonic()), self._judge)
 
     def _judge(self) -> None:
-        # What was sent while we could not look counts.
-        waits, until = self.notify_sockets.all, time.monotonic() + _LONGEST_LOOK_BEFORE_A_VERDICT
+        # What was sent while we could not look counts. The verdicts are about this moment: what we then take to listen, and others make us
+        # take, excuses nobody.
+        self._timer, now = None, time.monotonic()
+        for opened in self.notify_sockets.all:
+            if opened.user_id is not None and opened not in self._resting:
+                self._hear_from(opened)
+        waits, until = [opened for opened in self.notify_sockets.all if opened.user_id is None], now + _LONGEST_LOOK_BEFORE_A_VERDICT
         while waits and time.monotonic() < until:
             waits = [opened for opened in waits if not self._listen(opened)]
-        self._timer = None
         if not self.keeper.all_in_place():
             # Nobody can be heard who looks for the socket: that says nothing of them.
             self._judge_later()
             return
-        for verdict in self.liveness.judge(time.monotonic(), self._scheduled):
+        for verdict in self.liveness.judge(now, self._scheduled):
             if watcher := self.watchers.get((verdict.id, verdict.incarnation)):
                 watcher.tell(verdict)
         if self.liveness.frozen:

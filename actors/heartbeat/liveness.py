@@ -92,6 +92,10 @@ class Liveness:
                 if pid is not None and self._by_pid.get(pid) == key:
                     del self._by_pid[pid]
 
+    def user_of(self, key: Key) -> int | None:
+        """As which other user this incarnation runs, if as any."""
+        return self._watched[key].watch.user_id if key in self._watched else None
+
     def owner(self, lineage: Iterable[int], user_id: int | None = None) -> Key | None:
         """Which incarnation a process belongs to, by the pids of itself and its ancestors, nearest first.
 
@@ -118,19 +122,19 @@ class Liveness:
 
     def ages(self, now: float) -> dict[str, float]:
         """Id to seconds since its last ping (of the program where that pings itself)."""
-        return {key[0]: now - watched.oldest.seen for key, watched in self._watched.items() if watched.signals}
+        return {key[0]: max(0.0, now - watched.oldest.seen) for key, watched in self._watched.items() if watched.signals}
 
-    def excuse(self, seconds: float) -> None:
-        """Move every deadline: we were not listening for so long."""
+    def excuse(self, seconds: float, now: float) -> None:
+        """Move every deadline: we were not listening for so long. What was heard is not moved beyond now."""
         for watched in self._watched.values():
-            watched.actor_seen += seconds
+            watched.actor_seen = max(watched.actor_seen, min(watched.actor_seen + seconds, now))
             if watched.program_seen is not None:
-                watched.program_seen += seconds
+                watched.program_seen = max(watched.program_seen, min(watched.program_seen + seconds, now))
 
     def judge(self, now: float, scheduled: float) -> list[Silent | Suspect]:
         """The verdicts that are due. `scheduled` is when this look was meant to happen: what we are late, the agents are not."""
         if now - scheduled > _LATE:
-            self.excuse(now - scheduled)
+            self.excuse(now - scheduled, now)
         overdue = list(self._overdue(now))
         fresh = [watched for watched in overdue if not watched.suspect]
         # When most agents fall silent together, the machine is the cause and not the agents: freeze the verdicts, and say so.

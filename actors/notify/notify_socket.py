@@ -34,6 +34,8 @@ class NotifySocket:
         self._closer = DescriptorCloser()
         self.took_at = time.monotonic()
         """When something was last taken from it."""
+        self.pace = 0.0
+        """Seconds from one datagram to the next, as they came last."""
         self.took = 0.0
         """Seconds that it has taken so far to read it, and to do what was said there."""
         self._arrival = select.poll()

@@ -18,6 +18,7 @@ from suptree.testing import LiveTree
 
 from .other_user import NOBODY, PYTHON, needs_root
 from .test_descriptors_as_another_user import expect_a_verdict
+from .test_notify_as_another_user import start
 
 WITHIN = 60.0
 pytestmark = needs_root
@@ -172,6 +173,36 @@ def test_a_flood_from_processes_of_the_same_user_puts_off_no_verdict_for_long() 
             assert cpu_share(heartbeat, 2.0) < 0.6
         assert heartbeat == tree.status()["pids"]["heartbeat"]
         assert 1 == tree.agent("flooded")["incarnation"]
+
+
+# A watchdog of another length in each second, and pings all the time: so the next look at the table is always due, and is always late.
+HURRIES_US = """
+notify.send(b"READY=1")
+began, number = time.monotonic(), 0
+while True:
+    if time.monotonic() - began > number:
+        number += 1
+        notify.send(b"WATCHDOG_USEC=%d" % (50_000 + number % 2 * 1000))
+    notify.send(b"WATCHDOG=1")
+    time.sleep(0.005)
+"""
+
+
+def test_nor_do_agents_that_have_us_look_all_the_time_excuse_those_of_others() -> None:
+    more = "stop = { cancel = 0, sigint = 0, sigterm = 0.2 }\nheartbeat = { interval = 0.01 }"
+    tables = [table(name, HURRIES_US, more, restart="backoff = { base = 0.1, cap = 0.1 }") for name in ("one", "two")]
+    with LiveTree("[supervisors.root]\nmax_restarts = 150\n" + "".join(tables)) as tree:
+        heartbeat = tree.wait_until_all_run(WITHIN)["pids"]["heartbeat"]
+        with flooding(shared_socket(str(tree.launcher.paths.shared), NOBODY.pw_uid), 4):
+            tree.wait_until(lambda s: s["refused_notifications"]["strangers"] > 100, WITHIN)
+            began = time.monotonic()
+            hung = {"command": "sleep", "args": ["1000"], "watchdog": True, "heartbeat": {"interval": 1.0, "dead_after": 10.0}}
+            start(tree, hung)
+            tree.wait_until(
+                lambda s: any((row["last_exit"] or {}).get("class") == "hung" for row in s["agents"] if row["id"] == "b"), WITHIN
+            )
+            assert time.monotonic() - began < 20.0
+        assert heartbeat == tree.status()["pids"]["heartbeat"]
 
 
 def cpu_share(pid: int, seconds: float) -> float:

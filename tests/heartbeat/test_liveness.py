@@ -38,6 +38,18 @@ def test_the_lateness_of_the_one_who_looks_is_nobody_elses() -> None:
     assert 14.0 == liveness.next_deadline()
 
 
+def test_what_was_heard_is_not_moved_beyond_now_by_that() -> None:
+    liveness = watching("a", "b")
+    liveness.pinged(100, ("a", 1), 12.0)
+    assert [] == liveness.judge(now=13.0, scheduled=2.0)
+    assert {"a": 0.0, "b": 2.0} == liveness.ages(13.0)
+    # Nor is it where it was heard after the moment of the look.
+    liveness.pinged(100, ("a", 1), 26.0)
+    liveness.judge(now=25.0, scheduled=14.0)
+    assert {"a": 0.0, "b": 3.5} == liveness.ages(25.5)
+    assert {"a": 1.0, "b": 5.0} == liveness.ages(27.0)
+
+
 def test_when_most_fall_silent_together_no_verdict_is_given() -> None:
     liveness = watching("a", "b", "c", "d", "e")
     for pid, agent_id in ((100, "a"),):
