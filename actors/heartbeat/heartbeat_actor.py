@@ -16,14 +16,28 @@ from ..base.channel import Outbox
 from ..base.dispatch import on
 from ..base.life_stamps import STAMPS
 from ..base.loop_actor import LoopActor
-from ..base.messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Unwatched, Watch
+from ..base.messages import (
+    Begin,
+    Ended,
+    Hears,
+    Notified,
+    PingAges,
+    PingAgesAsked,
+    Refused,
+    Started,
+    Stop,
+    Suspect,
+    Unwatch,
+    Unwatched,
+    Watch,
+)
 from ..exits import Exit, ExitClass
 from ..kernel.linux import parent_of, set_name
 from ..notify.notification import Notification
 from ..notify.notify_socket import NotifySocket
 from ..notify.notify_sockets import NotifySockets
 from ..notify.socket_keeper import SocketKeeper
-from .allowance import Allowance
+from .allowance import Allowance, Passed
 from .liveness import Key, Liveness
 
 log = structlog.get_logger()
@@ -76,6 +90,7 @@ class HeartbeatActor(LoopActor):
         self.watchers: dict[Key, Outbox] = {}
         self._early: deque[tuple[float, list[int], int | None, Notification]] = deque(maxlen=_EARLY_KEPT)
         self._allowances: dict[Key, Allowance] = {}
+        self._rest_due: set[Key] = set()
         self._given_up: set[int] = set()
         """Users who are not heard any more."""
         self._resting: set[NotifySocket] = set()
@@ -97,7 +112,7 @@ class HeartbeatActor(LoopActor):
         self.liveness.watch(watch, time.monotonic())
         key = (watch.id, watch.incarnation)
         watcher = self.watchers[key] = self.back_to(sender)
-        self._allowances.setdefault(key, Allowance(time.monotonic()))
+        self._allowances.setdefault(key, Allowance(time.monotonic(), suspect=watch.suspect))
         now = time.monotonic()
         for early in [early for early in self._early if self.liveness.owner(early[1], early[2]) == key]:
             self._early.remove(early)
@@ -119,8 +134,8 @@ class HeartbeatActor(LoopActor):
         self.liveness.unwatch(key)
         allowance = self._allowances.pop(key, None)
         if watcher := self.watchers.pop(key, None):
-            if allowance is not None and (rest := allowance.rest()) is not None:
-                watcher.tell(Notified(*key, rest.said, rest.skipped))
+            if allowance is not None:
+                _tell(watcher, key, allowance.rest())
             watcher.tell(Unwatched(*key))
 
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
@@ -226,7 +241,7 @@ class HeartbeatActor(LoopActor):
             key = self.liveness.owner(lineage, user_id)
         if key is not None:
             if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
-                self.watchers[key].tell(verdict)
+                self._pass_on(key, verdict)
             if said.changes_state:
                 self._pass_on(key, said)
         elif self.parent_pid not in lineage:
@@ -237,24 +252,27 @@ class HeartbeatActor(LoopActor):
             # One of ours, and so young that its Watch is still on its way.
             self._early.append((time.monotonic(), lineage, user_id, said))
 
-    def _pass_on(self, key: Key, said: Notification) -> None:
+    def _pass_on(self, key: Key, word: Notification | Suspect) -> None:
         """Tell its supervisor, within the allowance of that incarnation; one that does not answer hears the newest later."""
         allowance, watcher, now = self._allowances[key], self.watchers[key], time.monotonic()
-        waited = allowance.waits
-        if passed := allowance.hear(said, now, behind=watcher.is_behind):
-            watcher.tell(Notified(*key, passed.said, passed.skipped))
-        elif not waited:
+        if isinstance(word, Suspect):
+            passed = allowance.judge(word, now, behind=watcher.is_behind)
+        else:
+            passed = allowance.hear(word, now, behind=watcher.is_behind)
+        _tell(watcher, key, passed)
+        self._pass_on_the_rest(key, allowance, now)
+
+    def _pass_on_the_rest(self, key: Key, allowance: Allowance, now: float) -> None:
+        if allowance.waits and key not in self._rest_due:
+            self._rest_due.add(key)
             self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
 
     def _rest_is_due(self, key: Key) -> None:
-        allowance, now = self._allowances.get(key), time.monotonic()
-        if allowance is None or not allowance.waits:
-            return
-        watcher = self.watchers[key]
-        if passed := allowance.due(now, behind=watcher.is_behind):
-            watcher.tell(Notified(*key, passed.said, passed.skipped))
-        else:
-            self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
+        self._rest_due.discard(key)
+        if allowance := self._allowances.get(key):
+            watcher, now = self.watchers[key], time.monotonic()
+            _tell(watcher, key, allowance.due(now, behind=watcher.is_behind))
+            self._pass_on_the_rest(key, allowance, now)
 
     def _refuse(self, *, malformed: bool) -> None:
         """Count a refused message, and report the count at intervals, so that a sender who floods us does not flood the journal."""
@@ -294,8 +312,12 @@ class HeartbeatActor(LoopActor):
             self._judge_later()
             return
         for verdict in self.liveness.judge(now, self._scheduled):
-            if watcher := self.watchers.get((verdict.id, verdict.incarnation)):
-                watcher.tell(verdict)
+            key = (verdict.id, verdict.incarnation)
+            if isinstance(verdict, Suspect):
+                self._pass_on(key, verdict)
+            else:
+                _tell(self.watchers[key], key, self._allowances[key].rest())
+                self.watchers[key].tell(verdict)
         if self.liveness.frozen:
             log.warning("heartbeat_frozen", watched=len(self.liveness), pid=os.getpid())
             self._judge_later()
@@ -305,6 +327,13 @@ class HeartbeatActor(LoopActor):
     def _judge_later(self) -> None:
         self._scheduled = time.monotonic() + 1.0
         self._timer = self.loop.call_later(1.0, self._judge)
+
+
+def _tell(watcher: Outbox, key: Key, passed: Passed | None) -> None:
+    if passed is not None and passed.said is not None:
+        watcher.tell(Notified(*key, passed.said, passed.skipped))
+    if passed is not None and passed.verdict is not None:
+        watcher.tell(passed.verdict)
 
 
 def _lineage(pid: int) -> Iterator[int]:

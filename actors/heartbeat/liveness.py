@@ -42,6 +42,8 @@ class _Watched:
         actor = _Signal("actor", self.actor_seen, spec.suspect_after, spec.dead_after)
         if self.program_seen is None or limit is None:
             return (actor,)
+        # A shorter one, which a program may ask for, would have us look all the time.
+        limit = max(limit, spec.interval)
         share = max(spec.suspect_after / spec.dead_after, _PROGRAM_SUSPECT_AFTER)
         return _Signal("program", self.program_seen, limit * share, limit), actor
 
@@ -75,11 +77,15 @@ class Liveness:
         return len(self._watched)
 
     def watch(self, watch: Watch, now: float) -> None:
-        """Begin to expect pings, with a fresh deadline; a second watch of the same incarnation updates the first."""
+        """Begin to expect pings, with a fresh deadline; a second watch of the same incarnation updates the first.
+
+        An incarnation that is known to be suspect stays so until its next ping.
+        """
         key = (watch.id, watch.incarnation)
         known = self._watched.get(key)
         seen = now if known is None or known.watch.starting else known.actor_seen
-        self._watched[key] = _Watched(watch, seen, None if watch.watchdog is None else now)
+        suspect = watch.suspect if known is None else known.suspect
+        self._watched[key] = _Watched(watch, seen, None if watch.watchdog is None else now, suspect)
         self._by_pid[watch.actor_pid] = key
         if watch.program_pid is not None:
             self._by_pid[watch.program_pid] = key
@@ -152,7 +158,7 @@ class Liveness:
                 verdicts.append(Silent(watch.id, watch.incarnation, now - dead.seen, dead.source))
             elif not watched.suspect:
                 verdicts.append(Suspect(watch.id, watch.incarnation, suspect=True, age=now - watched.oldest.seen))
-            watched.suspect = True
+                watched.suspect = True
         return verdicts
 
     def next_deadline(self) -> float | None:

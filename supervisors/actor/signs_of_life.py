@@ -91,11 +91,12 @@ class SignsOfLife:
                     child.watchdog,
                     not child.begun,
                     child.user_id,
+                    suspect=child.suspect,
                 )
             )
         elif child.kind is ev.Kind.SUPERVISOR:
             # It pings from its first moment on, however long its children take to start.
-            self._tell_heartbeat(Watch(child.id, child.incarnation, self._own, child.pid, alone=True))
+            self._tell_heartbeat(Watch(child.id, child.incarnation, self._own, child.pid, alone=True, suspect=child.suspect))
         elif not child.begun:
             self._services.watch(child.id, child.incarnation, child.pid)
 
@@ -186,6 +187,7 @@ class SignsOfLife:
 
     def on_suspect(self, suspect: Suspect, _sender: ActorAddress) -> None:
         if child := self._children.named_by(suspect):
+            child.suspect = suspect.suspect
             self._reporter.report(ev.Suspect(*child.life, suspect=suspect.suspect, age=suspect.age))
 
     def on_notified(self, notified: Notified, _sender: ActorAddress) -> None:

@@ -134,6 +134,30 @@ def test_no_agent_has_us_write_more_than_a_few_hundred_characters_a_second() -> 
         assert sum(path.stat().st_size for path in state.glob("journal*")) < 6_000_000
 
 
+# Each of its pings comes when it has been suspect for a moment.
+PINGS_LATE = """
+notify.send(b"READY=1\\nWATCHDOG_USEC=1000000")
+for number in range(12):
+    notify.send(b"STATUS=%d" % number)
+for _ in range(10):
+    time.sleep(0.85)
+    notify.send(b"WATCHDOG=1")
+notify.send(b"WATCHDOG_USEC=0\\nSTATUS=the last")
+time.sleep(1000)
+"""
+
+
+def test_no_agent_has_us_write_without_end_that_it_is_suspect_and_no_longer() -> None:
+    more = "stop = { cancel = 0, sigint = 0, sigterm = 100 }\nheartbeat = { interval = 0.5, suspect_after = 0.6, dead_after = 10 }"
+    with LiveTree(table("late", PINGS_LATE, more)) as tree:
+        status = tree.wait_until(lambda s: s["agents"][0]["detail"] == "the last" and not s["agents"][0]["suspect"], WITHIN)
+        suspects = [event["suspect"] for event in tree.events() if event["event"] == "agent_suspect"]
+        assert len(suspects) <= 12
+        # Each is another word than the one before.
+        assert [True, False] * (len(suspects) // 2) == suspects
+        assert ("running", False) == (status["agents"][0]["status"], status["agents"][0]["suspect"])
+
+
 # Twenty processes deep, so that it costs us twenty looks into /proc to find that none of them is an agent's.
 FLOODS_FROM_THE_DEEP = """
 import os, socket, sys, time

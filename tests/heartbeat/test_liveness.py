@@ -1,5 +1,7 @@
 """Who is silent: deadlines, lateness and the freeze, on a clock that the test turns."""
 
+from dataclasses import replace
+
 from suptree.actors.base.messages import Silent, Suspect, Watch
 from suptree.actors.heartbeat.liveness import Liveness
 from suptree.actors.spec.agent_spec import HeartbeatSpec
@@ -133,3 +135,33 @@ def test_at_the_socket_of_a_user_only_agents_of_that_user_are_spoken_for() -> No
     assert [None, None, ("theirs", 1)] == [liveness.owner([9, pid], 1000) for pid in (1, 2, 4)]
     assert [("ours", 1), ("ours", 1), ("theirs", 1)] == [liveness.owner([9, pid]) for pid in (1, 2, 4)]
     assert liveness.owner([9, 4], 1001) is None
+
+
+def test_an_incarnation_that_is_watched_anew_stays_suspect_until_it_pings() -> None:
+    liveness = Liveness()
+    watch = Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=5.0)
+    liveness.watch(watch, 0.0)
+    liveness.pinged(1, ("a", 1), 3.7)
+    assert [Suspect("a", 1, suspect=True, age=3.75)] == liveness.judge(3.75, 3.75)
+    liveness.watch(replace(watch, watchdog=None), 4.0)
+    assert Suspect("a", 1, suspect=False) == liveness.pinged(1, ("a", 1), 4.1)
+    # Another heartbeat actor has it from the supervisor.
+    later = Liveness()
+    later.watch(replace(watch, suspect=True), 0.0)
+    assert Suspect("a", 1, suspect=False) == later.pinged(1, ("a", 1), 1.0)
+    later.watch(replace(watch, suspect=True), 1.1)
+    assert later.pinged(1, ("a", 1), 1.2) is None
+
+
+def test_no_watchdog_is_shorter_than_the_interval_of_pings() -> None:
+    liveness = Liveness()
+    liveness.watch(Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=0.01), 0.0)
+    assert 0.75 == liveness.next_deadline()
+    assert [] == liveness.judge(0.7, 0.7)
+    assert [Silent("a", 1, 1.0, "program")] == liveness.judge(1.0, 1.0)
+
+
+def test_what_is_dead_without_having_been_suspect_is_not_cleared_by_a_ping() -> None:
+    liveness = watching("a")
+    assert [Silent("a", 1, 5.0, "actor")] == liveness.judge(5.0, 5.0)
+    assert liveness.pinged(100, ("a", 1), 5.1) is None
