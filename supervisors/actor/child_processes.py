@@ -145,7 +145,7 @@ class ChildProcesses:
         del self._children[child.id]
         self._parent.forget_child(child.channel.address)
         ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
-        evidence = evidence_of(child, swept.swept, self._state_dir)
+        evidence = evidence_of(child, swept, self._state_dir)
         end = (Ignored if ignored else Exited)(*child.life, exit=how, swept=tuple(process.pid for process in evidence.swept))
         self._reporter.report(end, evidence=asdict(evidence) if is_explained(child, how) and not ignored else None)
         self._buried(child, how, ignored)

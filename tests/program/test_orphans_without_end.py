@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 
 from suptree.actors.agent.confinement import Confinement
+from suptree.actors.deaths.evidence import SWEPT_KEPT, SweptLog
 from suptree.actors.kernel.linux import own_children
 from suptree.actors.kernel.sweep import reap_zombies, sweep
+from suptree.actors.output.redaction import Redactor
 from suptree.actors.program.hooks import Hooks
 from suptree.actors.program.orphan_reaper import OrphanReaper
 from suptree.actors.spec.agent_spec import AgentSpec
@@ -63,6 +65,21 @@ def sweeps_more_than_it_has_descriptors() -> list[object]:
 
 def test_more_orphans_than_descriptors_are_swept_and_what_to_keep_is_asked_once_a_round() -> None:
     assert [True, True, 2] == in_a_process("sweeps_more_than_it_has_descriptors")
+
+
+def notes_some_of_many() -> list[object]:
+    orphans = forked(SWEPT_KEPT + 100)
+    noted = SweptLog(Redactor({}, {}))
+    noted.note_all(())
+    before = noted.notes
+    ended = asyncio.run(sweep(tuple, note=noted.note))
+    swept = {each.pid for each in noted.swept}
+    return [len(swept), swept < orphans, orphans == set(ended), before, noted.notes, own_children()]
+
+
+def test_of_very_many_orphans_some_are_noted_and_the_rest_is_counted() -> None:
+    more = ["it left behind 100 more processes, which were ended too"]
+    assert [SWEPT_KEPT, True, True, [], more, []] == in_a_process("notes_some_of_many")
 
 
 def reaps_in_a_flood() -> list[object]:
