@@ -41,8 +41,8 @@ async def process_ended(pid: int) -> None:
 
 
 def kill_held(pidfd: int) -> None:
-    """SIGKILL the process behind a descriptor, unless it has ended: another process that has its pid by then is left alone."""
-    with contextlib.suppress(ProcessLookupError):
+    """SIGKILL the process behind a descriptor, unless it has ended, or become root's: another that has its pid by then is left alone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 

@@ -241,6 +241,57 @@ def test_nor_does_it_end_the_tree_where_each_user_sees_its_own_processes_alone(t
     poll_for(tree, {"a": ("running", 2), "b": ("running", 1)})
 
 
+BECOMING = """
+import os
+
+class Becomes:
+    @classmethod
+    async def create(cls, *_arguments):
+        return cls()
+
+    async def run(self):
+        os.execv({program!r}, [{program!r}, "-SE", "-c", {code!r}])
+"""
+
+
+def test_a_native_agent_that_becomes_root_is_fenced_and_everything_else_goes_on(tmp_path: Path, set_user_id: Path) -> None:
+    tree = OrdinaryTree(
+        tmp_path,
+        """
+[agents.a]
+type = "native_llm"
+factory = "becoming:Becomes"
+restart = "temporary"
+heartbeat = { interval = 0.2, suspect_after = 0.5, dead_after = 1 }
+
+[agents.b]
+type = "process_wrapper"
+command = "sleep"
+args = ["1000000"]
+""",
+    )
+    (tree.home / "becoming.py").write_text(BECOMING.format(program=str(set_user_id), code=BECOMES_ROOT))
+    up = tree.suptree("up", "tree.toml", "-d")
+    assert 0 == up.returncode, up.stdout
+    root = None
+    try:
+        # It no longer pings, and cannot be killed.
+        poll_for(tree, {"a": ("stopping", 1), "b": ("running", 1)}, "unkillable")
+        root, before = psutil.Process(row_of(tree, "a")["actor_pid"]), tree.status()["pids"]
+        assert 0 == root.uids().real
+        os.kill(row_of(tree, "b")["pid"], 9)
+        poll_for(tree, {"a": ("stopping", 1), "b": ("running", 2)}, "unkillable")
+        assert before == tree.status()["pids"]
+        root.kill()
+        poll_for(tree, {"a": ("crashed", 1), "b": ("running", 2)})
+    finally:
+        if root is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                root.kill()
+        down = tree.suptree("down")
+    assert (0, True) == (down.returncode, "0 processes left" in down.stdout), down.stdout
+
+
 def test_a_stop_that_cannot_end_everything_waits_and_the_others_are_served_meanwhile(tree: OrdinaryTree) -> None:
     root = root_process(tree)
     with subprocess.Popen(
