@@ -15,6 +15,7 @@ import psutil
 from suptree.actors.notify.notification import shared_socket
 from suptree.control.client.client import Client
 from suptree.testing import LiveTree
+from tests.polling import poll_until
 
 from .other_user import NOBODY, PYTHON, needs_root
 from .test_descriptors_as_another_user import expect_a_verdict
@@ -227,6 +228,24 @@ def test_nor_do_agents_that_have_us_look_all_the_time_excuse_those_of_others() -
             )
             assert time.monotonic() - began < 20.0
         assert heartbeat == tree.status()["pids"]["heartbeat"]
+
+
+CHANGES_MODES = """
+import contextlib
+notify.send(b"READY=1")
+while True:
+    with contextlib.suppress(OSError):
+        os.chmod(os.environ["NOTIFY_SOCKET"], 0o600)
+"""
+
+
+def test_a_user_who_changes_the_mode_of_its_notify_socket_all_the_time_costs_nothing_and_loses_nothing() -> None:
+    with LiveTree(table("restless", CHANGES_MODES, "stop = { cancel = 0, sigint = 0, sigterm = 0.2 }")) as tree:
+        heartbeat = tree.wait_until_all_run(WITHIN)["pids"]["heartbeat"]
+        assert cpu_share(heartbeat, 2.0) < 0.1
+        path = shared_socket(str(tree.launcher.paths.shared), NOBODY.pw_uid)
+        path.unlink()
+        poll_until(path.exists, 10.0)
 
 
 def cpu_share(pid: int, seconds: float) -> float:

@@ -1,0 +1,28 @@
+"""The notify sockets are kept where programs look for them."""
+
+import asyncio
+from pathlib import Path
+
+from suptree.actors.notify.notification import NOTIFY_SOCKET
+from suptree.actors.notify.notify_socket import NotifySocket
+from suptree.actors.notify.notify_sockets import NotifySockets
+from suptree.actors.notify.socket_keeper import SocketKeeper
+
+
+def test_a_socket_is_made_again_also_while_something_else_in_its_folder_changes_all_the_time(tmp_path: Path) -> None:
+    runtime = tmp_path / "suptree" / "runtime"
+    runtime.mkdir(parents=True, mode=0o700)
+    runtime.parent.chmod(0o700)
+    made: list[NotifySocket] = []
+
+    async def remove_it_and_change_the_folder() -> None:
+        sockets = NotifySockets(str(runtime))
+        SocketKeeper(asyncio.get_running_loop(), sockets, str(tmp_path / "shared"), made.append)
+        (runtime / NOTIFY_SOCKET).unlink()
+        async with asyncio.timeout(10):
+            while not made:
+                (runtime / "changes").write_text("again")
+                await asyncio.sleep(0.001)
+
+    asyncio.run(remove_it_and_change_the_folder())
+    assert [True] == [socket.is_in_place() for socket in made]
