@@ -12,7 +12,6 @@ from typing import ClassVar
 import structlog
 from thespian.actors import ActorAddress
 
-from ..base.channel import Outbox
 from ..base.dispatch import on
 from ..base.life_stamps import STAMPS
 from ..base.loop_actor import LoopActor
@@ -20,7 +19,6 @@ from ..base.messages import (
     Begin,
     Ended,
     Hears,
-    Notified,
     PingAges,
     PingAgesAsked,
     Refused,
@@ -28,7 +26,6 @@ from ..base.messages import (
     Stop,
     Suspect,
     Unwatch,
-    Unwatched,
     Watch,
 )
 from ..exits import Exit, ExitClass
@@ -37,8 +34,8 @@ from ..notify.notification import Notification
 from ..notify.notify_socket import NotifySocket
 from ..notify.notify_sockets import NotifySockets
 from ..notify.socket_keeper import SocketKeeper
-from .allowance import Allowance, Passed
-from .liveness import Key, Liveness
+from .liveness import Liveness
+from .watchers import Watchers
 
 log = structlog.get_logger()
 
@@ -87,10 +84,8 @@ class HeartbeatActor(LoopActor):
         self.begin, self.supervisor = begin, self.open(sender)
         set_name(f"st:{begin.id}")
         self.liveness = Liveness()
-        self.watchers: dict[Key, Outbox] = {}
+        self.watchers = Watchers(self.loop)
         self._early: deque[tuple[float, list[int], int | None, Notification]] = deque(maxlen=_EARLY_KEPT)
-        self._allowances: dict[Key, Allowance] = {}
-        self._rest_due: set[Key] = set()
         self._given_up: set[int] = set()
         """Users who are not heard any more."""
         self._resting: set[NotifySocket] = set()
@@ -111,18 +106,17 @@ class HeartbeatActor(LoopActor):
     def on_watch(self, watch: Watch, sender: ActorAddress) -> None:
         self.liveness.watch(watch, time.monotonic())
         key = (watch.id, watch.incarnation)
-        watcher = self.watchers[key] = self.back_to(sender)
-        self._allowances.setdefault(key, Allowance(time.monotonic(), suspect=watch.suspect))
+        self.watchers.add(key, self.back_to(sender), self.origin, suspect=watch.suspect)
         now = time.monotonic()
         for early in [early for early in self._early if self.liveness.owner(early[1], early[2]) == key]:
             self._early.remove(early)
             # Later its pids may be somebody else's.
             if now - early[0] < _EARLY_KEPT_FOR:
-                self._pass_on(key, early[3])
+                self.watchers.pass_on(key, early[3])
         if watch.user_id is not None:
             refusal = self._hear_user(watch.user_id)
             if watch.starting:
-                watcher.tell(Hears(*key, refusal))
+                self.watchers.hears(Hears(*key, refusal))
         self._set_timer()
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
@@ -131,12 +125,16 @@ class HeartbeatActor(LoopActor):
         for opened in self.notify_sockets.all:
             if opened.user_id in (None, self.liveness.user_of(key)):
                 self._listen(opened)
-        self.liveness.unwatch(key)
-        allowance = self._allowances.pop(key, None)
-        if watcher := self.watchers.pop(key, None):
-            if allowance is not None:
-                _tell(watcher, key, allowance.rest())
-            watcher.tell(Unwatched(*key))
+        self.watchers.forget(key)
+        if (watch := self.liveness.unwatch(key)) is not None and watch.alone:
+            self._supervisor_died(watch.actor_pid)
+
+    def _supervisor_died(self, pid: int) -> None:
+        """It can no longer say that its children have: forget all that is below it, and it, for another process may get its pid."""
+        for key in self.watchers.die(pid):
+            if (watch := self.liveness.unwatch(key)) is not None and watch.alone:
+                self._supervisor_died(watch.actor_pid)
+        self.forget_sender(pid)
 
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
         self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))
@@ -241,9 +239,9 @@ class HeartbeatActor(LoopActor):
             key = self.liveness.owner(lineage, user_id)
         if key is not None:
             if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
-                self._pass_on(key, verdict)
+                self.watchers.pass_on(key, verdict)
             if said.changes_state:
-                self._pass_on(key, said)
+                self.watchers.pass_on(key, said)
         elif self.parent_pid not in lineage:
             # Reading a `BARRIER=1` answers it: its sender may then end before we know which agent the sender belonged to.
             if said.says_something or Path(f"/proc/{pid}").exists():
@@ -251,28 +249,6 @@ class HeartbeatActor(LoopActor):
         elif said.changes_state:
             # One of ours, and so young that its Watch is still on its way.
             self._early.append((time.monotonic(), lineage, user_id, said))
-
-    def _pass_on(self, key: Key, word: Notification | Suspect) -> None:
-        """Tell its supervisor, within the allowance of that incarnation; one that does not answer hears the newest later."""
-        allowance, watcher, now = self._allowances[key], self.watchers[key], time.monotonic()
-        if isinstance(word, Suspect):
-            passed = allowance.judge(word, now, behind=watcher.is_behind)
-        else:
-            passed = allowance.hear(word, now, behind=watcher.is_behind)
-        _tell(watcher, key, passed)
-        self._pass_on_the_rest(key, allowance, now)
-
-    def _pass_on_the_rest(self, key: Key, allowance: Allowance, now: float) -> None:
-        if allowance.waits and key not in self._rest_due:
-            self._rest_due.add(key)
-            self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
-
-    def _rest_is_due(self, key: Key) -> None:
-        self._rest_due.discard(key)
-        if allowance := self._allowances.get(key):
-            watcher, now = self.watchers[key], time.monotonic()
-            _tell(watcher, key, allowance.due(now, behind=watcher.is_behind))
-            self._pass_on_the_rest(key, allowance, now)
 
     def _refuse(self, *, malformed: bool) -> None:
         """Count a refused message, and report the count at intervals, so that a sender who floods us does not flood the journal."""
@@ -314,10 +290,9 @@ class HeartbeatActor(LoopActor):
         for verdict in self.liveness.judge(now, self._scheduled):
             key = (verdict.id, verdict.incarnation)
             if isinstance(verdict, Suspect):
-                self._pass_on(key, verdict)
+                self.watchers.pass_on(key, verdict)
             else:
-                _tell(self.watchers[key], key, self._allowances[key].rest())
-                self.watchers[key].tell(verdict)
+                self.watchers.is_silent(key, verdict)
         if self.liveness.frozen:
             log.warning("heartbeat_frozen", watched=len(self.liveness), pid=os.getpid())
             self._judge_later()
@@ -327,13 +302,6 @@ class HeartbeatActor(LoopActor):
     def _judge_later(self) -> None:
         self._scheduled = time.monotonic() + 1.0
         self._timer = self.loop.call_later(1.0, self._judge)
-
-
-def _tell(watcher: Outbox, key: Key, passed: Passed | None) -> None:
-    if passed is not None and passed.said is not None:
-        watcher.tell(Notified(*key, passed.said, passed.skipped))
-    if passed is not None and passed.verdict is not None:
-        watcher.tell(passed.verdict)
 
 
 def _lineage(pid: int) -> Iterator[int]:

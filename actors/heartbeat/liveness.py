@@ -84,19 +84,22 @@ class Liveness:
         key = (watch.id, watch.incarnation)
         known = self._watched.get(key)
         seen = now if known is None or known.watch.starting else known.actor_seen
+        self.unwatch(key)
         suspect = watch.suspect if known is None else known.suspect
         self._watched[key] = _Watched(watch, seen, None if watch.watchdog is None else now, suspect)
         self._by_pid[watch.actor_pid] = key
         if watch.program_pid is not None:
             self._by_pid[watch.program_pid] = key
 
-    def unwatch(self, key: Key) -> None:
-        """Expect no more pings of this incarnation."""
+    def unwatch(self, key: Key) -> Watch | None:
+        """Expect no more pings of this incarnation, and forget its pids; how it was watched."""
         gone = self._watched.pop(key, None)
-        if gone is not None:
-            for pid in (gone.watch.actor_pid, gone.watch.program_pid):
-                if pid is not None and self._by_pid.get(pid) == key:
-                    del self._by_pid[pid]
+        if gone is None:
+            return None
+        for pid in (gone.watch.actor_pid, gone.watch.program_pid):
+            if pid is not None and self._by_pid.get(pid) == key:
+                del self._by_pid[pid]
+        return gone.watch
 
     def user_of(self, key: Key) -> int | None:
         """As which other user this incarnation runs, if as any."""

@@ -165,3 +165,12 @@ def test_what_is_dead_without_having_been_suspect_is_not_cleared_by_a_ping() -> 
     liveness = watching("a")
     assert [Silent("a", 1, 5.0, "actor")] == liveness.judge(5.0, 5.0)
     assert liveness.pinged(100, ("a", 1), 5.1) is None
+
+
+def test_the_pid_of_a_program_that_is_watched_no_more_is_nobodys() -> None:
+    liveness = Liveness()
+    watch = Watch("a", 1, SPEC, actor_pid=1, program_pid=2)
+    liveness.watch(watch, 0.0)
+    assert ("a", 1) == liveness.owner([2])
+    liveness.watch(replace(watch, program_pid=None), 1.0)
+    assert (None, ("a", 1)) == (liveness.owner([2]), liveness.owner([2, 1]))
