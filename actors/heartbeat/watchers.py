@@ -1,4 +1,4 @@
-"""Who is told of each incarnation that is watched: its supervisor, within the allowance of that incarnation."""
+"""The supervisors that watch incarnations hear what is said there, within the allowance of each."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ class Watchers:
         self._watchers[key] = _Watcher(supervisor, pid, allowance, known is not None and known.rest_is_due)
 
     def pass_on(self, key: Key, word: Notification | Suspect) -> None:
-        """The incarnation said something, or no ping of it comes, or one comes again."""
+        """The incarnation said something, or no ping comes from it, or one comes again."""
         watcher, now = self._watchers[key], time.monotonic()
         if isinstance(word, Suspect):
             passed = watcher.allowance.judge(word, now, behind=watcher.supervisor.is_behind)

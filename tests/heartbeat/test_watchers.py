@@ -1,4 +1,4 @@
-"""Who is told of an incarnation: its supervisor, as long as that lives."""
+"""Who hears what an incarnation says: its supervisor, as long as that lives."""
 
 import asyncio
 from typing import Any
@@ -39,7 +39,7 @@ def test_what_is_more_than_the_allowance_comes_when_it_is_due_and_before_the_ver
     assert [last, SUSPECT, CLEARED, SILENT, Notified(*A, status(99)), Unwatched(*A)] == asyncio.run(run())
 
 
-def test_what_a_dead_supervisor_watched_is_forgotten_and_nobody_is_told_of_it() -> None:
+def test_what_a_dead_supervisor_watched_is_forgotten_and_nothing_is_sent_there() -> None:
     async def run() -> None:
         dead, lives = SentMessages(), SentMessages()
         watchers = Watchers(asyncio.get_running_loop())

@@ -15,14 +15,22 @@ def test_a_socket_is_made_again_also_while_something_else_in_its_folder_changes_
     runtime.parent.chmod(0o700)
     made: list[NotifySocket] = []
 
-    async def remove_it_and_change_the_folder() -> None:
-        sockets = NotifySockets(str(runtime))
-        SocketKeeper(asyncio.get_running_loop(), sockets, str(tmp_path / "shared"), made.append)
-        (runtime / NOTIFY_SOCKET).unlink()
-        async with asyncio.timeout(10):
-            while not made:
-                (runtime / "changes").write_text("again")
-                await asyncio.sleep(0.001)
+    async def remove_it() -> None:
+        loop, is_made = asyncio.get_running_loop(), asyncio.Event()
 
-    asyncio.run(remove_it_and_change_the_folder())
+        def listen_at(socket: NotifySocket) -> None:
+            made.append(socket)
+            is_made.set()
+
+        def change() -> None:
+            (runtime / "changes").write_text("again")
+            loop.call_later(0.001, change)
+
+        SocketKeeper(loop, NotifySockets(str(runtime)), str(tmp_path / "shared"), listen_at)
+        (runtime / NOTIFY_SOCKET).unlink()
+        change()
+        async with asyncio.timeout(10):
+            await is_made.wait()
+
+    asyncio.run(remove_it())
     assert [True] == [socket.is_in_place() for socket in made]

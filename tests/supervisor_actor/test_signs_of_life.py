@@ -112,8 +112,8 @@ def test_an_agent_that_is_not_over_though_its_program_has_ended_is_not_spoken_fo
             child.program_pid = os.getpid()
             watched.signs.child_is_unkillable(child)
             assert watched.to_heartbeat.messages[-1].program_pid is None
-            told = len(watched.to_heartbeat.messages)
+            sent = len(watched.to_heartbeat.messages)
             watched.signs.child_is_unkillable(child)
-            assert told == len(watched.to_heartbeat.messages)
+            assert sent == len(watched.to_heartbeat.messages)
 
     asyncio.run(run())
