@@ -13,7 +13,7 @@ from suptree.actors.base import messages as m
 from suptree.actors.base.channel import Outbox
 from suptree.actors.base.deadlines import Deadlines
 from suptree.actors.base.messages import Ended
-from suptree.actors.deaths.evidence import SweptLog
+from suptree.actors.deaths.evidence import SWEPT_KEPT, SweptLog
 from suptree.actors.events.event_types import Exited, Ignored, Unkillable
 from suptree.actors.exits import Exit
 from suptree.actors.kernel.cgroup import Groups
@@ -98,7 +98,7 @@ class ChildProcesses:
 
     def _report_unkillable(self, child: LivingChild, pids: list[int]) -> None:
         # Fenced: as long as these processes live the child has not ended, and no new incarnation begins.
-        self._reporter.report(Unkillable(*child.life, pids=tuple(pids)))
+        self._reporter.report(Unkillable(*child.life, pids=tuple(pids[:SWEPT_KEPT])))
         child.unkillable = True
         self._stuck.setdefault(child.id, set()).update(pids)
         self._unkillable(child)
