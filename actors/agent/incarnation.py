@@ -22,6 +22,8 @@ from .confinement import Account, CannotConfine, Confinement, other_account
 from .environment import agent_environment, base_environment
 from .progress_watch import ProgressWatch
 
+_LAST_ERROR_WIDTH = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
@@ -125,13 +127,14 @@ class Incarnation:
             swept=self.swept.swept,
             environment=bounded_environment(self.redactor.environment()),
             usage=conclusion.usage(),
-            notes=tuple(map(self.redactor.text, conclusion.notes)),
+            notes=(*map(self.redactor.text, conclusion.notes), *self.swept.notes),
         )
         if swept := self.swept.swept:
             # Written together, for they may be many.
-            self.note(*(f"ended process {process.pid}, which it had left behind: {process.command}" for process in swept))
+            ended = (f"ended process {process.pid}, which it had left behind: {process.command}" for process in swept)
+            self.note(*ended, *self.swept.notes)
         self.output.close()
         how = conclusion.exit
-        last_error = None if how.last_error is None else self.redactor.text(how.last_error)
+        last_error = None if how.last_error is None else shortened(self.redactor.text(how.last_error), _LAST_ERROR_WIDTH)
         how = replace(how, reason=shortened(self.redactor.text(how.reason)), last_error=last_error)
         return Ended(self.begin.id, self.begin.incarnation, how, evidence, conclusion.ignored)

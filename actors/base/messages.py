@@ -212,6 +212,7 @@ class Watch:
 
     While it is `starting` no ping is expected yet, but what its processes say is received. `user_id` is the user that they run as, where
     that is another one: the answer is Hears. What the processes below a supervisor say is not said by the supervisor, which pings `alone`.
+    `suspect` is what its supervisor has heard of it.
     """
 
     id: str
@@ -223,6 +224,7 @@ class Watch:
     starting: bool = False
     user_id: int | None = None
     alone: bool = False
+    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

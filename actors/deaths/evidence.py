@@ -21,6 +21,7 @@ _VARIABLES = 200
 _COMMAND_WIDTH = 300
 _COPY_GROWS = 2 * 1024 * 1024
 _SWEPT_SHOWN = 50
+SWEPT_KEPT = 1000
 _READ_AT_END = 256 * 1024
 
 
@@ -108,22 +109,30 @@ class SweptLog:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._noted: dict[int, Swept] = {}
+        self._more = 0
 
     @property
     def swept(self) -> tuple[Swept, ...]:
-        """Every process that was noted."""
+        """The processes that were noted, no more than SWEPT_KEPT of them: an agent leaves behind as many as it likes."""
         return tuple(self._noted.values())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How many more there were, if there were any."""
+        return (f"it left behind {self._more} more processes, which were ended too",) if self._more else ()
 
     def note(self, pid: int) -> None:
         """Remember a process that is about to be ended."""
-        if pid not in self._noted:
+        if pid not in self._noted and len(self._noted) >= SWEPT_KEPT:
+            self._more += 1
+        elif pid not in self._noted:
             command = " ".join(self._redactor.command(_command(pid))) if len(self._noted) < _SWEPT_SHOWN else ""
             self._noted[pid] = Swept(pid, _cut(command, _COMMAND_WIDTH))
 
     def note_all(self, keep: Collection[int]) -> None:
         """Remember every descendant, but those to keep and what is below them."""
         below = [pid for pid in own_children() if pid not in keep]
-        while below:
+        while below and len(self._noted) < SWEPT_KEPT:
             pid = below.pop()
             self.note(pid)
             below += children_of(pid)

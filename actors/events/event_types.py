@@ -85,7 +85,10 @@ class Stopping(ChildEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exited(ChildEvent):
-    """The incarnation has ended, and nothing of it is left. `swept` are the pids of the processes that it left behind; they were ended."""
+    """The incarnation has ended, and nothing of it is left.
+
+    `swept` are the pids of the processes that it left behind, no more than some thousand of them; all were ended.
+    """
 
     name: ClassVar[str] = "exited"
 

@@ -12,11 +12,10 @@ from typing import ClassVar
 import structlog
 from thespian.actors import ActorAddress
 
-from ..base.channel import Outbox
 from ..base.dispatch import on
 from ..base.life_stamps import STAMPS
 from ..base.loop_actor import LoopActor
-from ..base.messages import Begin, Ended, Hears, Notified, PingAges, PingAgesAsked, Refused, Started, Stop, Unwatch, Unwatched, Watch
+from ..base.messages import Begin, Ended, Hears, PingAges, PingAgesAsked, Refused, Started, Stop, Suspect, Unwatch, Watch
 from ..events.report_interval import ReportInterval
 from ..exits import Exit, ExitClass
 from ..kernel.linux import parent_of, set_name
@@ -24,8 +23,8 @@ from ..notify.notification import Notification
 from ..notify.notify_socket import NotifySocket
 from ..notify.notify_sockets import NotifySockets
 from ..notify.socket_keeper import SocketKeeper
-from .allowance import Allowance
-from .liveness import Key, Liveness
+from .liveness import Liveness
+from .watchers import Watchers
 
 log = structlog.get_logger()
 
@@ -35,9 +34,11 @@ _LONGEST_TURN = 0.02
 _LONGEST_LOOK_BEFORE_A_VERDICT = 0.5
 _BUSY_TURN = 0.005
 _REST_AFTER_A_BUSY_TURN = 4
-"""Times as long as the turn: so one user costs us a fifth of a core at most."""
+"""Times as long as the turn, and as there are users whose sockets rest: so all of them together cost us a quarter of a core at most."""
+_REST_WHILE_FULL = 0.02
+"""Seconds in which the descriptors that another user has sent are closed."""
 # To be woken costs far more than a ping does. So while there are many they are taken several at a time, as many as the kernel keeps for us
-# in a pause that half fills its queue, and we wait for them here.
+# in a pause that half fills its queue. For those of our own agents we wait here; nobody waits for what other users send.
 _LINGER = 0.05
 _LONGEST_PAUSE = 0.01
 _SHORTEST_PAUSE = 0.001
@@ -71,11 +72,11 @@ class HeartbeatActor(LoopActor):
         self.begin, self.supervisor = begin, self.open(sender)
         set_name(f"st:{begin.id}")
         self.liveness = Liveness()
-        self.watchers: dict[Key, Outbox] = {}
+        self.watchers = Watchers(self.loop)
         self._early: deque[tuple[float, list[int], int | None, Notification]] = deque(maxlen=_EARLY_KEPT)
-        self._allowances: dict[Key, Allowance] = {}
         self._given_up: set[int] = set()
         """Users who are not heard any more."""
+        self._resting: set[NotifySocket] = set()
         self._strangers = self._malformed = 0
         self._refusals_interval = ReportInterval()
         self._refusals_due: asyncio.TimerHandle | None = None
@@ -94,31 +95,35 @@ class HeartbeatActor(LoopActor):
     def on_watch(self, watch: Watch, sender: ActorAddress) -> None:
         self.liveness.watch(watch, time.monotonic())
         key = (watch.id, watch.incarnation)
-        watcher = self.watchers[key] = self.back_to(sender)
-        self._allowances.setdefault(key, Allowance(time.monotonic()))
+        self.watchers.add(key, self.back_to(sender), self.origin, suspect=watch.suspect)
         now = time.monotonic()
         for early in [early for early in self._early if self.liveness.owner(early[1], early[2]) == key]:
             self._early.remove(early)
             # Later its pids may be somebody else's.
             if now - early[0] < _EARLY_KEPT_FOR:
-                self._pass_on(key, early[3])
+                self.watchers.pass_on(key, early[3])
         if watch.user_id is not None:
             refusal = self._hear_user(watch.user_id)
             if watch.starting:
-                watcher.tell(Hears(*key, refusal))
+                self.watchers.hears(Hears(*key, refusal))
         self._set_timer()
 
     def on_unwatch(self, unwatch: Unwatch, _sender: ActorAddress) -> None:
+        key = (unwatch.id, unwatch.incarnation)
         # What it said before it ended counts.
         for opened in self.notify_sockets.all:
-            self._listen(opened)
-        key = (unwatch.id, unwatch.incarnation)
-        self.liveness.unwatch(key)
-        allowance = self._allowances.pop(key, None)
-        if watcher := self.watchers.pop(key, None):
-            if allowance is not None and (rest := allowance.rest()) is not None:
-                watcher.tell(Notified(*key, rest.said, rest.skipped))
-            watcher.tell(Unwatched(*key))
+            if opened.user_id in (None, self.liveness.user_of(key)):
+                self._listen(opened)
+        self.watchers.forget(key)
+        if (watch := self.liveness.unwatch(key)) is not None and watch.alone:
+            self._supervisor_died(watch.actor_pid)
+
+    def _supervisor_died(self, pid: int) -> None:
+        """It can no longer say that its children have: forget all that is below it, and it, for another process may get its pid."""
+        for key in self.watchers.die(pid):
+            if (watch := self.liveness.unwatch(key)) is not None and watch.alone:
+                self._supervisor_died(watch.actor_pid)
+        self.forget_sender(pid)
 
     def on_ping_ages_asked(self, asked: PingAgesAsked, sender: ActorAddress) -> None:
         self.back_to(sender).tell(PingAges(asked.request, self.liveness.ages(time.monotonic())))
@@ -128,18 +133,38 @@ class HeartbeatActor(LoopActor):
         return self.notify_sockets.descriptors()
 
     def _listen_at(self, opened: NotifySocket) -> None:
-        # It may have been given up while it rested.
-        if opened in self.notify_sockets.all:
+        self._resting.discard(opened)
+        # A newer one may have taken its place while it rested.
+        if opened not in self.notify_sockets.all:
+            return
+        # Agents that run as ourselves can harm us anyway.
+        if opened.user_id is None or not opened.is_full:
             self.loop.add_reader(opened.fileno(), self._hear_from, opened)
+        elif opened.is_stuck():
+            self.notify_sockets.give_up(opened)
+            self._given_up.add(opened.user_id)
+            log.error("notify_socket_given_up", user_id=opened.user_id, why="descriptors that were sent there cannot be closed")
+        else:
+            self._rest(opened, _REST_WHILE_FULL)
 
     def _hear_from(self, opened: NotifySocket) -> None:
-        """Something was sent; a socket that takes too much of our time is left alone for a while, and its senders wait."""
+        """Something was sent; a socket of other users that takes too much of our time is left alone for a while, and its senders wait."""
         before = opened.took
-        self._listen(opened, _LINGER)
+        self._listen(opened, _LINGER if opened.user_id is None else 0.0)
+        if opened.user_id is None:
+            return
         turn = opened.took - before
-        if turn > _BUSY_TURN and opened in self.notify_sockets.all and self.notify_sockets.user_of(opened) is not None:
+        rests = turn * _REST_AFTER_A_BUSY_TURN * (len(self._resting) + 1) if turn > _BUSY_TURN else 0.0
+        if rests or opened.is_full or opened.pace < _LONGEST_PAUSE:
             self.loop.remove_reader(opened.fileno())
-            self.loop.call_later(turn * _REST_AFTER_A_BUSY_TURN, self._listen_at, opened)
+            self._rest(opened, max(rests, self._pause(opened)))
+
+    def _rest(self, opened: NotifySocket, seconds: float) -> None:
+        self._resting.add(opened)
+        self.loop.call_later(seconds, self._listen_at, opened)
+
+    def _pause(self, opened: NotifySocket) -> float:
+        return min(self._queue_length / 2 * opened.pace, _LONGEST_PAUSE)
 
     def _hear_user(self, user_id: int) -> str | None:
         """Listen to agents of another user too. What prevents it, if anything does."""
@@ -160,13 +185,13 @@ class HeartbeatActor(LoopActor):
         while True:
             taken = self._take(opened)
             now = time.monotonic()
-            pace, opened.took_at = (now - opened.took_at) / max(taken, 1), now
+            opened.pace, opened.took_at = (now - opened.took_at) / max(taken, 1), now
             if taken == _DATAGRAMS_PER_LOOK:
                 return False
             # What we tell others leaves when we are done here.
             if not taken or self._has_news or now >= until:
                 return True
-            pause = min(self._queue_length / 2 * pace, _LONGEST_PAUSE)
+            pause = self._pause(opened)
             if pause >= _SHORTEST_PAUSE:
                 time.sleep(pause)
             else:
@@ -175,11 +200,10 @@ class HeartbeatActor(LoopActor):
     def _take(self, opened: NotifySocket) -> int:
         """Take what waits, up to a limit; how many datagrams that were, `_DATAGRAMS_PER_LOOK` where more may wait."""
         self._has_news = False
-        user_id = self.notify_sockets.user_of(opened)
         began = time.monotonic()
         try:
             for taken in range(_DATAGRAMS_PER_LOOK):
-                if opened.is_blocked and self._give_up(opened):
+                if opened.is_full and opened.user_id is not None:
                     return taken
                 if time.monotonic() - began > _LONGEST_TURN:
                     break
@@ -190,21 +214,11 @@ class HeartbeatActor(LoopActor):
                 if said is None:
                     self._refuse(malformed=True)
                 else:
-                    self._hear(pid, user_id, said)
+                    self._hear(pid, opened.user_id, said)
                     self._has_news |= said.changes_state
             return _DATAGRAMS_PER_LOOK
         finally:
             opened.took += time.monotonic() - began
-
-    def _give_up(self, opened: NotifySocket) -> bool:
-        descriptor = opened.fileno()
-        user_id = self.notify_sockets.give_up(opened)
-        if user_id is None:
-            return False
-        self.loop.remove_reader(descriptor)
-        self._given_up.add(user_id)
-        log.error("notify_socket_given_up", user_id=user_id, why="descriptors that were sent there cannot be closed")
-        return True
 
     def _hear(self, pid: int, user_id: int | None, said: Notification) -> None:
         lineage = [pid]
@@ -214,9 +228,9 @@ class HeartbeatActor(LoopActor):
             key = self.liveness.owner(lineage, user_id)
         if key is not None:
             if said.pinged and (verdict := self.liveness.pinged(pid, key, time.monotonic())):
-                self.watchers[key].tell(verdict)
+                self.watchers.pass_on(key, verdict)
             if said.changes_state:
-                self._pass_on(key, said)
+                self.watchers.pass_on(key, said)
         elif self.parent_pid not in lineage:
             # Reading a `BARRIER=1` answers it: its sender may then end before we know which agent the sender belonged to.
             if said.says_something or Path(f"/proc/{pid}").exists():
@@ -224,25 +238,6 @@ class HeartbeatActor(LoopActor):
         elif said.changes_state:
             # One of ours, and so young that its Watch is still on its way.
             self._early.append((time.monotonic(), lineage, user_id, said))
-
-    def _pass_on(self, key: Key, said: Notification) -> None:
-        """Tell its supervisor, within the allowance of that incarnation; one that does not answer hears the newest later."""
-        allowance, watcher, now = self._allowances[key], self.watchers[key], time.monotonic()
-        waited = allowance.waits
-        if passed := allowance.hear(said, now, behind=watcher.is_behind):
-            watcher.tell(Notified(*key, passed.said, passed.skipped))
-        elif not waited:
-            self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
-
-    def _rest_is_due(self, key: Key) -> None:
-        allowance, now = self._allowances.get(key), time.monotonic()
-        if allowance is None or not allowance.waits:
-            return
-        watcher = self.watchers[key]
-        if passed := allowance.due(now, behind=watcher.is_behind):
-            watcher.tell(Notified(*key, passed.said, passed.skipped))
-        else:
-            self.loop.call_later(allowance.due_in(now), self._rest_is_due, key)
 
     def _refuse(self, *, malformed: bool) -> None:
         """Count a refused message, and report the count at intervals: a sender must not push everything else out of the journal."""
@@ -272,18 +267,25 @@ class HeartbeatActor(LoopActor):
         self._timer = self.loop.call_later(max(0.0, deadline - time.monotonic()), self._judge)
 
     def _judge(self) -> None:
-        # What was sent while we could not look counts.
-        waits, until = self.notify_sockets.all, time.monotonic() + _LONGEST_LOOK_BEFORE_A_VERDICT
+        # What was sent while we could not look counts. The verdicts are about this moment: what we then take to listen, and others make us
+        # take, excuses nobody.
+        self._timer, now = None, time.monotonic()
+        for opened in self.notify_sockets.all:
+            if opened.user_id is not None and opened not in self._resting:
+                self._hear_from(opened)
+        waits, until = [opened for opened in self.notify_sockets.all if opened.user_id is None], now + _LONGEST_LOOK_BEFORE_A_VERDICT
         while waits and time.monotonic() < until:
             waits = [opened for opened in waits if not self._listen(opened)]
-        self._timer = None
         if not self.keeper.all_in_place():
             # Nobody can be heard who looks for the socket: that says nothing of them.
             self._judge_later()
             return
-        for verdict in self.liveness.judge(time.monotonic(), self._scheduled):
-            if watcher := self.watchers.get((verdict.id, verdict.incarnation)):
-                watcher.tell(verdict)
+        for verdict in self.liveness.judge(now, self._scheduled):
+            key = (verdict.id, verdict.incarnation)
+            if isinstance(verdict, Suspect):
+                self.watchers.pass_on(key, verdict)
+            else:
+                self.watchers.is_silent(key, verdict)
         if self.liveness.frozen:
             log.warning("heartbeat_frozen", watched=len(self.liveness), pid=os.getpid())
             self._judge_later()

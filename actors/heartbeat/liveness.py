@@ -42,6 +42,8 @@ class _Watched:
         actor = _Signal("actor", self.actor_seen, spec.suspect_after, spec.dead_after)
         if self.program_seen is None or limit is None:
             return (actor,)
+        # A shorter one, which a program may ask for, would have us look all the time.
+        limit = max(limit, spec.interval)
         share = max(spec.suspect_after / spec.dead_after, _PROGRAM_SUSPECT_AFTER)
         return _Signal("program", self.program_seen, limit * share, limit), actor
 
@@ -75,22 +77,33 @@ class Liveness:
         return len(self._watched)
 
     def watch(self, watch: Watch, now: float) -> None:
-        """Begin to expect pings, with a fresh deadline; a second watch of the same incarnation updates the first."""
+        """Begin to expect pings, with a fresh deadline; a second watch of the same incarnation updates the first.
+
+        An incarnation that is known to be suspect stays so until its next ping.
+        """
         key = (watch.id, watch.incarnation)
         known = self._watched.get(key)
         seen = now if known is None or known.watch.starting else known.actor_seen
-        self._watched[key] = _Watched(watch, seen, None if watch.watchdog is None else now)
+        self.unwatch(key)
+        suspect = watch.suspect if known is None else known.suspect
+        self._watched[key] = _Watched(watch, seen, None if watch.watchdog is None else now, suspect)
         self._by_pid[watch.actor_pid] = key
         if watch.program_pid is not None:
             self._by_pid[watch.program_pid] = key
 
-    def unwatch(self, key: Key) -> None:
-        """Expect no more pings of this incarnation."""
+    def unwatch(self, key: Key) -> Watch | None:
+        """Expect no more pings of this incarnation, and forget its pids; how it was watched."""
         gone = self._watched.pop(key, None)
-        if gone is not None:
-            for pid in (gone.watch.actor_pid, gone.watch.program_pid):
-                if pid is not None and self._by_pid.get(pid) == key:
-                    del self._by_pid[pid]
+        if gone is None:
+            return None
+        for pid in (gone.watch.actor_pid, gone.watch.program_pid):
+            if pid is not None and self._by_pid.get(pid) == key:
+                del self._by_pid[pid]
+        return gone.watch
+
+    def user_of(self, key: Key) -> int | None:
+        """As which other user this incarnation runs, if as any."""
+        return self._watched[key].watch.user_id if key in self._watched else None
 
     def owner(self, lineage: Iterable[int], user_id: int | None = None) -> Key | None:
         """Which incarnation a process belongs to, by the pids of itself and its ancestors, nearest first.
@@ -118,19 +131,19 @@ class Liveness:
 
     def ages(self, now: float) -> dict[str, float]:
         """Id to seconds since its last ping (of the program where that pings itself)."""
-        return {key[0]: now - watched.oldest.seen for key, watched in self._watched.items() if watched.signals}
+        return {key[0]: max(0.0, now - watched.oldest.seen) for key, watched in self._watched.items() if watched.signals}
 
-    def excuse(self, seconds: float) -> None:
-        """Move every deadline: we were not listening for so long."""
+    def excuse(self, seconds: float, now: float) -> None:
+        """Move every deadline: we were not listening for so long. What was heard is not moved beyond now."""
         for watched in self._watched.values():
-            watched.actor_seen += seconds
+            watched.actor_seen = max(watched.actor_seen, min(watched.actor_seen + seconds, now))
             if watched.program_seen is not None:
-                watched.program_seen += seconds
+                watched.program_seen = max(watched.program_seen, min(watched.program_seen + seconds, now))
 
     def judge(self, now: float, scheduled: float) -> list[Silent | Suspect]:
         """The verdicts that are due. `scheduled` is when this look was meant to happen: what we are late, the agents are not."""
         if now - scheduled > _LATE:
-            self.excuse(now - scheduled)
+            self.excuse(now - scheduled, now)
         overdue = list(self._overdue(now))
         fresh = [watched for watched in overdue if not watched.suspect]
         # When most agents fall silent together, the machine is the cause and not the agents: freeze the verdicts, and say so.
@@ -148,7 +161,7 @@ class Liveness:
                 verdicts.append(Silent(watch.id, watch.incarnation, now - dead.seen, dead.source))
             elif not watched.suspect:
                 verdicts.append(Suspect(watch.id, watch.incarnation, suspect=True, age=now - watched.oldest.seen))
-            watched.suspect = True
+                watched.suspect = True
         return verdicts
 
     def next_deadline(self) -> float | None:

@@ -37,7 +37,10 @@ class EndBelow:
     def _end(self) -> None:
         self._first()
         # Those that do not die, either, are met each time.
-        found, known = kill_children_of(self._pid, self._pidfd), self._killed
+        found, known = set[int](), self._killed
+        # Descriptors may be short now: then at the next look.
+        with contextlib.suppress(OSError):
+            found = kill_children_of(self._pid, self._pidfd)
         self._killed = found
         self._timer = self._loop.call_later(_GENERATION if found - known else _AGAIN, self._end)
 

@@ -151,7 +151,8 @@ def children_of(pid: int) -> list[int]:
         # Read on every exit, and of a program with as many threads as it likes: kept cheap.
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
             pids += map(int, read_kernel_file(f"/proc/{pid}/task/{task}/children").split())
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        # It has ended, or /proc hides it (hidepid): not for lack of descriptors, which would make all look as if they had no children.
         pass
     return pids
 

@@ -3,6 +3,7 @@
 Both are memory of that process, which may give them any length and any content (prctl(2), PR_SET_MM_MAP): no more is read than is needed.
 """
 
+import os
 from pathlib import Path
 
 from .linux import read_kernel_file
@@ -29,8 +30,7 @@ def command_line(pid: int) -> list[bytes]:
 def variable(pid: int, name: str) -> bytes | None:
     """The value of a variable that a process was started with, None where it had none. Raises OSError when it may not be read."""
     # Not entry by entry: there may be two million.
-    entries = b"\0" + read_kernel_file(f"/proc/{pid}/environ", _ENVIRONMENT)
-    _, found, rest = entries.partition(f"\0{name}=".encode())
+    _, found, rest = (b"\0" + _environment(pid)[1]).partition(f"\0{name}=".encode())
     return rest.partition(b"\0")[0] if found else None
 
 
@@ -39,17 +39,33 @@ def carries(pid: int, name: str, value: str) -> bool | None:
 
     None while it is in the middle of execve(2): it shows its environment a moment later.
     """
-    if environment := read_kernel_file(f"/proc/{pid}/environ", _ENVIRONMENT):
+    task, environment = _environment(pid)
+    if environment:
         return f"\0{name}={value}\0".encode() in b"\0" + environment
     # What has ended, and a thread of the kernel, has no program: that raises OSError.
-    Path(f"/proc/{pid}/exe").readlink()
-    return False if _was_given_none(pid) else None
+    Path(f"{task}/exe").readlink()
+    return False if _was_given_none(task) else None
 
 
-def _was_given_none(pid: int) -> bool:
+def _environment(pid: int) -> tuple[str, bytes]:
+    """What a process was started with, and the folder in /proc that shows it: of another thread, where the first has ended."""
+    task = f"/proc/{pid}"
+    if _fields(task)[0] == b"Z":
+        with os.scandir(f"{task}/task") as threads:
+            # There may be very many.
+            task = next((thread.path for thread in threads if thread.name != str(pid)), task)
+    return task, read_kernel_file(f"{task}/environ", _ENVIRONMENT)
+
+
+def _fields(task: str) -> list[bytes]:
+    """What proc_pid_stat(5) lists, from the third on, which follows the name: that stands in parentheses, and may hold some itself."""
+    return read_kernel_file(f"{task}/stat").rpartition(b")")[2].split()
+
+
+def _was_given_none(task: str) -> bool:
     """Whether a process has an environment, which is empty. In the middle of execve(2) it has none, or one that only begins."""
-    # proc(5): startcode, env_start and env_end are the fields 26, 50 and 51; the third follows the name, which stands in parentheses.
-    fields = read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    # startcode, env_start and env_end are the fields 26, 50 and 51.
+    fields = _fields(task)
     # The kernel sets the first of them when the environment is complete.
     code, begins, ends = fields[23], fields[47], fields[48]
     return code != b"0" and begins == ends != b"0"

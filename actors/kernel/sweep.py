@@ -6,9 +6,12 @@ often it double-forked. What is among our children without being one that we kee
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Callable, Collection
+from functools import partial
+from typing import TypeVar
 
 from .end_below import EndBelow
 from .linux import own_children
@@ -17,6 +20,20 @@ _UNKILLABLE_AFTER = 5.0
 _REAP_AGAIN = 0.2
 _TOGETHER = 100
 """So many are waited for at a time: each needs a descriptor, and what is left behind may be more than there are descriptors."""
+
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_Found = TypeVar("_Found")
+
+
+async def _patiently(look: Callable[[], _Found]) -> _Found:
+    """What a look at processes finds: as soon as descriptors and memory are no longer short. Raises every other OSError."""
+    while True:
+        try:
+            return look()
+        except OSError as error:
+            if error.errno not in _SHORT:
+                raise
+        await asyncio.sleep(_REAP_AGAIN)
 
 
 async def pidfd_readable(pidfd: int) -> None:
@@ -33,7 +50,7 @@ async def pidfd_readable(pidfd: int) -> None:
 async def process_ended(pid: int) -> None:
     """Return when a process has ended; somebody else reaps it."""
     with contextlib.suppress(ProcessLookupError):
-        pidfd = os.pidfd_open(pid)
+        pidfd = await _patiently(partial(os.pidfd_open, pid))
         try:
             await pidfd_readable(pidfd)
         finally:
@@ -41,15 +58,15 @@ async def process_ended(pid: int) -> None:
 
 
 def kill_held(pidfd: int) -> None:
-    """SIGKILL the process behind a descriptor, unless it has ended: another process that has its pid by then is left alone."""
-    with contextlib.suppress(ProcessLookupError):
+    """SIGKILL the process behind a descriptor, unless it has ended, or become root's: another that has its pid by then is left alone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 async def end_child(pid: int) -> None:
     """SIGKILL a child that nobody else waits for, and return when it is dead and reaped."""
     try:
-        pidfd = os.pidfd_open(pid)
+        pidfd = await _patiently(partial(os.pidfd_open, pid))
     except ProcessLookupError:
         return
     try:
@@ -99,7 +116,7 @@ async def sweep(
         async with room:
             await end_child(pid)
 
-    while orphans := _orphans(keep):
+    while orphans := await _patiently(partial(_orphans, keep)):
         for pid in orphans:
             note(pid)
             # Ours until it is reaped: not one waits for room to be killed.

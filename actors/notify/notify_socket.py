@@ -21,16 +21,22 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024
 
 
 class NotifySocket:
-    """A bound socket, which may have been open before; whatever is sent to it comes with the credentials of its sender."""
+    """A bound socket, which may have been open before; whatever is sent to it comes with the credentials of its sender.
 
-    def __init__(self, opened: socket.socket) -> None:
+    `user_id` is the user who may send there; None is ourselves.
+    """
+
+    def __init__(self, opened: socket.socket, user_id: int | None = None) -> None:
         self._socket = opened
+        self.user_id = user_id
         self._path = Path(opened.getsockname())
         self._found = self._look()
         self._socket.setblocking(False)
         self._closer = DescriptorCloser()
         self.took_at = time.monotonic()
         """When something was last taken from it."""
+        self.pace = 0.0
+        """Seconds from one datagram to the next, as they came last."""
         self.took = 0.0
         """Seconds that it has taken so far to read it, and to do what was said there."""
         self._arrival = select.poll()
@@ -47,7 +53,7 @@ class NotifySocket:
         except OSError:
             new.close()
             raise
-        return cls(new)
+        return cls(new, owner)
 
     def is_in_place(self) -> bool:
         """Whether its name leads to it still: a cleaner of temporary folders may have removed that."""
@@ -64,9 +70,13 @@ class NotifySocket:
         return self._socket.fileno()
 
     @property
-    def is_blocked(self) -> bool:
-        """Whether so many descriptors that were sent here cannot be closed that the next ones would block us: then receive no more."""
-        return self._closer.is_stuck
+    def is_full(self) -> bool:
+        """Whether so many descriptors that were sent here wait for their close that no more are to be received now."""
+        return self._closer.is_full
+
+    def is_stuck(self) -> bool:
+        """Whether they cannot be closed; to be asked at intervals while it is full."""
+        return self._closer.is_stuck()
 
     def receive(self) -> tuple[int, Notification | None]:
         """The pid of a sender and what it said, None when that is not of the protocol. Raises BlockingIOError when nothing is there."""

@@ -27,7 +27,7 @@ class NotifySockets:
         self._runtime = Path(runtime_dir)
         self.opened: dict[int | None, NotifySocket] = {None: NotifySocket.at(self._runtime / NOTIFY_SOCKET)}
         """By the user who may send there; None is ourselves."""
-        self.nameless: deque[tuple[int | None, NotifySocket]] = deque(maxlen=_NAMELESS_KEPT)
+        self.nameless: deque[NotifySocket] = deque(maxlen=_NAMELESS_KEPT)
         """Whose names were removed: programs that connected to them before still send there."""
         self._store, self._upwards = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self._store, self._upwards):
@@ -36,7 +36,7 @@ class NotifySockets:
     @property
     def all(self) -> list[NotifySocket]:
         """Everything that may be sent to."""
-        return [*self.opened.values(), *(opened for _, opened in self.nameless)]
+        return [*self.opened.values(), *self.nameless]
 
     def descriptors(self) -> set[int]:
         """What the heartbeat actor has to inherit."""
@@ -56,27 +56,16 @@ class NotifySockets:
         # Where there is no room for it, the next actor makes that socket anew.
         with contextlib.suppress(BlockingIOError):
             socket.send_fds(self._upwards, [_OURS if user_id is None else str(user_id).encode()], [new.fileno()])
-        self._put(user_id, new)
+        self._put(new)
         return new
 
-    def give_up(self, opened: NotifySocket) -> int | None:
-        """For the heartbeat actor: stop listening to a user who keeps us from closing what that user sends; whose socket it was.
-
-        None, and nothing is done, where the socket is our own: agents that run as ourselves can harm us anyway.
-        """
-        user_id = self.user_of(opened)
-        if user_id is not None:
-            if self.opened.get(user_id) is opened:
-                del self.opened[user_id]
-            else:
-                self.nameless.remove((user_id, opened))
-            opened.give_up()
-        return user_id
-
-    def user_of(self, opened: NotifySocket) -> int | None:
-        """The user who may send there; None is ourselves."""
-        known = [*self.opened.items(), *self.nameless]
-        return next((user_id for user_id, other in known if other is opened), None)
+    def give_up(self, opened: NotifySocket) -> None:
+        """For the heartbeat actor: stop listening to a user who keeps us from closing what that user sends."""
+        if self.opened.get(opened.user_id) is opened:
+            del self.opened[opened.user_id]
+        else:
+            self.nameless.remove(opened)
+        opened.give_up()
 
     def out_of_place(self) -> list[int | None]:
         """The users whose sockets cannot be found under their names any more."""
@@ -96,9 +85,9 @@ class NotifySockets:
             # None where we have no room for it: then the next actor makes that socket anew.
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
-                self._put(None if name == _OURS else int(name), NotifySocket(socket.socket(fileno=descriptor)))
+                self._put(NotifySocket(socket.socket(fileno=descriptor), None if name == _OURS else int(name)))
 
-    def _put(self, user_id: int | None, new: NotifySocket) -> None:
-        if user_id in self.opened:
-            self.nameless.append((user_id, self.opened[user_id]))
-        self.opened[user_id] = new
+    def _put(self, new: NotifySocket) -> None:
+        if new.user_id in self.opened:
+            self.nameless.append(self.opened[new.user_id])
+        self.opened[new.user_id] = new

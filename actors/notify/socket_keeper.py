@@ -32,7 +32,8 @@ class SocketKeeper:
         self._heard_again_at = 0.0
         self._complained = False
         try:
-            self._watch: FolderWatch | None = FolderWatch()
+            # The user of a socket may change its mode, and harms nobody else by it.
+            self._watch: FolderWatch | None = FolderWatch(modes=False)
         except OSError as error:
             log.warning("folders_not_watched", why=error.strerror, looked_at_every=_WITHOUT_INOTIFY)
             self._watch = None
@@ -56,7 +57,10 @@ class SocketKeeper:
         self._look_in(_PAUSE)
 
     def _look_in(self, seconds: float) -> None:
+        """Look in so many seconds at the latest."""
         if self._due is not None:
+            if self._due.when() <= self._loop.time() + seconds:
+                return
             self._due.cancel()
         self._due = self._loop.call_later(seconds, self._look)
 

@@ -1,9 +1,8 @@
 """What a supervisor knows of a child that it buries: how the child ended, and the evidence."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-from suptree.actors.deaths.evidence import Evidence, Swept, bounded_environment, evidence_in_log
+from suptree.actors.deaths.evidence import Evidence, SweptLog, bounded_environment, evidence_in_log
 from suptree.actors.deaths.exit_classes import classify
 from suptree.actors.events.event_types import Kind
 from suptree.actors.exits import CauseId, Exit, ExitClass
@@ -31,17 +30,17 @@ def how_it_ended(child: LivingChild, code: int | None) -> Exit:
     return Exit(exit_class, f"its actor ended with status {code}", cause=CauseId.ACTOR_DIED)
 
 
-def evidence_of(child: LivingChild, swept: Iterable[Swept], state_dir: str) -> Evidence:
+def evidence_of(child: LivingChild, swept: SweptLog, state_dir: str) -> Evidence:
     """The evidence in a child's last word, or what can be found without one; `swept` is what its actor left to its supervisor."""
     if child.kind is not Kind.AGENT:
-        return Evidence(swept=tuple(swept))
+        return Evidence(swept=swept.swept, notes=swept.notes)
     reported = child.last_word.evidence if child.last_word is not None else None
     if reported is not None:
-        return replace(reported, swept=(*reported.swept, *swept))
+        return replace(reported, swept=(*reported.swept, *swept.swept), notes=(*reported.notes, *swept.notes))
     path = log_path(state_dir, child.id)
     look_at_end(path, child.redactor)
     found = evidence_in_log(path, child.incarnation)
-    return replace(found, swept=tuple(swept), environment=bounded_environment(child.redactor.environment()))
+    return replace(found, swept=swept.swept, notes=swept.notes, environment=bounded_environment(child.redactor.environment()))
 
 
 def is_explained(child: LivingChild, how: Exit) -> bool:

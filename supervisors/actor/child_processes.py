@@ -13,7 +13,7 @@ from suptree.actors.base import messages as m
 from suptree.actors.base.channel import Outbox
 from suptree.actors.base.deadlines import Deadlines
 from suptree.actors.base.messages import Ended
-from suptree.actors.deaths.evidence import SweptLog
+from suptree.actors.deaths.evidence import SWEPT_KEPT, SweptLog
 from suptree.actors.events.event_types import Exited, Ignored, Unkillable
 from suptree.actors.exits import Exit
 from suptree.actors.kernel.cgroup import Groups
@@ -98,7 +98,7 @@ class ChildProcesses:
 
     def _report_unkillable(self, child: LivingChild, pids: list[int]) -> None:
         # Fenced: as long as these processes live the child has not ended, and no new incarnation begins.
-        self._reporter.report(Unkillable(*child.life, pids=tuple(pids)))
+        self._reporter.report(Unkillable(*child.life, pids=tuple(pids[:SWEPT_KEPT])))
         child.unkillable = True
         self._stuck.setdefault(child.id, set()).update(pids)
         self._unkillable(child)
@@ -145,7 +145,7 @@ class ChildProcesses:
         del self._children[child.id]
         self._parent.forget_child(child.channel.address)
         ignored = child.last_word is not None and child.last_word.ignored and child.cause is None
-        evidence = evidence_of(child, swept.swept, self._state_dir)
+        evidence = evidence_of(child, swept, self._state_dir)
         end = (Ignored if ignored else Exited)(*child.life, exit=how, swept=tuple(process.pid for process in evidence.swept))
         self._reporter.report(end, evidence=asdict(evidence) if is_explained(child, how) and not ignored else None)
         self._buried(child, how, ignored)

@@ -99,6 +99,8 @@ class LivingChild:
     """As others must know it; the one in `channel` means something to us alone."""
     user_id: int | None = None
     """As whom its program runs, if not as we do."""
+    suspect: bool = False
+    """No ping comes, as the heartbeat actor said last."""
     announced_stop: bool = False
     """It said `STOPPING=1`."""
     waits: bool = False

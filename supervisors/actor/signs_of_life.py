@@ -28,6 +28,7 @@ from suptree.actors.deaths.evidence import shortened
 from suptree.actors.events import event_types as ev
 from suptree.actors.exits import CauseId, Exit, ExitClass
 from suptree.actors.heartbeat.stamp_watch import StampWatch
+from suptree.actors.kernel.linux import parent_of
 from suptree.actors.spec.agent_spec import AgentSpec, HeartbeatSpec
 
 from .children import Children, LivingChild
@@ -91,11 +92,12 @@ class SignsOfLife:
                     child.watchdog,
                     not child.begun,
                     child.user_id,
+                    suspect=child.suspect,
                 )
             )
         elif child.kind is ev.Kind.SUPERVISOR:
             # It pings from its first moment on, however long its children take to start.
-            self._tell_heartbeat(Watch(child.id, child.incarnation, self._own, child.pid, alone=True))
+            self._tell_heartbeat(Watch(child.id, child.incarnation, self._own, child.pid, alone=True, suspect=child.suspect))
         elif not child.begun:
             self._services.watch(child.id, child.incarnation, child.pid)
 
@@ -118,6 +120,13 @@ class SignsOfLife:
             self._services.unwatch(child.id, child.incarnation)
         else:
             self._tell_heartbeat(Unwatch(child.id, child.incarnation))
+
+    def child_is_unkillable(self, child: LivingChild) -> None:
+        """Something of the child does not end. Where its program has, another process may get the pid of that, and is not heard for it."""
+        if child.program_pid is not None and parent_of(child.program_pid) != child.pid:
+            child.program_pid = None
+            if not child.gone:
+                self.watch(child)
 
     async def hear_out(self, child: LivingChild) -> None:
         """Wait for what the program of a dead child said last: by way of the heartbeat actor it may come after the news of its end."""
@@ -186,6 +195,7 @@ class SignsOfLife:
 
     def on_suspect(self, suspect: Suspect, _sender: ActorAddress) -> None:
         if child := self._children.named_by(suspect):
+            child.suspect = suspect.suspect
             self._reporter.report(ev.Suspect(*child.life, suspect=suspect.suspect, age=suspect.age))
 
     def on_notified(self, notified: Notified, _sender: ActorAddress) -> None:

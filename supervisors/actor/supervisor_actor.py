@@ -310,6 +310,7 @@ class SupervisorActor(LoopActor):
     def _child_is_unkillable(self, child: LivingChild) -> None:
         if child.gone:
             self.requests.child_ended(child)
+        self.signs.child_is_unkillable(child)
         self.tell_core(e.ChildUnkillable(child.id, child.incarnation))
 
     def _child_ended(self, child: LivingChild, how: Exit, ignored: bool) -> None:

@@ -44,6 +44,22 @@ for number in range(int(sys.argv[2])):
         threading.Thread(target=one.close, daemon=True).start()
 time.sleep(1000)
 """
+# Closing these never waits; but so many come that the thread which closes them cannot have closed them yet.
+FLOOD = """
+import os, socket, sys, time
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.connect(os.environ["NOTIFY_SOCKET"])
+notify.send(b"READY=1")
+null, until = os.open("/dev/null", os.O_RDONLY), time.monotonic() + 3
+while time.monotonic() < until:
+    try:
+        socket.send_fds(notify, [sys.argv[1].encode()], [null] * 253)
+    except OSError:
+        # The kernel lets a user have so many on their way.
+        time.sleep(0.001)
+notify.send(b"STATUS=ping 1")
+time.sleep(1000)
+"""
 HUNG = "import time; time.sleep(1000)"
 
 
@@ -78,3 +94,14 @@ def test_a_user_who_sends_too_many_of_them_is_not_heard_any_more_and_everybody_e
         with pytest.raises(StartFailed, match="has sent descriptors to its notify socket that cannot be closed"):
             start(tree, {"command": "sleep", "args": ["1000"], "user": "nobody"})
         expect_a_verdict(tree)
+
+
+@pytest.mark.parametrize("said", ["x", "WATCHDOG=1", "FDSTORE=1", "STATUS=x"])
+def test_many_that_can_be_closed_do_no_harm_and_their_user_is_heard_as_before(said: str) -> None:
+    with LiveTree(table("a", [PYTHON, "-SE", "-c", FLOOD, said], "nobody")) as tree:
+        before = tree.wait_until_all_run(WITHIN)["pids"]["heartbeat"]
+        tree.wait_until(lambda s: pings(s) == 1, WITHIN)
+        start(tree, {"command": "sh", "args": ["-c", "systemd-notify --ready; exec sleep 1000"], "user": "nobody", "ready": "notify"})
+        status = tree.wait_until_all_run(WITHIN)
+        assert (before, 1) == (status["pids"]["heartbeat"], tree.agent("a")["incarnation"])
+        assert "notify_socket_given_up" not in (tree.launcher.paths.state / "launcher.log").read_text()

@@ -39,6 +39,11 @@ class Raises(Ending):
         raise ValueError("no such model")
 
 
+class RaisesAtLength(Ending):
+    async def run(self) -> None:
+        raise ValueError("é" * 1_000_000)
+
+
 class Unprintable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("cannot be printed")

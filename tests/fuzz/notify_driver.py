@@ -84,4 +84,4 @@ def says_much(data: bytes) -> None:
     rest = allowance.rest()
     assert passed <= AT_FIRST + clock.now / EVERY + _NEWS
     assert clock.latest <= 1.0 + _AT_MOST
-    assert rest is None or rest.said.status in (None, last)
+    assert rest is None or (rest.said is not None and rest.said.status in (None, last))

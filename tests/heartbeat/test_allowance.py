@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suptree.actors.base.messages import Suspect
 from suptree.actors.heartbeat.allowance import AT_FIRST, Allowance, Passed
 from suptree.actors.notify.notification import Notification
 
@@ -54,6 +55,31 @@ def test_while_the_receiver_is_behind_only_news_is_passed_on_and_the_newest_stat
     assert Passed(Notification(status="2", ready=True), 3) == allowance.hear(Notification(ready=True), 1.0, behind=True)
     assert None is allowance.hear(status(3), 2.0, behind=True)
     assert Passed(status(3), 0) == allowance.due(3.0)
+
+
+SUSPECT, CLEARED = Suspect("a", 1, suspect=True, age=5.0), Suspect("a", 1, suspect=False)
+
+
+def test_that_an_agent_is_suspect_counts_as_what_it_says_and_of_many_verdicts_the_last_is_passed_on() -> None:
+    allowance = Allowance(0.0)
+    assert Passed(None, 0, SUSPECT) == allowance.judge(SUSPECT, 0.0)
+    for number in range(AT_FIRST):
+        allowance.hear(status(number), 0.0)
+    assert Passed(status(AT_FIRST - 1), 0) == allowance.rest()
+    assert [None] * 3 == [allowance.judge(verdict, 0.5) for verdict in (CLEARED, SUSPECT, CLEARED)]
+    assert Passed(None, 0, CLEARED) == allowance.due(1.0)
+    # What the receiver knows already is not said.
+    assert [None] * 2 == [allowance.judge(verdict, 1.5) for verdict in (SUSPECT, CLEARED)]
+    assert (False, None) == (allowance.waits, allowance.due(5.0))
+    assert [None, Passed(None, 0, CLEARED)] == [Allowance(0.0, suspect=True).judge(verdict, 0.0) for verdict in (SUSPECT, CLEARED)]
+
+
+def test_a_verdict_waits_while_the_receiver_is_behind_and_goes_with_what_is_passed_on_first() -> None:
+    allowance = Allowance(0.0)
+    assert None is allowance.judge(SUSPECT, 0.0, behind=True)
+    assert (True, None) == (allowance.waits, allowance.due(1.0, behind=True))
+    assert Passed(Notification(ready=True), 0, SUSPECT) == allowance.hear(Notification(ready=True), 1.0, behind=True)
+    assert not allowance.waits
 
 
 WORDS = st.builds(

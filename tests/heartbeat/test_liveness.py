@@ -1,5 +1,7 @@
 """Who is silent: deadlines, lateness and the freeze, on a clock that the test turns."""
 
+from dataclasses import replace
+
 from suptree.actors.base.messages import Silent, Suspect, Watch
 from suptree.actors.heartbeat.liveness import Liveness
 from suptree.actors.spec.agent_spec import HeartbeatSpec
@@ -36,6 +38,18 @@ def test_the_lateness_of_the_one_who_looks_is_nobody_elses() -> None:
     liveness = watching("a")
     assert [] == liveness.judge(now=13.0, scheduled=2.0)
     assert 14.0 == liveness.next_deadline()
+
+
+def test_what_was_heard_is_not_moved_beyond_now_by_that() -> None:
+    liveness = watching("a", "b")
+    liveness.pinged(100, ("a", 1), 12.0)
+    assert [] == liveness.judge(now=13.0, scheduled=2.0)
+    assert {"a": 0.0, "b": 2.0} == liveness.ages(13.0)
+    # Nor is it where it was heard after the moment of the look.
+    liveness.pinged(100, ("a", 1), 26.0)
+    liveness.judge(now=25.0, scheduled=14.0)
+    assert {"a": 0.0, "b": 3.5} == liveness.ages(25.5)
+    assert {"a": 1.0, "b": 5.0} == liveness.ages(27.0)
 
 
 def test_when_most_fall_silent_together_no_verdict_is_given() -> None:
@@ -121,3 +135,42 @@ def test_at_the_socket_of_a_user_only_agents_of_that_user_are_spoken_for() -> No
     assert [None, None, ("theirs", 1)] == [liveness.owner([9, pid], 1000) for pid in (1, 2, 4)]
     assert [("ours", 1), ("ours", 1), ("theirs", 1)] == [liveness.owner([9, pid]) for pid in (1, 2, 4)]
     assert liveness.owner([9, 4], 1001) is None
+
+
+def test_an_incarnation_that_is_watched_anew_stays_suspect_until_it_pings() -> None:
+    liveness = Liveness()
+    watch = Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=5.0)
+    liveness.watch(watch, 0.0)
+    liveness.pinged(1, ("a", 1), 3.7)
+    assert [Suspect("a", 1, suspect=True, age=3.75)] == liveness.judge(3.75, 3.75)
+    liveness.watch(replace(watch, watchdog=None), 4.0)
+    assert Suspect("a", 1, suspect=False) == liveness.pinged(1, ("a", 1), 4.1)
+    # Another heartbeat actor has it from the supervisor.
+    later = Liveness()
+    later.watch(replace(watch, suspect=True), 0.0)
+    assert Suspect("a", 1, suspect=False) == later.pinged(1, ("a", 1), 1.0)
+    later.watch(replace(watch, suspect=True), 1.1)
+    assert later.pinged(1, ("a", 1), 1.2) is None
+
+
+def test_no_watchdog_is_shorter_than_the_interval_of_pings() -> None:
+    liveness = Liveness()
+    liveness.watch(Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=0.01), 0.0)
+    assert 0.75 == liveness.next_deadline()
+    assert [] == liveness.judge(0.7, 0.7)
+    assert [Silent("a", 1, 1.0, "program")] == liveness.judge(1.0, 1.0)
+
+
+def test_what_is_dead_without_having_been_suspect_is_not_cleared_by_a_ping() -> None:
+    liveness = watching("a")
+    assert [Silent("a", 1, 5.0, "actor")] == liveness.judge(5.0, 5.0)
+    assert liveness.pinged(100, ("a", 1), 5.1) is None
+
+
+def test_the_pid_of_a_program_that_is_watched_no_more_is_nobodys() -> None:
+    liveness = Liveness()
+    watch = Watch("a", 1, SPEC, actor_pid=1, program_pid=2)
+    liveness.watch(watch, 0.0)
+    assert ("a", 1) == liveness.owner([2])
+    liveness.watch(replace(watch, program_pid=None), 1.0)
+    assert (None, ("a", 1)) == (liveness.owner([2]), liveness.owner([2, 1]))

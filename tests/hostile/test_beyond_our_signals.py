@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ def set_user_id(tmp_path: Path) -> Path:
 class OrdinaryTree:
     """A tree of another user than root."""
 
-    def __init__(self, folder: Path, text: str) -> None:
+    def __init__(self, folder: Path, text: str, enter: Sequence[str] = ()) -> None:
+        """`enter` begins each command."""
+        self.enter = enter
         self.home = folder / "home"
         self.home.mkdir(mode=0o700)
         (self.home / "tree.toml").write_text(text)
@@ -56,7 +58,7 @@ class OrdinaryTree:
         """Run one command; its output goes to files, for a launcher in the background keeps them open."""
         with (self.home / "out").open("w+") as out:
             done = subprocess.run(
-                [*AS_NOBODY, SUPTREE, *arguments],
+                [*self.enter, *AS_NOBODY, SUPTREE, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -77,6 +79,30 @@ class OrdinaryTree:
 
 @pytest.fixture
 def tree(tmp_path: Path, set_user_id: Path) -> Iterator[OrdinaryTree]:
+    yield from tree_of_two(tmp_path, set_user_id)
+
+
+# The kernel then shows each user the processes of that user alone: for all others, even the folder in /proc is closed.
+HIDES = "mount -t proc -o hidepid=1 proc /proc && echo hidden && exec sleep 1000000"
+
+
+@pytest.fixture
+def tree_where_others_are_hidden(tmp_path: Path, set_user_id: Path) -> Iterator[OrdinaryTree]:
+    holder = subprocess.Popen(["unshare", "--mount", "sh", "-c", HIDES], stdout=subprocess.PIPE)
+    with holder:
+        try:
+            assert holder.stdout is not None
+            enter = ["nsenter", f"--mount=/proc/{holder.pid}/ns/mnt"]
+            looks = [*enter, *AS_NOBODY, "ls", "/proc/1/task"]
+            if holder.stdout.readline() != b"hidden\n" or subprocess.run(looks, capture_output=True, check=False).returncode == 0:
+                pytest.skip("no /proc with hidepid=1 can be mounted here")
+            yield from tree_of_two(tmp_path, set_user_id, [*enter, f"--wd={tmp_path / 'home'}"])
+        finally:
+            holder.kill()
+
+
+def tree_of_two(tmp_path: Path, set_user_id: Path, enter: Sequence[str] = ()) -> Iterator[OrdinaryTree]:
+    """Of its agents, `a` has a process that becomes root."""
     forks = f"{set_user_id} -SE -c {json.dumps(BECOMES_ROOT)} & echo $! >root.pid; exec sleep 1000000"
     found = OrdinaryTree(
         tmp_path,
@@ -92,6 +118,7 @@ type = "process_wrapper"
 command = "sleep"
 args = ["1000000"]
 """,
+        enter,
     )
     up = found.suptree("up", "tree.toml", "-d")
     assert 0 == up.returncode, up.stdout
@@ -202,6 +229,67 @@ def test_a_death_that_leaves_what_we_may_not_signal_is_fenced_and_everything_els
     # A person ends it; then the next incarnation begins.
     root.kill()
     poll_for(tree, {"a": ("running", 2), "b": ("running", 1)})
+
+
+def test_nor_does_it_end_the_tree_where_each_user_sees_its_own_processes_alone(tree_where_others_are_hidden: OrdinaryTree) -> None:
+    tree = tree_where_others_are_hidden
+    root, before = root_process(tree), tree.status()
+    os.kill(before["agents"][0]["actor_pid"], 9)
+    poll_for(tree, {"a": ("stopping", 1), "b": ("running", 1)}, "unkillable")
+    assert (before["pids"], True) == (tree.status()["pids"], root.is_running())
+    root.kill()
+    poll_for(tree, {"a": ("running", 2), "b": ("running", 1)})
+
+
+BECOMING = """
+import os
+
+class Becomes:
+    @classmethod
+    async def create(cls, *_arguments):
+        return cls()
+
+    async def run(self):
+        os.execv({program!r}, [{program!r}, "-SE", "-c", {code!r}])
+"""
+
+
+def test_a_native_agent_that_becomes_root_is_fenced_and_everything_else_goes_on(tmp_path: Path, set_user_id: Path) -> None:
+    tree = OrdinaryTree(
+        tmp_path,
+        """
+[agents.a]
+type = "native_llm"
+factory = "becoming:Becomes"
+restart = "temporary"
+heartbeat = { interval = 0.2, suspect_after = 0.5, dead_after = 1 }
+
+[agents.b]
+type = "process_wrapper"
+command = "sleep"
+args = ["1000000"]
+""",
+    )
+    (tree.home / "becoming.py").write_text(BECOMING.format(program=str(set_user_id), code=BECOMES_ROOT))
+    up = tree.suptree("up", "tree.toml", "-d")
+    assert 0 == up.returncode, up.stdout
+    root = None
+    try:
+        # It no longer pings, and cannot be killed.
+        poll_for(tree, {"a": ("stopping", 1), "b": ("running", 1)}, "unkillable")
+        root, before = psutil.Process(row_of(tree, "a")["actor_pid"]), tree.status()["pids"]
+        assert 0 == root.uids().real
+        os.kill(row_of(tree, "b")["pid"], 9)
+        poll_for(tree, {"a": ("stopping", 1), "b": ("running", 2)}, "unkillable")
+        assert before == tree.status()["pids"]
+        root.kill()
+        poll_for(tree, {"a": ("crashed", 1), "b": ("running", 2)})
+    finally:
+        if root is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                root.kill()
+        down = tree.suptree("down")
+    assert (0, True) == (down.returncode, "0 processes left" in down.stdout), down.stdout
 
 
 def test_a_stop_that_cannot_end_everything_waits_and_the_others_are_served_meanwhile(tree: OrdinaryTree) -> None:

@@ -67,6 +67,11 @@ def test_the_end_of_a_native_agent_has_its_class_and_reason(factory: str, exit_c
     assert ("stopped" if exit_class in ("normal", "shutdown") else "crashed") == agent["status"]
 
 
+def test_an_error_of_a_million_characters_is_cut() -> None:
+    how = ended("RaisesAtLength")["last_exit"]
+    assert ("failed", 1000, 500) == (how["class"], len(how["reason"]), len(how["last_error"]))
+
+
 def test_sigterm_from_outside_the_tree_is_external_as_for_a_program() -> None:
     with LiveTree(TREE.replace("FACTORY", "Ending"), sys_path=[AGENTS]) as tree:
         kill(tree.wait_until_all_run()["agents"][0]["actor_pid"], signal.SIGTERM)

@@ -107,7 +107,8 @@ NOISE = 5.0  # seconds; less than from any of these times to the one that it wou
 HUNG = {
     "silent": (["READY=1"], "watchdog = true\nheartbeat = { dead_after = 2 }", "no ping from its program for 2.0 s"),
     "trigger": (["READY=1", "WATCHDOG=trigger"], "", "it said WATCHDOG=trigger"),
-    "own-watchdog": (["READY=1\nWATCHDOG_USEC=700000"], "", "no ping from its program for 0.7 s"),
+    "own-watchdog": (["READY=1\nWATCHDOG_USEC=700000"], "heartbeat = { interval = 0.5 }", "no ping from its program for 0.7 s"),
+    "hasty-watchdog": (["READY=1\nWATCHDOG_USEC=1"], "heartbeat = { interval = 0.5 }", "no ping from its program for 0.5 s"),
     "longer-watchdog": (
         ["READY=1\nWATCHDOG_USEC=4000000"],
         "watchdog = true\nheartbeat = { dead_after = 2 }",

@@ -1,6 +1,7 @@
 """What is left behind may be more than there are descriptors, and may end faster than it can be reaped."""
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -11,8 +12,10 @@ import time
 from pathlib import Path
 
 from suptree.actors.agent.confinement import Confinement
+from suptree.actors.deaths.evidence import SWEPT_KEPT, SweptLog
 from suptree.actors.kernel.linux import own_children
-from suptree.actors.kernel.sweep import reap_zombies, sweep
+from suptree.actors.kernel.sweep import process_ended, reap_zombies, sweep
+from suptree.actors.output.redaction import Redactor
 from suptree.actors.program.hooks import Hooks
 from suptree.actors.program.orphan_reaper import OrphanReaper
 from suptree.actors.spec.agent_spec import AgentSpec
@@ -63,6 +66,48 @@ def sweeps_more_than_it_has_descriptors() -> list[object]:
 
 def test_more_orphans_than_descriptors_are_swept_and_what_to_keep_is_asked_once_a_round() -> None:
     assert [True, True, 2] == in_a_process("sweeps_more_than_it_has_descriptors")
+
+
+def waits_for_descriptors() -> list[object]:
+    orphans = forked(3)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def sweep_without_any() -> list[object]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
+        taken = []
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        swept = asyncio.create_task(sweep(tuple))
+        end = asyncio.create_task(process_ended(min(orphans)))
+        await asyncio.sleep(0.5)
+        waits = not swept.done() and not end.done()
+        for descriptor in taken:
+            os.close(descriptor)
+        async with asyncio.timeout(30):
+            await end
+            return [waits, orphans == set(await swept), own_children()]
+
+    return asyncio.run(sweep_without_any())
+
+
+def test_a_sweep_waits_while_there_is_no_descriptor_to_look_at_processes_with() -> None:
+    assert [True, True, []] == in_a_process("waits_for_descriptors")
+
+
+def notes_some_of_many() -> list[object]:
+    orphans = forked(SWEPT_KEPT + 100)
+    noted = SweptLog(Redactor({}, {}))
+    noted.note_all(())
+    before = noted.notes
+    ended = asyncio.run(sweep(tuple, note=noted.note))
+    swept = {each.pid for each in noted.swept}
+    return [len(swept), swept < orphans, orphans == set(ended), before, noted.notes, own_children()]
+
+
+def test_of_very_many_orphans_some_are_noted_and_the_rest_is_counted() -> None:
+    more = ["it left behind 100 more processes, which were ended too"]
+    assert [SWEPT_KEPT, True, True, [], more, []] == in_a_process("notes_some_of_many")
 
 
 def reaps_in_a_flood() -> list[object]:

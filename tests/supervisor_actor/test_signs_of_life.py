@@ -1,6 +1,7 @@
 """Which children a supervisor condemns, with real deadlines and a real process, and no actor around it."""
 
 import asyncio
+import os
 import subprocess
 from typing import Any
 
@@ -98,5 +99,21 @@ def test_a_silent_child_is_stopped_as_its_spec_says_or_killed_when_its_actor_is_
             assert ([], ExitClass.HUNG) == (watched.stopped, child.cause.exit_class)
             watched.signs.child_is_gone(child)
             assert [Watch, Watch, Unwatch] == [type(message) for message in watched.to_heartbeat.messages]
+
+    asyncio.run(run())
+
+
+def test_an_agent_that_is_not_over_though_its_program_has_ended_is_not_spoken_for_by_the_pid_of_that() -> None:
+    async def run() -> None:
+        watched = Watched()
+        with living_child(Deadlines(asyncio.get_running_loop()), watched.to_child) as (child, _process):
+            watched.add(child)
+            # As if its program's pid had been given to another process: that one is no child of its actor.
+            child.program_pid = os.getpid()
+            watched.signs.child_is_unkillable(child)
+            assert watched.to_heartbeat.messages[-1].program_pid is None
+            sent = len(watched.to_heartbeat.messages)
+            watched.signs.child_is_unkillable(child)
+            assert sent == len(watched.to_heartbeat.messages)
 
     asyncio.run(run())
