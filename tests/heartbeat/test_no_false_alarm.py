@@ -66,7 +66,8 @@ def restarts_when_busy(agents: int, seconds: float, *, stopped: float) -> tuple[
             time.sleep(max(0.0, seconds - stopped) / 2)
             after = running.wait_until(lambda s: bool(s["agents"]), 60)
         events = running.events()[known:]
-        reported = [event for event in events if event["event"] not in ("agent_suspect", "service_refused")]
+        # The heartbeat actor itself is suspect when it stands still for so long.
+        reported = [event for event in events if event["event"] not in ("agent_suspect", "service_refused", "service_suspect")]
         assert [] == reported
         ages = [row["last_ping_age"] for row in after["agents"]]
         assert all(age is not None and age < 5 for age in ages), ages
