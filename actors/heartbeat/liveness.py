@@ -15,6 +15,8 @@ _FREEZE_FROM = 4
 _FREEZE_LIMIT = 10.0
 # Of its limit: a program pings every half of it, as sd_watchdog_enabled(3) recommends, and is not to be suspect for that.
 _PROGRAM_SUSPECT_AFTER = 0.75
+# A program chooses that limit: one that pings a little late in turns would have us say so many times a second.
+_LEAST_SUSPECT = 1.0
 
 
 class _Signal(NamedTuple):
@@ -43,7 +45,7 @@ class _Watched:
         if self.program_seen is None or limit is None:
             return (actor,)
         share = max(spec.suspect_after / spec.dead_after, _PROGRAM_SUSPECT_AFTER)
-        return _Signal("program", self.program_seen, limit * share, limit), actor
+        return _Signal("program", self.program_seen, max(limit * share, min(limit, _LEAST_SUSPECT)), limit), actor
 
     @property
     def oldest(self) -> _Signal:

@@ -1,5 +1,7 @@
 """Who is silent: deadlines, lateness and the freeze, on a clock that the test turns."""
 
+import pytest
+
 from suptree.actors.base.messages import Silent, Suspect, Watch
 from suptree.actors.heartbeat.liveness import Liveness
 from suptree.actors.spec.agent_spec import HeartbeatSpec
@@ -121,3 +123,23 @@ def test_at_the_socket_of_a_user_only_agents_of_that_user_are_spoken_for() -> No
     assert [None, None, ("theirs", 1)] == [liveness.owner([9, pid], 1000) for pid in (1, 2, 4)]
     assert [("ours", 1), ("ours", 1), ("theirs", 1)] == [liveness.owner([9, pid]) for pid in (1, 2, 4)]
     assert liveness.owner([9, 4], 1001) is None
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.2, 1.0, 1.3, 2.0, 8.0])
+def test_a_program_that_is_late_in_turns_is_reported_no_more_than_twice_a_second(limit: float) -> None:
+    """It chooses its limit itself (WATCHDOG_USEC=)."""
+    liveness = Liveness()
+    liveness.watch(Watch("a", 1, SPEC, actor_pid=1, program_pid=2, watchdog=limit), 0.0)
+    now, next_ping, seconds, reports = 0.0, 0.97 * limit, 30.0, 0
+    while now < seconds:
+        # A moment after the deadline: sums of floats are not exact.
+        now = min(next_ping, (liveness.next_deadline() or next_ping) + 1e-6)
+        liveness.pinged(1, ("a", 1), now)
+        if now == next_ping:
+            reports += liveness.pinged(2, ("a", 1), now) is not None
+            next_ping = now + 0.97 * limit
+        else:
+            verdicts = liveness.judge(now, now)
+            assert not any(isinstance(verdict, Silent) for verdict in verdicts)
+            reports += len(verdicts)
+    assert reports <= 2 * (seconds / max(0.97 * limit, 1.0) + 1)
