@@ -233,7 +233,7 @@ class EventsLost(TreeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsSkipped(TreeEvent):
-    """So many events are not sent: the launcher keeps the latest 10,000, and as many statuses and counts of what was refused.
+    """So many events are not sent: the launcher keeps the latest 10,000, and as many of what may come again and again.
 
     Then the client asked for older ones, or was too slow. It comes first, with the `seq` before that of the first event that is sent, and
     is not in the journal. A client that adds events up to a picture has to begin again with `GET /picture`, as a client of Kubernetes has
@@ -269,7 +269,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
 )
 """All of them, in the order in which a life passes through; nothing else can be written down."""
 
-_PASSING_TYPES = (StatusText, NotificationsRefused, TreeRefused)
+_PASSING_TYPES = (Suspect, Stalled, StatusText, NotificationsRefused, TreeRefused)
 
 
 def event_name(event_type: type[Event], kind: Kind) -> str:

@@ -163,7 +163,7 @@ def test_without_a_place_for_its_socket_it_is_refused() -> None:
         shutil.rmtree(shared)
         shared.touch()
         try:
-            with pytest.raises(StartFailed, match=f"its notify socket cannot be made in {shared}: File exists"):
+            with pytest.raises(StartFailed, match=f"its notify socket cannot be made in {shared}: Not a directory"):
                 start(tree, {"command": "sleep", "args": ["1000"], "user": "daemon"})
         finally:
             shared.unlink()

@@ -33,7 +33,9 @@ The types: `text`, `whole number`, `number`, `true or false`, lists and objects 
 | `monotonic` | number | seconds on the clock of the machine, which runs on evenly |
 | `source`, `serial` | text, whole number | who reported it, and its number there: an event that is sent twice is written once |
 
-The launcher keeps the latest 10,000 events of the run. To a client that asks for older ones it sends a `tree_events_skipped` first, with
+The launcher keeps the latest 10,000 events of the run. What programs and strangers can cause again and again does not count there, and the
+latest 10,000 of these are kept beside them: `…_suspect`, `…_stalled`, `agent_status`, `service_refused` and `tree_refused`. To a client
+that asks for older ones it sends a `tree_events_skipped` first, with
 their number; the same comes where a client that follows is so slow that events are dropped before it has read them.
 """
 
