@@ -17,7 +17,7 @@ from .end_below import EndBelow
 from .linux import own_children
 
 _UNKILLABLE_AFTER = 5.0
-_REAP_AGAIN = 0.2
+_REAP_AGAIN = _LOOK_AGAIN = 0.2
 _TOGETHER = 100
 """So many are waited for at a time: each needs a descriptor, and what is left behind may be more than there are descriptors."""
 
@@ -110,33 +110,62 @@ async def sweep(
     `note` is called with each pid before it is ended, while it can still be looked at.
     """
     swept: list[int] = []
+    ending: dict[int, asyncio.Task[None]] = {}
+    timers: list[asyncio.TimerHandle] = []
     room = asyncio.Semaphore(_TOGETHER)
+    loop = asyncio.get_running_loop()
 
     async def end(pid: int) -> None:
         async with room:
             await end_child(pid)
 
-    while orphans := await _patiently(partial(_orphans, keep)):
-        for pid in orphans:
-            note(pid)
-            # Ours until it is reaped: not one waits for room to be killed.
-            with contextlib.suppress(PermissionError, ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        loop = asyncio.get_running_loop()
-        ending = {pid: loop.create_task(end(pid)) for pid in orphans}
-        timer = loop.call_later(_UNKILLABLE_AFTER, _say_stuck, ending, keep, stuck)
-        await asyncio.wait(ending.values())
+    while True:
+        begun: dict[int, asyncio.Task[None]] = {}
+        for pid in await _patiently(partial(_orphans, keep)):
+            if pid not in ending:
+                note(pid)
+                # Ours until it is reaped: not one waits for room to be killed.
+                with contextlib.suppress(PermissionError, ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            # Nor to be reaped: others may wait in the kernel for that, as the first process of a pid namespace does for all in there.
+            if _reaped(pid):
+                swept.append(pid)
+                if pid in ending:
+                    ending.pop(pid).cancel()
+            elif pid not in ending:
+                begun[pid] = loop.create_task(end(pid))
+        if begun:
+            timers.append(loop.call_later(_UNKILLABLE_AFTER, _say_stuck, begun, keep, stuck))
+            ending |= begun
+        elif not ending:
+            break
+        # For a while only: what comes up meanwhile is ended too.
+        done, _ = await asyncio.wait(ending.values(), timeout=_LOOK_AGAIN)
+        for pid, task in list(ending.items()):
+            if task in done:
+                del ending[pid]
+                if not task.cancelled():
+                    task.result()
+                    swept.append(pid)
+    for timer in timers:
         timer.cancel()
-        swept += [pid for pid, task in ending.items() if not task.cancelled()]
-        for task in ending.values():
-            if not task.cancelled():
-                task.result()
     return swept
 
 
+def _reaped(pid: int) -> bool:
+    """Whether a child has ended; it is reaped with this."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return False
+
+
 def _say_stuck(
-    ending: dict[int, asyncio.Task[None]], keep: Callable[[], Collection[int]], stuck: Callable[[list[int]], None] | None
+    begun: dict[int, asyncio.Task[None]], keep: Callable[[], Collection[int]], stuck: Callable[[list[int]], None] | None
 ) -> None:
+    ending = {pid: task for pid, task in begun.items() if not task.done()}
+    if not ending:
+        return
     kept = set(keep())
     for pid in ending.keys() & kept:
         # Another sweep has met it too, and waits for it.

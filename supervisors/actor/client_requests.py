@@ -18,7 +18,6 @@ from ..config.wire import decode_child
 from ..core.core import Phase, SupervisorCore
 from ..core.dry_run import Forecast, forecast
 from ..decisions import core_events as e
-from ..decisions.child import WAITING
 from ..decisions.core_commands import Answer, Reply
 from ..spec.child_spec import ChildSpec
 from ..spec.tree_spec import SupervisorSpec
@@ -199,9 +198,18 @@ class ClientRequests:
             self._terminate(request)
 
     def _waits_to_be_started(self, child_id: str) -> bool:
-        """Whether a start of a child that backs off, or is parked, held or quarantined, waits for its turn: the core serves stops first."""
-        waits = self._core.knows(child_id) and self._core.child(child_id).state in WAITING
-        return waits and any(asked.target == child_id and asked.operation in _STARTS for asked in self._asked.values())
+        """Whether a start of a child waits for its turn: the core serves stops first, and would start the child after that."""
+        return any(self._asks_to_start(asked, child_id) for asked in self._asked.values())
+
+    def _asks_to_start(self, asked: ClientRequest, child_id: str) -> bool:
+        offered, restart = self._offered.get(asked.request), self._restarts.get(asked.request)
+        if offered is not None:
+            is_asked = offered.id == child_id
+        elif asked.operation == "restart":
+            is_asked = asked.target == child_id and restart is not None and restart.starting
+        else:
+            is_asked = asked.target == child_id and asked.operation in _STARTS
+        return is_asked and not self._core.carries_out(asked.request)
 
     def _terminate(self, request: ClientRequest) -> None:
         graceful = bool(request.arguments.get("graceful", True))
@@ -354,8 +362,9 @@ class ClientRequests:
         if len(self._answered) > _ANSWERS_KEPT:
             del self._answered[next(iter(self._answered))]
         self._send(answered)
-        for later in self._stops_later.pop(request.target, ()):
-            self._stop(later)
+        for child_id in [child_id for child_id in self._stops_later if not self._waits_to_be_started(child_id)]:
+            for later in self._stops_later.pop(child_id, ()):
+                self._stop(later)
 
     def _forget_checkpoints(self, request: ClientRequest) -> None:
         """Delete what is kept of the state of an agent, or of all agents below a supervisor, that does not run."""

@@ -1,7 +1,7 @@
 """The decisions of one supervisor: events in, commands out. No I/O, no clock, no randomness of its own."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -118,6 +118,11 @@ class SupervisorCore:
             return False
         planned = plan is not None and child_id in plan.starts
         return child.state in ALIVE or child.state in RESTARTING or child.waits_for is not None or planned
+
+    def carries_out(self, request: Hashable) -> bool:
+        """Whether that request to start a child is what this core is in the middle of; if not, and it is not answered, it waits."""
+        plan = self._state.plan
+        return plan is not None and plan.request == request
 
     @property
     def next_start(self) -> ChildSpec | None:
