@@ -180,10 +180,89 @@ def test_a_stop_of_a_held_child_that_a_client_has_asked_to_start_waits_for_that_
     supervisor.ask("stop")
     assert [] == supervisor.answers
     supervisor.up("y")
-    supervisor.up()
-    assert ["post: ok", f"{operation}: ok"] == supervisor.answers
+    # The start has its turn, and the stop ends it.
+    assert (["post: ok"], "A 2") == (supervisor.answers, supervisor.started[-1])
     supervisor.down()
-    assert ("stop: ok", ["y"]) == (supervisor.answers[-1], list(supervisor.children))
+    assert {f"{operation}: refused (it was terminated)", "post: ok", "stop: ok"} == {*supervisor.answers}
+    assert ["y"] == list(supervisor.children)
+
+
+STARTS = pytest.mark.parametrize("operation", ["start", "post"])
+
+
+def ask_to_start(supervisor: Supervisor, operation: str, spec: ChildSpec) -> None:
+    if operation == "post":
+        supervisor.post(spec)
+    else:
+        supervisor.ask("start")
+
+
+@STARTS
+@RESTARTS
+def test_a_stop_that_comes_after_a_start_which_waits_for_an_earlier_stop_is_the_last_word(
+    tmp_path: Path, restart: RestartType, operation: str
+) -> None:
+    supervisor = Supervisor(tmp_path)
+    spec = agent("x", restart)
+    supervisor.runs(spec)
+    supervisor.ask("stop", name="first")
+    ask_to_start(supervisor, operation, spec)
+    supervisor.ask("stop", name="last")
+    supervisor.down()
+    if supervisor.children:
+        supervisor.down()
+    assert {} == supervisor.children
+    assert {"first: ok"} < set(supervisor.answers)
+    assert 3 == len(supervisor.answers)
+
+
+def test_so_is_one_that_comes_after_a_restart_and_a_start(tmp_path: Path) -> None:
+    supervisor = Supervisor(tmp_path)
+    supervisor.runs(agent("x"))
+    supervisor.ask("restart")
+    supervisor.ask("start")
+    supervisor.ask("stop")
+    supervisor.down()
+    supervisor.down()
+    assert {} == supervisor.children
+    assert ["restart: refused (it was stopped meanwhile)", "start: refused (it was terminated)", "stop: ok"] == sorted(supervisor.answers)
+
+
+def test_so_is_one_that_comes_while_a_sibling_starts_and_a_start_waits_for_that(tmp_path: Path) -> None:
+    supervisor = Supervisor(tmp_path)
+    supervisor.runs(agent("x"))
+    supervisor.ask("stop")
+    supervisor.down()
+    supervisor.answers.clear()
+    supervisor.post(agent("slow"))
+    supervisor.ask("start")
+    supervisor.ask("stop")
+    assert [] == supervisor.answers
+    supervisor.up("slow")
+    supervisor.down()
+    assert (["post: ok", "start: refused (it was terminated)", "stop: ok"], ["slow"]) == (
+        sorted(supervisor.answers),
+        [*supervisor.children],
+    )
+
+
+def test_a_stop_of_a_child_that_a_client_starts_now_does_not_wait_for_that_start(tmp_path: Path) -> None:
+    supervisor = Supervisor(tmp_path)
+    supervisor.post(agent("x"))
+    supervisor.ask("stop")
+    supervisor.down()
+    assert "stop: ok" in supervisor.answers
+    assert {} == supervisor.children
+
+
+def test_a_stop_that_comes_before_a_start_does_not_wait_for_it(tmp_path: Path) -> None:
+    supervisor = Supervisor(tmp_path)
+    supervisor.runs(agent("x"))
+    supervisor.ask("stop")
+    supervisor.ask("start")
+    supervisor.down()
+    supervisor.up()
+    assert (["stop: ok", "start: ok"], ["x"]) == (supervisor.answers, [*supervisor.children])
 
 
 def test_a_spec_that_was_refused_is_not_what_the_next_restart_runs(tmp_path: Path) -> None:
