@@ -74,6 +74,19 @@ def test_an_id_that_comes_back_goes_on_counting_incarnations() -> None:
     assert ["start a10", "reply s ok"] == driver.start(ChildSpec(id="a"), last_incarnation=3)
 
 
+def test_a_start_is_carried_out_or_waits_for_its_turn_or_is_answered() -> None:
+    driver = Driver(specs("ab"), auto=False)
+    for child_id in "ab":
+        driver.started(child_id)
+    for number, child_id in enumerate("cd"):
+        driver.feed(StartChildRequested(number, ChildSpec(id=child_id)))
+    assert (True, False) == (driver.core.carries_out(0), driver.core.carries_out(1))
+    driver.started("c")
+    assert (False, True) == (driver.core.carries_out(0), driver.core.carries_out(1))
+    driver.started("d")
+    assert (False, False) == (driver.core.carries_out(0), driver.core.carries_out(1))
+
+
 # ---- terminate_child --------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""What an agent leaves behind in pid namespaces: their first process waits in the kernel until all in there are reaped, by whomever."""
+"""What an agent leaves behind in pid namespaces: their first process waits in the kernel until all in there are reaped."""
 
 import asyncio
 import ctypes
@@ -26,24 +26,24 @@ def call(result):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 def namespace():
-    told, tells = os.pipe()
+    reads, writes = os.pipe()
     if os.fork() == 0:
         call(libc.unshare(NEWPID))
         first = os.fork()
         if first == 0:
             while True:
                 time.sleep(1000)
-        os.write(tells, first.to_bytes(4, "little"))
+        os.write(writes, first.to_bytes(4, "little"))
         os._exit(0)
-    first = int.from_bytes(os.read(told, 4), "little")
+    first = int.from_bytes(os.read(reads, 4), "little")
     if os.fork() == 0:
         call(libc.setns(os.open(f"/proc/{first}/ns/pid", os.O_RDONLY), NEWPID))
         if os.fork() == 0:
             os._exit(0)
-        os.write(tells, b"zombie")
+        os.write(writes, b"zombie")
         while True:
             time.sleep(1000)
-    os.read(told, 6)
+    os.read(reads, 6)
 
 for _ in range(int(sys.argv[1])):
     namespace()
