@@ -120,8 +120,11 @@ async def sweep(
             await end_child(pid)
 
     while True:
+        orphans = await _patiently(partial(_orphans, keep))
+        if not orphans and not ending:
+            break
         begun: dict[int, asyncio.Task[None]] = {}
-        for pid in await _patiently(partial(_orphans, keep)):
+        for pid in orphans:
             if pid not in ending:
                 note(pid)
                 # Ours until it is reaped: not one waits for room to be killed.
@@ -137,10 +140,8 @@ async def sweep(
         if begun:
             timers.append(loop.call_later(_UNKILLABLE_AFTER, _say_stuck, begun, keep, stuck))
             ending |= begun
-        elif not ending:
-            break
         # For a while only: what comes up meanwhile is ended too.
-        done, _ = await asyncio.wait(ending.values(), timeout=_LOOK_AGAIN)
+        done = (await asyncio.wait(ending.values(), timeout=_LOOK_AGAIN))[0] if ending else set()
         for pid, task in list(ending.items()):
             if task in done:
                 del ending[pid]
