@@ -7,6 +7,7 @@ from pathlib import Path
 
 from suptree.actors.errors import SuptreeError
 from suptree.actors.kernel.private_files import open_in_folder, write_secret
+from suptree.actors.kernel.trusted_folder import FolderNotTrusted
 
 _MOST_BYTES = 1024
 
@@ -26,6 +27,8 @@ class SecretFile:
                 found, content = os.fstat(descriptor), os.read(descriptor, _MOST_BYTES)
             finally:
                 os.close(descriptor)
+        except FolderNotTrusted as error:
+            raise self.refused("can be read by others") from error
         except OSError as error:
             raise self.refused("cannot be read") from error
         if not stat.S_ISREG(found.st_mode):

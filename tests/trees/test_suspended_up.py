@@ -53,9 +53,9 @@ def test_after_up_was_stopped_for_long_a_line_counts_what_it_missed_and_events_c
             missed = poll_until(lambda: MISSED.findall(output.read_text(encoding="utf-8")[len(shown) :]), LIMIT)
             up.terminate()
             assert 0 == up.wait(LIMIT)
-        # Once, and events come after that.
-        assert 1 == len(missed)
-        assert int(missed[0][0]) > LIVES
+        # Once for each gap, and events come after that: the event that the launcher let `up` go is kept apart, and may stand between.
+        assert len(missed) in (1, 2)
+        assert sum(int(count) for count, _ in missed) > LIVES
         assert "t: 0 processes left" == output.read_text(encoding="utf-8").splitlines()[-1]
         poll_until(lambda: not place.processes(), LIMIT)
 
