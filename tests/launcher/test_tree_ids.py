@@ -22,6 +22,7 @@ from suptree.control.trees.paths import TreePaths
 from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.supervisors.config.wire import encode_child
 from suptree.supervisors.spec.child_spec import ChildSpec, RestartType, SupervisorFlags
+from suptree.supervisors.spec.ids import ROOT
 from suptree.supervisors.spec.tree_spec import SupervisorSpec
 from suptree.testing import LiveTree
 from tests.polling import poll_until_async
@@ -253,7 +254,7 @@ def test_a_spec_with_an_id_twice_is_refused_and_the_tree_goes_on(tree: LiveTree)
 
 @pytest.mark.parametrize("operation", ["stop", "delete", "terminate_child", "delete_child"])
 def test_the_root_is_neither_stopped_nor_deleted_alone(tree: LiveTree, operation: str) -> None:
-    answer = post(tree, f"/agents/root/{operation}", {})
+    answer = post(tree, f"/agents/{ROOT}/{operation}", {})
     assert (409, "'root' is the whole tree: `suptree down` stops it") == (answer.status_code, answer.json()["message"])
     assert 404 == post(tree, f"/agents/top/{operation}", {}).status_code
 
