@@ -14,7 +14,7 @@ Reader = Callable[[Any], Any]
 def read_json(data: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError, also for what no JSON of ours holds: NaN, a number without end, very deep nesting."""
     try:
-        value = json.loads(data, parse_constant=_refuse, parse_int=_parse_int, parse_float=_parse_float)
+        value = with_strict_numbers(data, _MOST_DIGITS)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     level = [value]
@@ -29,20 +29,32 @@ def _below(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
+class OddNumber(ValueError):
+    """A number that JSON permits, or Python's reader of it, and we do not."""
+
+
+def with_strict_numbers(data: str | bytes, most_digits: int, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """As `json.loads`, but raise OddNumber for NaN, for what no float holds, and for a whole number of more digits.
+
+    `pairs` makes an object of its keys and values.
+    """
+
+    def parse_int(text: str) -> int:
+        if len(text.lstrip("-")) > most_digits:
+            raise OddNumber(f"a whole number has more than {most_digits} digits")
+        return int(text)
+
+    return json.loads(data, object_pairs_hook=pairs, parse_constant=_refuse, parse_int=parse_int, parse_float=_parse_float)
+
+
 def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _parse_int(text: str) -> int:
-    if len(text.lstrip("-")) > _MOST_DIGITS:
-        raise ValueError("a whole number has too many digits")
-    return int(text)
+    raise OddNumber(f"{name} is no number of JSON")
 
 
 def _parse_float(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise ValueError("a number is too large")
+        raise OddNumber("a number is too large")
     return number
 
 

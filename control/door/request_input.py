@@ -8,6 +8,8 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from suptree.actors.events.json_values import OddNumber, with_strict_numbers
+
 from ..time_limits import LONGEST
 
 BODY_LIMIT = 1024 * 1024
@@ -61,15 +63,9 @@ def _too_large(limit: int) -> HTTPException:
 def parse_json(data: bytes) -> Any:
     """The value of a JSON text that holds nothing odd: no NaN, no key twice, no lone surrogates, no depth or number without end."""
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_each_once,
-            parse_constant=_refuse_constant,
-            parse_int=_parse_int,
-            parse_float=_parse_float,
-        )
+        value = with_strict_numbers(data.decode("utf-8"), _MOST_DIGITS, _each_once)
         _check(value)
-    except _Odd as error:
+    except (_Odd, OddNumber) as error:
         raise HTTPException(400, f"the body is not acceptable JSON: {error}") from None
     except UnicodeDecodeError:
         raise HTTPException(400, "the body is not UTF-8") from None
@@ -89,23 +85,6 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise _Odd("duplicate key in an object")
     return found
-
-
-def _refuse_constant(name: str) -> Any:
-    raise _Odd(f"{name} is no number of JSON")
-
-
-def _parse_int(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
-        raise _Odd(f"a whole number has more than {_MOST_DIGITS} digits")
-    return int(text)
-
-
-def _parse_float(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise _Odd("a number is too large")
-    return number
 
 
 def _check(value: Any, depth: int = 0) -> None:

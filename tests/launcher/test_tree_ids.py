@@ -27,6 +27,8 @@ from suptree.supervisors.spec.tree_spec import SupervisorSpec
 from suptree.testing import LiveTree
 from tests.polling import poll_until_async
 
+READY_AT_THE_GATE = Path(__file__).parents[1] / "programs" / "ready_at_the_gate.py"
+
 TREE = """
 [tree]
 name = "once"
@@ -49,7 +51,7 @@ name = "slowly"
 [agents.slow]
 type = "process_wrapper"
 command = "python3"
-args = ["-c", PROGRAM]
+args = ["-SE", PROGRAM, GATE]
 ready = "notify"
 heartbeat = { startup_timeout = 60 }
 [supervisors.first]
@@ -58,14 +60,6 @@ type = "process_wrapper"
 supervisor = "first"
 command = "sleep"
 args = ["1000000"]
-"""
-
-UNTIL_THE_GATE_OPENS = """
-import os, pathlib, socket, time
-while not pathlib.Path("{gate}").exists():
-    time.sleep(0.05)
-socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
-time.sleep(1000000)
 """
 
 
@@ -267,7 +261,7 @@ def test_nothing_begins_beside_the_services(tree: LiveTree) -> None:
 
 def test_while_the_tree_of_a_file_starts_its_ids_are_taken(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    tree = LiveTree(STARTS_SLOWLY.replace("PROGRAM", json.dumps(UNTIL_THE_GATE_OPENS.format(gate=str(gate)))))
+    tree = LiveTree(STARTS_SLOWLY.replace("PROGRAM", json.dumps(str(READY_AT_THE_GATE))).replace("GATE", json.dumps(str(gate))))
 
     async def ask() -> str:
         socket = TreePaths.of(tree.name, tree.home).control_socket

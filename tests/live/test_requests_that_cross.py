@@ -16,6 +16,8 @@ from suptree.supervisors.config.child_from_config import agent_child_from_config
 from suptree.supervisors.spec.child_spec import ChildSpec
 from suptree.testing import LiveTree, kill
 
+READY_AT_THE_GATE = Path(__file__).parents[1] / "programs" / "ready_at_the_gate.py"
+
 # Takes a second to stop.
 TREE = """
 [tree]
@@ -37,7 +39,7 @@ within = 60
 [agents.first]
 type = "process_wrapper"
 command = "python3"
-args = ["-c", PROGRAM]
+args = ["-SE", PROGRAM, GATE]
 ready = "notify"
 heartbeat = { startup_timeout = 60 }
 [supervisors.desk]
@@ -48,14 +50,6 @@ type = "process_wrapper"
 supervisor = "corner"
 command = "sleep"
 args = ["1000000"]
-"""
-
-READY_WHEN_THE_GATE_IS_OPEN = """
-import os, pathlib, socket, time
-while not pathlib.Path("{gate}").exists():
-    time.sleep(0.05)
-socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
-time.sleep(1000000)
 """
 
 
@@ -105,8 +99,7 @@ def test_after_a_stop_that_came_during_a_restart_nothing_runs(tree: LiveTree) ->
 def test_a_stop_below_a_supervisor_that_is_about_to_come_back_is_refused(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     gate.touch()
-    program = READY_WHEN_THE_GATE_IS_OPEN.format(gate=gate)
-    with LiveTree(GROUP.replace("PROGRAM", json.dumps(program))) as tree:
+    with LiveTree(GROUP.replace("PROGRAM", json.dumps(str(READY_AT_THE_GATE))).replace("GATE", json.dumps(str(gate)))) as tree:
         gate.unlink()
         kill(tree.agent("first")["pid"])
         # `desk` starts again when `first` has.

@@ -18,6 +18,8 @@ from suptree.control.client.client import Client
 from suptree.testing import LiveTree
 from tests.polling import poll_until
 
+from .turns_of_others import turns_of_others
+
 ODD = ["form\x0cfeed", "next\x85line", "line\u2028separator", "carriage\rreturn", ""]
 
 
@@ -201,21 +203,12 @@ def test_a_follower_leaves_the_others_their_turn_however_many_lines_there_are(tm
     (tmp_path / "a.log").write_bytes(b"y\n" * 1_000_000)
 
     async def follow() -> int:
-        turns = 0
-
-        async def count_turns() -> None:
-            nonlocal turns
-            while True:
-                await asyncio.sleep(0)
-                turns += 1
-
         async with contextlib.aclosing(follow_log(tmp_path / "a.log", 1_000_000)) as lines:
             await anext(lines)
-            others = asyncio.create_task(count_turns())
-            for _ in range(999_999):
-                await anext(lines)
-            others.cancel()
-        return turns
+            with turns_of_others() as turns:
+                for _ in range(999_999):
+                    await anext(lines)
+        return turns.count
 
     assert asyncio.run(follow()) > 5
 

@@ -12,6 +12,8 @@ from suptree.actors.output.output_log import log_path
 from suptree.control.api.json_answer import json_lines
 from suptree.testing import LiveTree
 
+from .turns_of_others import turns_of_others
+
 TREE = '[agents.a]\ntype = "process_wrapper"\ncommand = "sleep"\nargs = ["1000000"]\n'
 ODD = b"\xff" * 100
 
@@ -22,20 +24,11 @@ async def whole(lines: list[str]) -> bytes:
 
 async def body_and_turns(lines: list[str]) -> tuple[bytes, int]:
     """The body of an answer, and how many turns somebody else had until it was whole."""
-    turns = 0
-
-    async def count_turns() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
     parts = cast(AsyncIterator[bytes], cast(StreamingResponse, json_lines(lines)).body_iterator)
     found = [await anext(parts)]
-    others = asyncio.create_task(count_turns())
-    found += [part async for part in parts]
-    others.cancel()
-    return b"".join(found), turns
+    with turns_of_others() as turns:
+        found += [part async for part in parts]
+    return b"".join(found), turns.count
 
 
 def test_others_have_their_turn_while_a_long_log_is_answered_with() -> None:
