@@ -126,7 +126,8 @@ class LogFiles:
         last = self._coming[-1] if self._coming else self._file
         if newest is None or (last is not None and _same(newest, last)):
             return []
-        if older is None or self._has(older) or (last is not None and _begin(older) < _begin(last)):
+        # The younger was opened first: a rotation in between shows it a second time.
+        if older is None or _same(older, newest) or self._has(older) or (last is not None and _begin(older) < _begin(last)):
             return [newest]
         return [older, newest]  # two rotations since the last look, or the first look of all
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from suptree.actors.output import output_log
+from suptree.actors.output.log_files import LogFiles
 from suptree.actors.output.log_reader import follow_log, tail, tail_of
 from suptree.actors.output.output_log import OutputLog, rotated_path
 from suptree.control.client.client import Client
@@ -136,6 +137,20 @@ def test_the_rest_of_a_file_is_read_after_its_rotation(texts: list[str], tmp_pat
         return heard
 
     assert ["a", "b", "c", *[part for text in texts for part in (text, text + "'")]] == asyncio.run(program())
+
+
+def test_a_file_that_is_rotated_while_both_places_are_opened_is_read_once(tmp_path: Path) -> None:
+    place, before = tmp_path / "a.log", tmp_path / "a.log.1"
+    for text in ("1\n", "2\n"):
+        place.write_text(text)
+        if text == "1\n":
+            files = LogFiles(place, 0)
+            place.rename(before)
+    with contextlib.closing(files), place.open("rb") as newest:
+        place.rename(before)
+        place.write_text("3\n")
+        with before.open("rb") as older:
+            assert [newest] == files._begun(newest, older)
 
 
 def test_a_file_that_begins_later_is_followed_from_its_beginning(tmp_path: Path) -> None:
