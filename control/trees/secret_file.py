@@ -28,7 +28,7 @@ class SecretFile:
             finally:
                 os.close(descriptor)
         except FolderNotTrusted as error:
-            raise self.refused("can be read by others") from error
+            raise self.refused(f"can be read by others ({error})") from error
         except OSError as error:
             raise self.refused("cannot be read") from error
         if not stat.S_ISREG(found.st_mode):

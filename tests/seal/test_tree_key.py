@@ -60,7 +60,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link": (link, "cannot be read"),
     "a folder": (folder, "cannot be read"),
     "a pipe": (pipe, "is no regular file"),
-    "somebody else's": (lambda path: os.chown(path, 65534, -1), "can be read by others"),
+    "somebody else's": (lambda path: os.chown(path, 65534, -1), "can be read by others ({} belongs to user nobody)"),
 }
 
 
@@ -73,6 +73,7 @@ def test_a_key_that_others_may_know_or_have_made_is_refused(tmp_path: Path, faul
     spoil(key_path(tmp_path))
     with pytest.raises(SuptreeError) as refused:
         tree_key(tmp_path)
+    words = words.format(key_path(tmp_path))
     assert f"{key_path(tmp_path)} {words}: make another key with `suptree key --rotate --tree {tmp_path.name}`" == str(refused.value)
 
 
