@@ -3,6 +3,7 @@
 import os
 import resource
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -130,12 +131,13 @@ class SweptLog:
             self._noted[pid] = Swept(pid, _cut(command, _COMMAND_WIDTH))
 
     def note_all(self, keep: Collection[int]) -> None:
-        """Remember every descendant, but those to keep and what is below them."""
-        below = [pid for pid in own_children() if pid not in keep]
-        while below and len(self._noted) < SWEPT_KEPT:
-            pid = below.pop()
-            self.note(pid)
-            below += children_of(pid)
+        """Remember every descendant, but those to keep and what is below them; where descriptors are short, as many as can be looked at."""
+        with suppress(OSError):
+            below = [pid for pid in own_children() if pid not in keep]
+            while below and len(self._noted) < SWEPT_KEPT:
+                pid = below.pop()
+                self.note(pid)
+                below += children_of(pid)
 
 
 def _command(pid: int) -> list[str]:

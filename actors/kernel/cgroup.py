@@ -6,18 +6,23 @@ memory and counts OOM kills; likewise for processes (`pids`) and CPU time (`cpu`
 descendants does the work.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .turns import LONGEST
+
 OFF_VARIABLE = "SUPTREE_CGROUPS"
 """With the value `off` in the environment of a launcher its tree uses no control groups."""
 _RUN_PREFIX = "suptree-"
-_KILL_ROUNDS = 100
-_OPENED_TOGETHER = 256
+_KILL_FOR = 10.0
+_PAUSE = 0.005
+_OPENED_TOGETHER = 64
 _CONTROLLERS = ("memory", "pids", "cpu")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CPU_PERIOD = 100_000
@@ -52,11 +57,19 @@ class Groups:
         """Those of a child. They are made when there is a program to put into them."""
         return Groups(*(path and f"{path}/{child_id}.{incarnation}" for path in self.each))
 
-    def kill(self) -> None:
-        """SIGKILL everything that lives in them, all together."""
-        for path in self.paths:
-            if path.is_dir():
-                _kill(path)
+    def kill(self) -> bool:
+        """SIGKILL everything that lives in them, all together; return whether that is all.
+
+        A kernel without `cgroup.kill` has it done one by one: for about 20 ms, and then the rest is for the next call.
+        """
+        until = time.monotonic() + LONGEST
+        return all(_kill(path, until) for path in self.paths if path.is_dir())
+
+    async def kill_all(self) -> None:
+        """The same until nothing lives in them, while others have their turns: for some seconds at most, for a program may fork as fast."""
+        until = time.monotonic() + _KILL_FOR
+        while not self.kill() and time.monotonic() < until:  # noqa: ASYNC110  (no event says so)
+            await asyncio.sleep(_PAUSE)
 
     def remove(self) -> None:
         """Remove them when nothing lives in them any more; and, as the last one out, those above, as far as they are of our run."""
@@ -229,16 +242,16 @@ def _number(file: Path) -> int | None:
         return None
 
 
-def _kill(group: Path) -> None:
+def _kill(group: Path, until: float) -> bool:
     if _write(group / "cgroup.kill", 1):
-        return
-    # Older than Linux 5.14, or v1: until nobody is left who could fork.
-    for _ in range(_KILL_ROUNDS):
-        pids = _all_processes(group)
-        if not pids:
-            return
-        for first in range(0, len(pids), _OPENED_TOGETHER):
-            _kill_members(group, pids[first : first + _OPENED_TOGETHER])
+        return True
+    # Older than Linux 5.14, or v1.
+    pids = _all_processes(group)
+    for first in range(0, len(pids), _OPENED_TOGETHER):
+        if first and time.monotonic() > until:
+            break
+        _kill_members(group, pids[first : first + _OPENED_TOGETHER])
+    return not pids
 
 
 def _kill_members(group: Path, pids: list[int]) -> None:

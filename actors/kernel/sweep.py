@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from .end_below import EndBelow
+from .kill_below import kill_below
 from .linux import own_children
 
 _UNKILLABLE_AFTER = 5.0
@@ -123,13 +124,9 @@ async def sweep(
         orphans = await _patiently(partial(_orphans, keep))
         if not orphans and not ending:
             break
+        await _kill([pid for pid in orphans if pid not in ending], note)
         begun: dict[int, asyncio.Task[None]] = {}
         for pid in orphans:
-            if pid not in ending:
-                note(pid)
-                # Ours until it is reaped: not one waits for room to be killed.
-                with contextlib.suppress(PermissionError, ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
             # Nor to be reaped: others may wait in the kernel for that, as the first process of a pid namespace does for all in there.
             if _reaped(pid):
                 swept.append(pid)
@@ -151,6 +148,15 @@ async def sweep(
     for timer in timers:
         timer.cancel()
     return swept
+
+
+async def _kill(children: Collection[int], note: Callable[[int], None]) -> None:
+    """All together, and what is below them; where descriptors are short, each will be killed in its turn."""
+    for pid in children:
+        note(pid)
+    if children:
+        with contextlib.suppress(OSError):
+            await kill_below(os.getpid(), only=children)
 
 
 def _reaped(pid: int) -> bool:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 _MOST_LINKS = 40
+_OVERFLOW_USER = 65534
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -30,7 +31,9 @@ def trusted_folder(path: Path, *, make: bool = False, own: bool = False) -> Iter
     """A descriptor of a folder, for calls that take a `dir_fd`; no link on the way is followed that a less trusted user could have made.
 
     Trusted are this user, root, and the owner of `/`. Everything on the way belongs to one of them, and others can replace nothing of it;
-    with `own` the last folder is this user's, and nobody else may make a file there. `make` makes what is missing, with mode 0700.
+    with `own` the last folder is this user's, and nobody else may make a file there. `make` makes what is missing, with mode 0700. Where
+    root is not mapped (user_namespaces(7)), the owner of `/` looks like every other user: in a folder that others may write, nothing of
+    that owner is trusted.
 
     Raises:
         FolderNotTrusted: somebody else could change where the path leads.
@@ -70,8 +73,8 @@ def who_could_change(path: Path) -> str | None:
     path = path.resolve()
     try:
         with trusted_folder(path.parent) as parent:
-            found = os.stat(path.name or ".", dir_fd=parent)
-        _check_owner(found, path, {0, os.geteuid(), Path("/").stat().st_uid})
+            found, above = os.stat(path.name or ".", dir_fd=parent), os.fstat(parent)
+        _check_owner(found, path, _trusted_in(above))
     except FolderNotTrusted as refused:
         return str(refused)
     except OSError:
@@ -83,9 +86,9 @@ def _walk(path: Path, *, make: bool) -> int:
     to_go, where, links = list(path.parts[1:]), Path("/"), 0
     descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        trusted = {0, os.geteuid(), os.fstat(descriptor).st_uid}
         while to_go:
             name = to_go.pop(0)
+            trusted = _trusted_in(os.fstat(descriptor))
             following = _look(name, descriptor, make=make)
             found, here = os.fstat(following), where / name
             if not stat.S_ISLNK(found.st_mode):
@@ -105,6 +108,24 @@ def _walk(path: Path, *, make: bool) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _trusted_in(folder: os.stat_result) -> set[int]:
+    """The users whose files in a folder are trusted."""
+    mapped = {0, os.geteuid()}
+    owner_of_all = Path("/").stat().st_uid
+    if folder.st_mode & stat.S_IWOTH and owner_of_all == _unmapped_user():
+        return mapped
+    return mapped | {owner_of_all}
+
+
+@cache
+def _unmapped_user() -> int:
+    """As whom all users are shown that a user namespace does not map."""
+    try:
+        return int(Path("/proc/sys/kernel/overflowuid").read_bytes())
+    except OSError:
+        return _OVERFLOW_USER
 
 
 def _look(name: str, folder: int, *, make: bool) -> int:

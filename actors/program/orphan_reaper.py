@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 _REST = 0.01
+_AGAIN = 0.2
 _RESTS_FOR = 4
 """So many times as long as it has taken it rests: it takes a fifth of our time at most, however many children end, or live."""
 
@@ -39,8 +40,13 @@ class OrphanReaper:
     def _turn(self) -> None:
         self._ended = False
         began = time.monotonic()
-        self._reap()
-        self._rest = self._loop.call_later(max(_REST, _RESTS_FOR * (time.monotonic() - began)), self._rested)
+        rest = _REST
+        try:
+            self._reap()
+        except OSError:
+            # Descriptors may be short, without which nothing can be looked at.
+            self._ended, rest = True, _AGAIN
+        self._rest = self._loop.call_later(max(rest, _RESTS_FOR * (time.monotonic() - began)), self._rested)
 
     def _rested(self) -> None:
         self._is_busy = False

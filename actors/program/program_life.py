@@ -262,6 +262,7 @@ class ProgramLife:
         swept.note_all(keep={running.pid})
         self._groups.kill()
         await sweep(lambda: {running.pid}, self._incarnation.report_unkillable, swept.note)
+        await self._groups.kill_all()
         if self._descent is not None:
             await self._descent
         code = await self._reaped(running.process)

@@ -50,6 +50,10 @@ class Stdin(StrEnum):
     """A terminal, which `tell` writes to, and which its output goes to as well."""
 
 
+LEAST_INTERVAL = 0.01
+"""Seconds between two things that an actor does again and again: with less it would do nothing else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeartbeatSpec:
     """When silence counts; all in seconds."""
@@ -65,6 +69,8 @@ class HeartbeatSpec:
                 "heartbeat: 0 < interval < suspect_after <= dead_after must hold (a ping that is due is no silence),"
                 f" not interval={self.interval}, suspect_after={self.suspect_after}, dead_after={self.dead_after}"
             )
+        if self.interval < LEAST_INTERVAL:
+            raise SpecError(f"heartbeat: interval must be at least {LEAST_INTERVAL} seconds, not {self.interval}")
         if not self.startup_timeout > 0:
             raise SpecError(f"heartbeat: startup_timeout must be above 0 seconds, not {self.startup_timeout}")
 
@@ -246,5 +252,7 @@ class AgentSpec:
                 raise SpecError(f"{self.agent_id}: rlimits.{name} must be a known limit, soft not above hard, not {soft}:{hard}")
         if not all(0 <= code <= 255 for code in self.exit_codes):
             raise SpecError(f"{self.agent_id}: exit_codes: an exit status is a whole number from 0 to 255")
-        if not self.checkpoint_interval > 0:
-            raise SpecError(f"{self.agent_id}: checkpoint_interval must be above 0 seconds, not {self.checkpoint_interval}")
+        if self.checkpoint_interval < LEAST_INTERVAL:
+            raise SpecError(
+                f"{self.agent_id}: checkpoint_interval must be at least {LEAST_INTERVAL} seconds, not {self.checkpoint_interval}"
+            )

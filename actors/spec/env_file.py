@@ -40,8 +40,13 @@ def read_env_file(path: str) -> dict[str, str]:
     try:
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(_LIMIT + 1)
+    except OSError as error:
+        raise EnvFileRefused(f"cannot be read: {error.strerror}: {path}") from None
     finally:
         os.close(descriptor)
+    if data is None:
+        # Of the kernel's log, say, whose text may come later.
+        raise EnvFileRefused(f"cannot be read without waiting: {path}")
     if len(data) > _LIMIT:
         raise EnvFileRefused(f"is larger than {_LIMIT // 1024} KiB: {path}")
     try:

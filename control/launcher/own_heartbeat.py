@@ -5,6 +5,7 @@ import os
 from suptree.actors.base.messages import OWN_HEARTBEAT
 from suptree.actors.errors import ConfigError, SpecError
 from suptree.actors.spec.agent_spec import HeartbeatSpec
+from suptree.supervisors.spec.child_spec import MOST_SECONDS
 
 VARIABLE = "SUPTREE_DEAD_AFTER"
 
@@ -15,11 +16,11 @@ def own_heartbeat() -> HeartbeatSpec:
     if said is None:
         return OWN_HEARTBEAT
     try:
-        factor = float(said) / OWN_HEARTBEAT.dead_after
+        factor = min(float(said), MOST_SECONDS) / OWN_HEARTBEAT.dead_after
         return HeartbeatSpec(
             interval=OWN_HEARTBEAT.interval * factor,
             suspect_after=OWN_HEARTBEAT.suspect_after * factor,
             dead_after=OWN_HEARTBEAT.dead_after * factor,
         )
     except (ValueError, SpecError):
-        raise ConfigError(VARIABLE, [("", f"must be a number of seconds above 0, not {said!r}")]) from None
+        raise ConfigError("environment", [(VARIABLE, f"must be a number of seconds above 0, not {said!r}")]) from None

@@ -27,6 +27,7 @@ from .refused_frame_counter import reporting_pair
 from .seal import Seal
 from .seal_proof import prove_that_the_unsealed_is_refused
 from .sealed_transport import SealedTransport, bind_to, check_hooks
+from .thespian_log import hear_thespian
 from .tree_key import tree_key
 
 LOOPBACK = "127.0.0.1"
@@ -115,12 +116,10 @@ def start_actor_system(state_dir: Path, address: str = LOOPBACK) -> TreeSystem:
 
     Call it from a process without threads or event loop. Raises SuptreeError, and lets no actor run, unless the seal holds.
     """
-    os.environ.update(
-        THESPIAN_BASE_IPADDR=address,
-        THESPLOG_FILE=str(state_dir / "thespian.log"),
-    )
+    os.environ["THESPIAN_BASE_IPADDR"] = address
     check_actor_hooks()
     check_hooks()
+    hear_thespian()
     bind_to(address)
     refused_frames, report_socket = reporting_pair()
     seal = _seal_for(address, tree_key(state_dir))

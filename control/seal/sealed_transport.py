@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from thespian.actors import ActorAddress
+from thespian.system import utilis
 from thespian.system.timing import ExpirationTimer
 from thespian.system.transport import TCPTransport as Tcp
 from thespian.system.transport import Thespian__UpdateWork, TransmitIntent
@@ -261,6 +262,8 @@ _HOOKS: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (Tcp.TCPTransport, "_nextTransmitStep", ("self", "intent")),
     (Tcp.TCPTransport, "_update_runtime", ("self", "max_runtime")),
     (Tcp.TCPIncoming_Common, "delay", ("self", "current_time")),
+    (utilis, "thesplog", ("msg", "args", "kw")),
+    (utilis, "thesplog_control", ("baseLevel", "useLogging", "tmpFileMaxSize")),
 )
 
 

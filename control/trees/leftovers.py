@@ -62,9 +62,9 @@ def end(run_id: str) -> list[int]:
     deadline = time.monotonic() + _WAIT
     # A process that cleared its environment is still in its group; a group can be removed when what was killed in it is gone.
     while groups.exist and time.monotonic() < deadline:
-        groups.kill()
+        if groups.kill():
+            time.sleep(_PAUSE)
         groups.remove()
-        time.sleep(_PAUSE)
     return ended
 
 
@@ -73,6 +73,7 @@ def _end_by_token(run_id: str) -> list[int]:
     began = time.monotonic()
     # What is killed may have forked meanwhile: until none is left.
     while time.monotonic() < began + _WAIT:
+        _stop_all(run_id, began + _WAIT)
         held, unclear = _held(run_id)
         if not held:
             if not unclear or time.monotonic() > began + _WAIT_FOR_EXECUTIONS:
@@ -88,6 +89,24 @@ def _end_by_token(run_id: str) -> list[int]:
             for pidfd in held.values():
                 os.close(pidfd)
     return sorted(ended)
+
+
+def _stop_all(run_id: str, until: float) -> None:
+    """SIGSTOP whatever carries the run token, until a look finds nobody new: a stopped process forks no more, and SIGKILL ends it."""
+    stopped: set[int] = set()
+    before = -1
+    while before < len(stopped) and time.monotonic() < until:
+        before = len(stopped)
+        for pid in psutil.pids():
+            if pid != os.getpid() and pid not in stopped:
+                with contextlib.suppress(OSError):
+                    pidfd = os.pidfd_open(pid)
+                    try:
+                        if carries(pid, RUN_VARIABLE, run_id):
+                            signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
+                            stopped.add(pid)
+                    finally:
+                        os.close(pidfd)
 
 
 def _held(run_id: str) -> tuple[dict[int, int], bool]:

@@ -138,6 +138,7 @@ class ChildProcesses:
         groups = self._groups.below(child.id, child.incarnation)
         groups.kill()
         await sweep(others, partial(self._report_unkillable, child), swept.note)
+        await groups.kill_all()
         groups.remove()
         self._stuck.pop(child.id, None)
         await self._hear_out(child)

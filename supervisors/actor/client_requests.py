@@ -1,7 +1,7 @@
 """The requests of clients, as a supervisor carries them out: each is answered once, with what happened."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -12,7 +12,6 @@ from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.native.checkpoint_file import CheckpointFile
 from suptree.actors.native.questions import failure
 from suptree.actors.record.registry import STAYS_DOWN
-from suptree.actors.spec.agent_spec import AgentSpec
 
 from ..config.wire import decode_child
 from ..core.core import Phase, SupervisorCore
@@ -20,11 +19,12 @@ from ..core.dry_run import Forecast, forecast
 from ..decisions import core_events as e
 from ..decisions.core_commands import Answer, Reply
 from ..spec.child_spec import ChildSpec
-from ..spec.tree_spec import SupervisorSpec
+from ..spec.tree_spec import agents_of
 from .children import LivingChild
 
 _ANSWERS_KEPT = 100
 _REPLY_KEPT = 10_000
+_DOWN_FOR_NOW = "it is down with {}, which may be about to start it again: stop it when that runs"
 LOST = "a part of its reply was lost on the way: ask again"
 STOPPED_MEANWHILE = "it was stopped meanwhile"
 _STARTS = ("start", "restart", "restart_child")
@@ -202,14 +202,14 @@ class ClientRequests:
         return any(self._asks_to_start(asked, child_id) for asked in self._asked.values())
 
     def _asks_to_start(self, asked: ClientRequest, child_id: str) -> bool:
-        offered, restart = self._offered.get(asked.request), self._restarts.get(asked.request)
-        if offered is not None:
-            is_asked = offered.id == child_id
-        elif asked.operation == "restart":
-            is_asked = asked.target == child_id and restart is not None and restart.starting
-        else:
-            is_asked = asked.target == child_id and asked.operation in _STARTS
-        return is_asked and not self._core.carries_out(asked.request)
+        restart = self._restarts.get(asked.request)
+        is_first_half = asked.operation == "restart" and (restart is None or not restart.starting)
+        return self._starts(asked, child_id) and not is_first_half and not self._core.carries_out(asked.request)
+
+    def _starts(self, asked: ClientRequest, child_id: str) -> bool:
+        """Whether a request is about the start of a child, now or later."""
+        offered = self._offered.get(asked.request)
+        return offered.id == child_id if offered is not None else asked.target == child_id and asked.operation in _STARTS
 
     def _terminate(self, request: ClientRequest) -> None:
         graceful = bool(request.arguments.get("graceful", True))
@@ -242,11 +242,9 @@ class ClientRequests:
         self._tell_core(e.DeleteChildRequested(request.request, request.target))
 
     def _stays_down(self, request: ClientRequest) -> None:
-        ends = self._core.phase in (Phase.SHUTTING_DOWN, Phase.EXITED)
-        starts = any(asked.target == request.target and asked.operation in _STARTS for asked in self._asked.values())
-        if ends or starts or self._core.comes_back(request.target):
-            why = f"it is down with supervisor {request.target}, which may be about to start it again: stop it when that runs"
-            self._finish(request, Answer.REFUSED.value, why)
+        starts = any(self._starts(asked, request.target) for asked in self._asked.values())
+        if self._ends() or starts or self._core.comes_back(request.target):
+            self._finish(request, Answer.REFUSED.value, _DOWN_FOR_NOW.format(f"supervisor {request.target}"))
         else:
             self._finish(request, Answer.OK.value)
 
@@ -303,7 +301,13 @@ class ClientRequests:
         if reply.answer is Answer.NOT_FOUND and self._row(request.target):
             # The spec of a temporary child is deleted when it ends: it is down, as was asked.
             reply = replace(reply, answer=Answer.OK, value=None)
+        if reply.answer is Answer.OK and self._ends():
+            # This supervisor may end only to be started again, with all children: the supervisor above knows, and this one does not.
+            reply = replace(reply, answer=Answer.REFUSED, value=_DOWN_FOR_NOW.format("its supervisor"))
         self._conclude(request, reply)
+
+    def _ends(self) -> bool:
+        return self._core.phase in (Phase.SHUTTING_DOWN, Phase.EXITED)
 
     def _conclude_restart(self, request: ClientRequest, reply: Reply) -> None:
         restart = self._restarts[request.request]
@@ -372,7 +376,7 @@ class ClientRequests:
         if request.arguments.get("keep_checkpoint") or request.target in self._children:
             return
         unknown = [request.target] if spec is None and row and row["kind"] == Kind.AGENT else []
-        for agent_id in unknown if spec is None else _agents_of(spec.start):
+        for agent_id in unknown if spec is None else agents_of(spec.start):
             CheckpointFile(self._state_dir, agent_id).forget()
 
     def _row_of(self, request: ClientRequest) -> Row | None:
@@ -389,12 +393,3 @@ def _as_json(expected: Forecast) -> dict[str, Any]:
         "actions": [{"verb": action.verb.value, "id": action.id, "delay": action.delay} for action in expected.actions],
         "exit": None if last is None else {"class": last.exit_class.value, "reason": last.reason},
     }
-
-
-def _agents_of(start: Any) -> Iterator[str]:
-    """The ids of the agents that a spec would start."""
-    if isinstance(start, AgentSpec):
-        yield start.agent_id
-    elif isinstance(start, SupervisorSpec):
-        for child in start.children:
-            yield from _agents_of(child.start)

@@ -25,6 +25,14 @@ class SupervisorSpec:
                 yield from child.start.walk()
 
 
+def agents_of(start: object) -> list[str]:
+    """The ids of the agents that the `start` of a child would start."""
+    if isinstance(start, AgentSpec):
+        return [start.agent_id]
+    below = start.walk() if isinstance(start, SupervisorSpec) else ()
+    return [child.start.agent_id for _, child in below if isinstance(child.start, AgentSpec)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeSpec:
     """A tree by name. Ids are unique in the whole tree."""

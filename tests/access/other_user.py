@@ -19,13 +19,18 @@ PYTHON = next((path for path in ("/usr/bin/python3", "/usr/local/bin/python3") i
 
 def as_nobody(act: Callable[[], Any]) -> Any:
     """What `act` returns, or the name of the OSError that it raises, when another user of this machine does it."""
+    return as_user(NOBODY, act)
+
+
+def as_user(user: pwd.struct_passwd, act: Callable[[], Any]) -> Any:
+    """The same for any user."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.setgroups([])
-            os.setresgid(NOBODY.pw_gid, NOBODY.pw_gid, NOBODY.pw_gid)
-            os.setresuid(NOBODY.pw_uid, NOBODY.pw_uid, NOBODY.pw_uid)
+            os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+            os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
             try:
                 found = act()
             except OSError as error:

@@ -170,3 +170,14 @@ def test_a_byte_order_mark_before_a_tree_file_means_nothing(tmp_path: Path) -> N
     (without,) = found(tmp_path, text)
     assert [without] == found(tmp_path, "\ufeff" + text)
     assert "agents.a.command (line 3)" == without.place
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "given"),
+    [
+        ("heartbeat = { interval = 1e-300 }", "agents.a.heartbeat (line 4)", "interval must be at least 0.01 seconds, not 1e-300"),
+        ("checkpoint_interval = 0.001", "agents.a (line 1)", "a: checkpoint_interval must be at least 0.01 seconds, not 0.001"),
+    ],
+)
+def test_an_interval_that_leaves_no_time_for_anything_else_is_refused(refuse: Refuse, line: str, place: str, given: str) -> None:
+    assert [(place, given)] == refuse(f'[agents.a]\ntype = "native_llm"\nfactory = "m:f"\n{line}')

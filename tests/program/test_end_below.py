@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from suptree.actors.kernel.end_below import EndBelow, kill_children_of
+from suptree.actors.kernel.end_below import EndBelow
+from suptree.actors.kernel.kill_below import kill_below
 from tests.polling import poll_until
 
 DEEP = 60
@@ -70,7 +71,7 @@ def test_of_a_process_that_has_ended_no_child_is_looked_for(head: subprocess.Pop
     ended = subprocess.Popen(["true"])
     pidfd = os.pidfd_open(ended.pid)
     ended.wait()
-    assert not kill_children_of(head.pid, pidfd)
+    assert not asyncio.run(kill_below(head.pid, pidfd))
     assert DEEP == len(living_below(head.pid))
     os.close(pidfd)
 
@@ -79,7 +80,7 @@ def test_a_child_that_has_ended_and_is_not_reaped_does_not_count_as_living() -> 
     with subprocess.Popen([sys.executable, "-SEc", "import os, signal\nif os.fork(): signal.pause()"]) as parent:
         poll_until(lambda: [psutil.STATUS_ZOMBIE] == [child.status() for child in psutil.Process(parent.pid).children()], 10)
         pidfd = os.pidfd_open(parent.pid)
-        assert not kill_children_of(parent.pid, pidfd)
+        assert not asyncio.run(kill_below(parent.pid, pidfd))
         assert ([], [], []) == select.select([pidfd], [], [], 0)
         os.close(pidfd)
         parent.send_signal(signal.SIGKILL)

@@ -97,13 +97,16 @@ def test_each_process_that_carries_the_token_is_ended_also_one_that_comes_up_mea
     run_id = uuid.uuid4().hex
     forks = "trap '' TERM; while :; do sleep 1000 & sleep 0.001; done"
     carrier = subprocess.Popen(["sh", "-c", forks], env={**os.environ, RUN_VARIABLE: run_id})
-    # Some of them sleep for a moment only.
-    poll_until(lambda: len(leftovers.processes_of(run_id)) > 8, 10)
-    ended = leftovers.end(run_id)
-    assert carrier.pid in ended
-    assert len(ended) > 3
-    assert [] == leftovers.processes_of(run_id)
-    carrier.wait()
+    try:
+        # Some of them sleep for a moment only.
+        poll_until(lambda: len(leftovers.processes_of(run_id)) > 8, 10)
+        ended = leftovers.end(run_id)
+        assert carrier.pid in ended
+        assert len(ended) > 3
+        assert [] == leftovers.processes_of(run_id)
+    finally:
+        carrier.kill()
+        carrier.wait()
 
 
 def test_one_that_executes_one_program_after_the_other_is_ended_too() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -140,6 +141,31 @@ def reaps_in_a_flood() -> list[object]:
 
 def test_a_flood_of_ends_leaves_the_loop_its_time_and_the_last_is_reaped() -> None:
     assert [True, True, True] == in_a_process("reaps_in_a_flood")
+
+
+def reaps_when_there_are_descriptors_again() -> list[object]:
+    tried = 0
+
+    def reap() -> None:
+        nonlocal tried
+        tried += 1
+        if tried < 3:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        reap_zombies(())
+
+    async def one_ends() -> None:
+        reaper = OrphanReaper(asyncio.get_running_loop(), reap)
+        reaper.begin()
+        forked(1, ended=True)
+        await poll_until_async(lambda: not own_children(), 20.0, "it is reaped")
+        reaper.end()
+
+    asyncio.run(asyncio.wait_for(one_ends(), 30))
+    return [tried]
+
+
+def test_what_cannot_be_looked_at_while_descriptors_are_short_is_reaped_later() -> None:
+    assert [3] == in_a_process("reaps_when_there_are_descriptors_again")
 
 
 def test_what_a_hook_prints_is_written_together_however_many_lines_it_has(tmp_path: Path) -> None:

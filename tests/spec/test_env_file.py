@@ -75,6 +75,7 @@ def test_what_is_no_file_of_ours_is_refused(tmp_path: Path) -> None:
         f"is not a regular file: {tmp_path}",
         f"is not a regular file: {tmp_path}/pipe",
     ]
+    assert "cannot be read: Input/output error: /proc/self/mem" == refusal("/proc/self/mem")
     assert expected == [refusal(str(path)) for path in (tmp_path / "none", tmp_path, tmp_path / "pipe")]
 
 

@@ -310,6 +310,24 @@ def test_whether_a_child_stays_down_is_said_of_what_is_under_way_too(tmp_path: P
     assert comes_back == supervisor.answers[-1]
     supervisor.ask("stays_down", "nobody")
     assert "stays_down: ok" == supervisor.answers[-1]
+    supervisor.post(agent("z"))
+    supervisor.ask("stays_down", "z")
+    assert comes_back.replace("supervisor x", "supervisor z") == supervisor.answers[-1]
     supervisor.tell_core(e.ShutdownRequested())
     supervisor.ask("stays_down", "nobody")
     assert "stays_down: refused" in supervisor.answers[-1]
+
+
+@RESTARTS
+def test_a_stop_below_a_supervisor_that_ends_is_refused_for_it_may_come_back(tmp_path: Path, restart: RestartType) -> None:
+    refused = "stop: refused (it is down with its supervisor, which may be about to start it again: stop it when that runs)"
+    supervisor = Supervisor(tmp_path)
+    supervisor.runs(agent("x", restart))
+    supervisor.runs(agent("y", restart))
+    supervisor.tell_core(e.ShutdownRequested())
+    supervisor.ask("stop")
+    assert [] == supervisor.answers
+    supervisor.down("y")
+    supervisor.ask("stop", "y")
+    supervisor.down()
+    assert [refused, refused] == supervisor.answers
