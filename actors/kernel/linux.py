@@ -166,6 +166,14 @@ def parent_of(pid: int) -> int | None:
         return None
 
 
+def began(pid: int) -> int | None:
+    """When a process began, in clock ticks after boot: with its pid that says which process it is. None where it cannot be looked at."""
+    try:
+        return int(read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
+    except OSError:
+        return None
+
+
 def with_descendants(*pids: int) -> list[int]:
     """Some processes and all that descend from them, however deep they stand: a program may fork that deep."""
     found = list(pids)

@@ -1,11 +1,15 @@
-"""Who is at the other end of a Unix socket, as the kernel knows it (`SO_PEERCRED`, unix(7))."""
+"""Which users are this one, as the kernel knows it: at the other end of a Unix socket (`SO_PEERCRED`, unix(7)), and by number."""
 
 import os
 import socket
 import struct
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 _CREDENTIALS = struct.Struct("3i")
+_OVERFLOW_USER = 65534
+_ALL_USERS = 2**32 - 1
 
 
 class Peer(NamedTuple):
@@ -23,4 +27,26 @@ def peer_of(connection: socket.socket) -> Peer:
 
 def is_owner(peer: Peer) -> bool:
     """Whether a peer is this user, or root, whom nothing here could keep out."""
-    return peer.uid in (os.getuid(), 0)
+    return peer.uid in (os.getuid(), 0) and (peer.uid not in unmapped_users() or _shares_our_namespace(peer.pid))
+
+
+@cache
+def unmapped_users() -> frozenset[int]:
+    """As whom all users are shown that the user namespace of this process does not map (user_namespaces(7)); none where it maps all.
+
+    This user, too, may have that number there.
+    """
+    try:
+        mapped = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_bytes().splitlines())
+        overflow = int(Path("/proc/sys/kernel/overflowuid").read_bytes())
+    except OSError:
+        return frozenset({_OVERFLOW_USER})
+    return frozenset({overflow} if mapped < _ALL_USERS else ())
+
+
+def _shares_our_namespace(pid: int) -> bool:
+    """Of a process of another user the kernel does not say it."""
+    try:
+        return Path(f"/proc/{pid}/ns/user").samefile("/proc/self/ns/user")
+    except OSError:
+        return False

@@ -9,13 +9,13 @@ import contextlib
 import errno
 import os
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TypeVar
 
 from .end_below import EndBelow
 from .kill_below import kill_below
-from .linux import own_children
+from .linux import began, own_children
 
 _UNKILLABLE_AFTER = 5.0
 _REAP_AGAIN = _LOOK_AGAIN = 0.2
@@ -64,13 +64,18 @@ def kill_held(pidfd: int) -> None:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
-async def end_child(pid: int) -> None:
-    """SIGKILL a child that nobody else waits for, and return when it is dead and reaped."""
+async def end_child(pid: int, began_at: int | None = None) -> None:
+    """SIGKILL a child that nobody else waits for, and return when it is dead and reaped.
+
+    With when it began, no other child is ended that has got its pid since, as one may when another sweep has reaped it.
+    """
     try:
         pidfd = await _patiently(partial(os.pidfd_open, pid))
     except ProcessLookupError:
         return
     try:
+        if began_at is not None and began(pid) != began_at:
+            return
         # Somebody may have reaped it before it was opened, and its pid be another's: that one is no child of ours.
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # noqa: ASYNC222  (this does not wait)
         # One that runs as somebody else, by a set-user-ID program, may be none of ours to signal: then it ends when it likes.
@@ -94,11 +99,12 @@ def _unnoted(_pid: int) -> None:
     pass
 
 
-def _orphans(keep: Callable[[], Collection[int]]) -> list[int]:
+def _orphans(keep: Callable[[], Collection[int]]) -> dict[int, int | None]:
+    """By pid when each began: by the time when it is ended, another sweep may have reaped it, and its pid be that of a child to keep."""
     # In this order: what comes up in between is not ended. And `keep` may have to look at each of them.
     children = own_children()
     kept = set(keep())
-    return [pid for pid in children if pid not in kept]
+    return {pid: began(pid) for pid in children if pid not in kept}
 
 
 async def sweep(
@@ -116,24 +122,25 @@ async def sweep(
     room = asyncio.Semaphore(_TOGETHER)
     loop = asyncio.get_running_loop()
 
-    async def end(pid: int) -> None:
+    async def end(pid: int, began_at: int | None) -> None:
         async with room:
-            await end_child(pid)
+            await end_child(pid, began_at)
 
     while True:
         orphans = await _patiently(partial(_orphans, keep))
         if not orphans and not ending:
             break
-        await _kill([pid for pid in orphans if pid not in ending], note)
+        await _kill({pid: began_at for pid, began_at in orphans.items() if pid not in ending}, note)
         begun: dict[int, asyncio.Task[None]] = {}
-        for pid in orphans:
-            # Nor to be reaped: others may wait in the kernel for that, as the first process of a pid namespace does for all in there.
-            if _reaped(pid):
+        for pid, began_at in orphans.items():
+            # Not one waits for room to be reaped: others may wait in the kernel for that, as the first process of a pid namespace does for
+            # all in there.
+            if _reaped(pid, began_at):
                 swept.append(pid)
                 if pid in ending:
                     ending.pop(pid).cancel()
             elif pid not in ending:
-                begun[pid] = loop.create_task(end(pid))
+                begun[pid] = loop.create_task(end(pid, began_at))
         if begun:
             timers.append(loop.call_later(_UNKILLABLE_AFTER, _say_stuck, begun, keep, stuck))
             ending |= begun
@@ -150,7 +157,7 @@ async def sweep(
     return swept
 
 
-async def _kill(children: Collection[int], note: Callable[[int], None]) -> None:
+async def _kill(children: Mapping[int, int | None], note: Callable[[int], None]) -> None:
     """All together, and what is below them; where descriptors are short, each will be killed in its turn."""
     for pid in children:
         note(pid)
@@ -159,10 +166,10 @@ async def _kill(children: Collection[int], note: Callable[[int], None]) -> None:
             await kill_below(os.getpid(), only=children)
 
 
-def _reaped(pid: int) -> bool:
+def _reaped(pid: int, began_at: int | None) -> bool:
     """Whether a child has ended; it is reaped with this."""
     try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
+        return began(pid) == began_at and os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
         return False
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from .peers import unmapped_users
+
 _MOST_LINKS = 40
-_OVERFLOW_USER = 65534
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -31,9 +32,9 @@ def trusted_folder(path: Path, *, make: bool = False, own: bool = False) -> Iter
     """A descriptor of a folder, for calls that take a `dir_fd`; no link on the way is followed that a less trusted user could have made.
 
     Trusted are this user, root, and the owner of `/`. Everything on the way belongs to one of them, and others can replace nothing of it;
-    with `own` the last folder is this user's, and nobody else may make a file there. `make` makes what is missing, with mode 0700. Where
-    root is not mapped (user_namespaces(7)), the owner of `/` looks like every other user: in a folder that others may write, nothing of
-    that owner is trusted.
+    with `own` the last folder is this user's, and nobody else may make a file there. `make` makes what is missing, with mode 0700. In a
+    user namespace (user_namespaces(7)) all users that are not mapped look like one, which may be the owner of `/`, or this user: in a
+    folder that others may write, nothing of that one is trusted.
 
     Raises:
         FolderNotTrusted: somebody else could change where the path leads.
@@ -58,7 +59,7 @@ def make_own(folder: Path, mode: int = 0o700) -> None:
         with suppress(FileExistsError):
             _make(folder.name, parent)
         found = os.lstat(folder.name, dir_fd=parent)
-        if found.st_uid != os.geteuid():
+        if found.st_uid not in _trusted_in(os.fstat(parent)) & {os.geteuid()}:
             raise FolderNotTrusted(f"{folder} belongs to {user_name(found.st_uid)}")
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
@@ -112,20 +113,8 @@ def _walk(path: Path, *, make: bool) -> int:
 
 def _trusted_in(folder: os.stat_result) -> set[int]:
     """The users whose files in a folder are trusted."""
-    mapped = {0, os.geteuid()}
-    owner_of_all = Path("/").stat().st_uid
-    if folder.st_mode & stat.S_IWOTH and owner_of_all == _unmapped_user():
-        return mapped
-    return mapped | {owner_of_all}
-
-
-@cache
-def _unmapped_user() -> int:
-    """As whom all users are shown that a user namespace does not map."""
-    try:
-        return int(Path("/proc/sys/kernel/overflowuid").read_bytes())
-    except OSError:
-        return _OVERFLOW_USER
+    trusted = {0, os.geteuid(), Path("/").stat().st_uid}
+    return trusted - unmapped_users() if folder.st_mode & stat.S_IWOTH else trusted
 
 
 def _look(name: str, folder: int, *, make: bool) -> int:
@@ -207,6 +196,8 @@ def is_private_group(group_id: int, user_id: int) -> bool:
 
 def user_name(user_id: int) -> str:
     """A user as people name one."""
+    if user_id in unmapped_users():
+        return "a user that this user namespace does not map"
     try:
         return f"user {pwd.getpwuid(user_id).pw_name}"
     except KeyError:

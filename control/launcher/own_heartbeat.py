@@ -16,11 +16,14 @@ def own_heartbeat() -> HeartbeatSpec:
     if said is None:
         return OWN_HEARTBEAT
     try:
-        factor = min(float(said), MOST_SECONDS) / OWN_HEARTBEAT.dead_after
-        return HeartbeatSpec(
-            interval=OWN_HEARTBEAT.interval * factor,
-            suspect_after=OWN_HEARTBEAT.suspect_after * factor,
-            dead_after=OWN_HEARTBEAT.dead_after * factor,
+        seconds = float(said)
+        factor = seconds / OWN_HEARTBEAT.dead_after
+        spec = HeartbeatSpec(
+            interval=OWN_HEARTBEAT.interval * factor, suspect_after=OWN_HEARTBEAT.suspect_after * factor, dead_after=seconds
         )
     except (ValueError, SpecError):
-        raise ConfigError("environment", [(VARIABLE, f"must be a number of seconds above 0, not {said!r}")]) from None
+        spec = None
+    if spec is None or spec.dead_after > MOST_SECONDS:
+        rule = f"must be a number of seconds above 0, at most {MOST_SECONDS}, not {said!r}"
+        raise ConfigError("environment", [(VARIABLE, rule)])
+    return spec

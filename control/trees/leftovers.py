@@ -3,13 +3,14 @@
 import contextlib
 import os
 import select
-import signal
 import time
 
 import psutil
 import structlog
 
 from suptree.actors.kernel.cgroup import run_groups
+from suptree.actors.kernel.kill_below import kill_together, most_held, stop_held
+from suptree.actors.kernel.linux import began
 from suptree.actors.kernel.process_texts import carries
 
 from .paths import TreePaths
@@ -22,7 +23,6 @@ _WAIT = 5.0
 _PAUSE = 0.01
 _WAIT_FOR_ENDS = 1.0
 _WAIT_FOR_EXECUTIONS = 1.0
-_HELD_TOGETHER = 256
 
 
 def processes_of(run_id: str) -> list[psutil.Process]:
@@ -52,6 +52,8 @@ def remove(paths: TreePaths) -> list[int]:
     ended = [] if last is None else end(last.run_id)
     if last is not None and ended:
         log.warning("leftovers_ended", run_id=last.run_id, pids=ended)
+    if last is not None and ended and (left := processes_of(last.run_id)):
+        log.error("leftovers_left", run_id=last.run_id, pids=[process.pid for process in left], why="they got SIGKILL and do not die")
     return ended
 
 
@@ -70,20 +72,18 @@ def end(run_id: str) -> list[int]:
 
 def _end_by_token(run_id: str) -> list[int]:
     ended: set[int] = set()
-    began = time.monotonic()
-    # What is killed may have forked meanwhile: until none is left.
-    while time.monotonic() < began + _WAIT:
-        _stop_all(run_id, began + _WAIT)
-        held, unclear = _held(run_id)
+    since = time.monotonic()
+    # Somebody may let go on what was stopped, and that may fork before it is killed: until none is left.
+    while time.monotonic() < since + _WAIT:
+        held, unclear = _hold_all(run_id, since + _WAIT)
         if not held:
-            if not unclear or time.monotonic() > began + _WAIT_FOR_EXECUTIONS:
+            if not unclear or time.monotonic() > since + _WAIT_FOR_EXECUTIONS:
                 break
             time.sleep(_PAUSE)
         try:
-            for pid, pidfd in held.items():
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                    ended.add(pid)
+            # Those that began last are killed first, so children before their parents: see `kill_below`.
+            killed = kill_together([held[pid] for pid in sorted(held, key=lambda pid: (began(pid) or 0, pid), reverse=True)])
+            ended |= {pid for pid, pidfd in held.items() if pidfd in killed}
             _wait_for_the_ends(list(held.values()), time.monotonic() + _WAIT_FOR_ENDS)
         finally:
             for pidfd in held.values():
@@ -91,34 +91,27 @@ def _end_by_token(run_id: str) -> list[int]:
     return sorted(ended)
 
 
-def _stop_all(run_id: str, until: float) -> None:
-    """SIGSTOP whatever carries the run token, until a look finds nobody new: a stopped process forks no more, and SIGKILL ends it."""
-    stopped: set[int] = set()
-    before = -1
-    while before < len(stopped) and time.monotonic() < until:
-        before = len(stopped)
-        for pid in psutil.pids():
-            if pid != os.getpid() and pid not in stopped:
-                with contextlib.suppress(OSError):
-                    pidfd = os.pidfd_open(pid)
-                    try:
-                        if carries(pid, RUN_VARIABLE, run_id):
-                            signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
-                            stopped.add(pid)
-                    finally:
-                        os.close(pidfd)
+def _hold_all(run_id: str, until: float) -> tuple[dict[int, int], bool]:
+    """Hold and stop (SIGSTOP) the processes that carry the token, until a look finds nobody new: a stopped process forks no more.
 
-
-def _held(run_id: str) -> tuple[dict[int, int], bool]:
-    """Processes that carry the token, each with a pidfd that was opened before its environment was read; of many some.
-
-    A pid alone would not do: its process may have ended since the environment was read, and the pid be another process's. And whether
-    one could not be looked at, because it was in the middle of execve(2).
+    And whether one could not be looked at, because it was in the middle of execve(2). Of very many processes some are held.
     """
     held: dict[int, int] = {}
-    unclear = False
+    while True:
+        before = len(held)
+        unclear = _look(run_id, held)
+        if len(held) == before or time.monotonic() > until:
+            return held, unclear
+
+
+def _look(run_id: str, held: dict[int, int]) -> bool:
+    """Each with a pidfd that was opened before its environment was read.
+
+    A pid alone would not do: its process may have ended since the environment was read, and the pid be another process's.
+    """
+    unclear, most = False, most_held()
     for pid in psutil.pids():
-        if pid == os.getpid() or len(held) >= _HELD_TOGETHER:
+        if pid == os.getpid() or pid in held or len(held) >= most:
             continue
         with contextlib.suppress(OSError):
             pidfd = os.pidfd_open(pid)
@@ -128,10 +121,11 @@ def _held(run_id: str) -> tuple[dict[int, int], bool]:
                 unclear |= carried is None
             finally:
                 if carried:
+                    stop_held(pidfd)
                     held[pid] = pidfd
                 else:
                     os.close(pidfd)
-    return held, unclear
+    return unclear
 
 
 def _wait_for_the_ends(pidfds: list[int], deadline: float) -> None:

@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from suptree.actors.agent.confinement import Confinement
 from suptree.actors.deaths.evidence import SWEPT_KEPT, SweptLog
 from suptree.actors.kernel.linux import own_children
@@ -94,6 +96,35 @@ def waits_for_descriptors() -> list[object]:
 
 def test_a_sweep_waits_while_there_is_no_descriptor_to_look_at_processes_with() -> None:
     assert [True, True, []] == in_a_process("waits_for_descriptors")
+
+
+def sweeps_twice_while_a_pid_is_used_again() -> list[object]:
+    orphans = forked(300)
+    kept: set[int] = set()
+
+    async def fork_one() -> None:
+        while True:
+            await asyncio.sleep(0)
+            if free := [pid for pid in orphans if not Path(f"/proc/{pid}").exists()]:
+                Path("/proc/sys/kernel/ns_last_pid").write_text(str(free[len(free) // 2] - 1))
+                kept.update(forked(1))
+                return
+
+    async def sweep_twice() -> None:
+        forks = asyncio.ensure_future(fork_one())
+        await asyncio.gather(sweep(lambda: set(kept)), sweep(lambda: set(kept)))
+        await forks
+
+    asyncio.run(asyncio.wait_for(sweep_twice(), 30))
+    left = [own_children() == [*kept], [os.waitpid(pid, os.WNOHANG) for pid in kept]]
+    for pid in kept:
+        os.kill(pid, signal.SIGKILL)
+    return [*left, kept <= orphans]
+
+
+@pytest.mark.skipif(not os.access("/proc/sys/kernel/ns_last_pid", os.W_OK), reason="only root can say which pid is given next")
+def test_a_child_that_has_got_the_pid_of_an_orphan_is_ended_by_no_other_sweep() -> None:
+    assert [True, [[0, 0]], True] == in_a_process("sweeps_twice_while_a_pid_is_used_again")
 
 
 def notes_some_of_many() -> list[object]:

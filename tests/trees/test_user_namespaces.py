@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pwd
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from suptree.actors.kernel.peers import Peer, is_owner
 from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own, trusted_folder, who_could_change
 from tests.access.other_user import NOBODY, as_user, needs_root
 
 OWNER, STRANGER = pwd.getpwnam("daemon"), pwd.getpwnam("bin")
+UNMAPPED = "a user that this user namespace does not map"
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_DUMPABLE = 4
 
@@ -70,7 +73,7 @@ def made(path: Path) -> str:
 @pytest.mark.parametrize("mapped_to", [0, OWNER.pw_uid, 1000])
 def test_in_a_folder_that_all_may_write_nothing_of_a_stranger_is_trusted(wide: Path, mapped_to: int) -> None:
     seen = [inside(mapped_to, partial(judged, wide / name)) for name in ("ours", "theirs", "link", "ours/../theirs")]
-    stranger = "belongs to user nobody"
+    stranger = f"belongs to {UNMAPPED}"
     assert ["trusted", f"{wide}/theirs {stranger}", f"{wide}/link {stranger}", f"{wide}/ours/../theirs {stranger}"] == seen
 
 
@@ -81,5 +84,22 @@ def test_the_folders_of_the_machine_and_new_ones_are_used_as_ever(wide: Path) ->
 
 
 def test_a_file_of_a_stranger_is_one_that_others_could_change(wide: Path) -> None:
-    assert f"{wide}/theirs belongs to user nobody" == inside(0, lambda: str(who_could_change(wide / "theirs")))
+    assert f"{wide}/theirs belongs to {UNMAPPED}" == inside(0, lambda: str(who_could_change(wide / "theirs")))
     assert "None" == inside(0, lambda: str(who_could_change(wide / "ours")))
+
+
+def test_where_this_user_has_the_number_of_all_strangers_it_trusts_nothing_in_such_a_folder_not_even_its_own(wide: Path) -> None:
+    seen = [inside(NOBODY.pw_uid, partial(judged, wide / name)) for name in ("ours", "theirs", "link")]
+    assert [f"{wide}/{name} belongs to {UNMAPPED}" for name in ("ours", "theirs", "link")] == seen
+    assert "FolderNotTrusted" == inside(NOBODY.pw_uid, partial(made, wide / "new"))
+
+
+def test_nor_is_a_stranger_at_the_other_end_of_a_socket_this_user_there() -> None:
+    with subprocess.Popen(["sleep", "1000"], user=STRANGER.pw_uid, group=STRANGER.pw_gid, extra_groups=()) as stranger:
+        try:
+            assert "False" == inside(NOBODY.pw_uid, lambda: str(is_owner(Peer(stranger.pid, NOBODY.pw_uid))))
+            assert "False" == inside(NOBODY.pw_uid, lambda: str(is_owner(Peer(0, NOBODY.pw_uid))))
+            assert "True" == inside(NOBODY.pw_uid, lambda: str(is_owner(Peer(os.getpid(), NOBODY.pw_uid))))
+            assert is_owner(Peer(stranger.pid, os.getuid()))
+        finally:
+            stranger.kill()
