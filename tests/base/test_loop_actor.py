@@ -92,12 +92,10 @@ class Host(Worker):
 USE_ERRORS = """
 import os, select, sys
 from pathlib import Path
-import structlog
 from suptree.actors.kernel.linux import become_subreaper
 from suptree.control.seal.actor_system import start_actor_system
 from worker import Host, Worker
 
-structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 become_subreaper()
 system = start_actor_system(Path(sys.argv[1])).thespian
 try:
@@ -183,10 +181,17 @@ finally:
 """
 
 
+LOGS_ELSEWHERE = """
+import sys
+import structlog
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+"""
+
+
 def run(folder: Path, actor: str, use: str) -> list[str]:
     """What a program says that uses an actor."""
     (folder / "worker.py").write_text(actor)
-    (folder / "use.py").write_text(use)
+    (folder / "use.py").write_text(LOGS_ELSEWHERE + use)
     with (folder / "said").open("w+") as said:
         subprocess.run([sys.executable, folder / "use.py", folder], stdout=said, stderr=subprocess.DEVNULL, timeout=100, check=False)
         said.seek(0)

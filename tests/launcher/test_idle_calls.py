@@ -1,8 +1,8 @@
 """What an actor does every interval while it waits, in a real actor system."""
 
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.base.test_loop_actor import run
 
 ACTOR = """
 import time
@@ -54,9 +54,5 @@ finally:
 
 
 def test_what_is_done_while_an_actor_waits_is_not_done_while_it_works(tmp_path: Path) -> None:
-    (tmp_path / "worker.py").write_text(ACTOR)
-    (tmp_path / "use.py").write_text(USE)
-    with (tmp_path / "said").open("w+") as said:
-        subprocess.run([sys.executable, tmp_path / "use.py", tmp_path], stdout=said, stderr=said, timeout=90, check=False)
-        said.seek(0)
-        assert ["called while it waits: True", "called while it works: 0", "called when that is done: True"] == said.read().splitlines()
+    said = run(tmp_path, ACTOR, USE)
+    assert ["called while it waits: True", "called while it works: 0", "called when that is done: True"] == said
