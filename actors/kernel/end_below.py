@@ -1,10 +1,14 @@
-"""Ending a process that was killed and does not die: it waits in the kernel, it may be for a lock of a pipe that its own program holds."""
+"""Ending a process that was killed and does not die.
+
+It waits in the kernel, it may be for a lock of a pipe that its own program holds; or for this process, which it has made trace it.
+"""
 
 import asyncio
 import contextlib
 from collections.abc import Callable
 
 from .kill_below import kill_below
+from .linux import reap_traced_threads
 
 _DIES_WITHIN = 2.0
 """Seconds after its SIGKILL within which a process dies, unless it waits in the kernel."""
@@ -39,6 +43,7 @@ class EndBelow:
 
     async def _end_all(self) -> None:
         self._first()
+        reap_traced_threads(self._pid)
         # Those that do not die, either, are met each time.
         found, known = set[int](), self._killed
         # Descriptors may be short now: then at the next look.

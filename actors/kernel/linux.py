@@ -24,6 +24,7 @@ OOM_SCORE_OF_AGENTS = 500
 """So much higher is the `oom_score_adj` of agents than that of the processes that supervise them."""
 
 _READ_SIZE = 64 * 1024
+_WALL = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -172,6 +173,20 @@ def began(pid: int) -> int | None:
         return int(read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
     except OSError:
         return None
+
+
+def reap_traced_threads(pid: int) -> None:
+    """Reap the threads of a child that have ended and are traced by this process, as they are when they ask for it (PTRACE_TRACEME).
+
+    Until then the child is not over: nobody is told that it has ended, and it cannot be reaped.
+    """
+    with contextlib.suppress(OSError):
+        if read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] != b"Z":
+            return
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+            if task != str(pid):
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(int(task), os.WNOHANG | _WALL)
 
 
 def with_descendants(*pids: int) -> list[int]:

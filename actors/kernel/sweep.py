@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from .end_below import EndBelow
 from .kill_below import kill_below
-from .linux import began, own_children
+from .linux import began, own_children, reap_traced_threads
 
 _UNKILLABLE_AFTER = 5.0
 _REAP_AGAIN = _LOOK_AGAIN = 0.2
@@ -192,6 +192,7 @@ def _say_stuck(
 def reap_zombies(keep: Collection[int]) -> None:
     """Reap the adopted children that have ended by themselves; those to keep are waited for elsewhere."""
     for pid in own_children():
+        reap_traced_threads(pid)
         if pid not in keep:
             try:
                 os.waitpid(pid, os.WNOHANG)
