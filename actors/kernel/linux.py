@@ -178,7 +178,7 @@ def began(pid: int) -> int | None:
 def reap_traced_threads(pid: int) -> None:
     """Reap the threads of a child that have ended and are traced by this process, as they are when they ask for it (PTRACE_TRACEME).
 
-    Until then the child is not over: nobody is told that it has ended, and it cannot be reaped.
+    Until then the child is not over: the kernel says to nobody that it has ended, and it cannot be reaped.
     """
     with contextlib.suppress(OSError):
         if read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] != b"Z":

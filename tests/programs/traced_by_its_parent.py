@@ -1,4 +1,4 @@
-"""A thread asks the parent of the process to trace it. Then the process `exits` with a status, `waits`, or `leaves` another behind, traced too."""
+"""A thread has its parent trace it. Then the process `exits` with a status, `waits`, or `leaves` another behind that does the same."""
 
 import ctypes
 import os
