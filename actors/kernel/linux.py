@@ -175,6 +175,11 @@ def began(pid: int) -> int | None:
         return None
 
 
+def this_process() -> str:
+    """A name of this process that no other process has, nor will have its pid some day: its pid, and when it began."""
+    return f"{os.getpid()}.{began(os.getpid())}"
+
+
 def reap_traced_threads(pid: int) -> None:
     """Reap the threads of a child that have ended and are traced by this process, as they are when they ask for it (PTRACE_TRACEME).
 

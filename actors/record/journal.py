@@ -6,7 +6,6 @@ any more are counted; the journal itself says how many are missing, as soon as i
 
 import contextlib
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -17,6 +16,7 @@ import structlog
 
 from ..events.entry import Entry, encode, entry_now
 from ..events.event_types import EventsLost
+from ..kernel.linux import this_process
 from ..kernel.lossy_file import Losses
 from ..kernel.trusted_folder import make_own
 from .journal_file import FAULTS, LOOK, Fault, JournalFile, NoJournal, Record, is_not_ours, is_passing, opening, read_rows, set_aside
@@ -189,7 +189,7 @@ class Journal:
         if self.losses.count:
             last = self._waiting[0].seq - 1 if self._waiting else self._last
             lost = EventsLost(count=self.losses.count, why=self.losses.why)
-            entry = entry_now(lost, None, source=f"{self._run_id}:journal:{os.getpid()}", serial=last)
+            entry = entry_now(lost, None, source=f"{self._run_id}:journal:{this_process()}", serial=last)
             file.write([self._shifted(_record(last, entry))], ())
             self.losses.marked()
 

@@ -1,6 +1,5 @@
 """The actor around a core: turns messages into events, and performs the commands. It decides nothing, and its parts do the work."""
 
-import os
 import random
 import time
 from collections.abc import Callable
@@ -39,7 +38,7 @@ from suptree.actors.events.event_types import Decided, Exited, Kind, Starting, S
 from suptree.actors.exits import Exit, ExitClass
 from suptree.actors.heartbeat.heartbeat_actor import HeartbeatActor
 from suptree.actors.heartbeat.stamp_watch import StampWatch
-from suptree.actors.kernel.linux import set_name
+from suptree.actors.kernel.linux import set_name, this_process
 from suptree.actors.native.native_agent import NativeAgent
 from suptree.actors.notify.notification import Pinger
 from suptree.actors.program.process_agent import ProcessAgent
@@ -107,7 +106,7 @@ class SupervisorActor(LoopActor):
             new_registry=self._registry_is_new,
             new_heartbeat=self._heartbeat_is_new,
         )
-        self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{os.getpid()}", self.neighbours.tell_registry)
+        self.reporter = Reporter(begin.id, f"{begin.context.run_id}:{this_process()}", self.neighbours.tell_registry)
         self.flushing = Flushing(self.loop, self.neighbours.tell_registry)
         self.ahead = ForkAhead(self)
         self.signs = SignsOfLife(
