@@ -8,7 +8,7 @@ from thespian.actors import ActorAddress
 
 from ..base.dispatch import on
 from ..base.loop_actor import LoopActor
-from ..base.messages import Ask, Attach, Begin, Notified, Stop, Tell, Unask
+from ..base.messages import Ask, Attach, Begin, Notified, Stop, Tell, Unask, is_for
 from ..errors import InputRefused
 from ..kernel.linux import set_name
 from ..kernel.sweep import sweep
@@ -90,17 +90,19 @@ class AgentActor(LoopActor):
             self._life.stop()
 
     def on_tell(self, tell: Tell, _sender: ActorAddress) -> None:
-        if self._takes(tell, self._life.tell):
+        if is_for(tell, self._incarnation.begin) and self._takes(tell, self._life.tell):
             self._incarnation.answer(tell.request)
 
     def on_ask(self, ask: Ask, _sender: ActorAddress) -> None:
-        self._takes(ask, self._life.ask)
+        if is_for(ask, self._incarnation.begin):
+            self._takes(ask, self._life.ask)
 
     def on_attach(self, attach: Attach, _sender: ActorAddress) -> None:
-        self._takes(attach, self._life.attach)
+        if is_for(attach, self._incarnation.begin):
+            self._takes(attach, self._life.attach)
 
     def on_unask(self, unask: Unask, _sender: ActorAddress) -> None:
-        if not self.ended:
+        if self._lives(unask):
             self._life.unask(unask.request)
 
     def on_notified(self, notified: Notified, _sender: ActorAddress) -> None:
@@ -111,8 +113,8 @@ class AgentActor(LoopActor):
         """No process of the agent lives any more."""
         self._clean_up_life()
 
-    def _lives(self, about: Stop | Notified) -> bool:
-        return about.incarnation == self._incarnation.begin.incarnation and not self.ended
+    def _lives(self, about: Stop | Unask | Notified) -> bool:
+        return is_for(about, self._incarnation.begin) and not self.ended
 
     def _takes(self, said: Tell | Attach, take: Callable[[Any], None]) -> bool:
         """Whether the agent took what somebody said; the client is answered why not."""

@@ -183,6 +183,14 @@ class Stop:
     incarnation: int
 
 
+def is_for(message: "Stop | Tell | Attach | Unask | Notified", begin: "Begin") -> bool:
+    """Whether a message is for the actor that has begun with that.
+
+    It may be for one that is dead, whose port another actor has been given since.
+    """
+    return (message.id, message.incarnation) == (begin.id, begin.incarnation)
+
+
 @dataclass(frozen=True, slots=True)
 class RunsAs:
     """The agent is about to run as another user. It waits for Hears, for until then nobody would receive what it says."""

@@ -15,7 +15,7 @@ from thespian.actors import ActorAddress
 from ..base.dispatch import on
 from ..base.life_stamps import STAMPS
 from ..base.loop_actor import LoopActor
-from ..base.messages import Begin, Ended, Hears, PingAges, PingAgesAsked, Refused, Started, Stop, Suspect, Unwatch, Watch
+from ..base.messages import Begin, Ended, Hears, PingAges, PingAgesAsked, Refused, Started, Stop, Suspect, Unwatch, Watch, is_for
 from ..events.report_interval import ReportInterval
 from ..exits import Exit, ExitClass
 from ..kernel.linux import parent_of, set_name
@@ -89,8 +89,9 @@ class HeartbeatActor(LoopActor):
         self.keeper = SocketKeeper(self.loop, self.notify_sockets, begin.context.shared_dir, self._listen_at)
         self.supervisor.tell(Started(begin.id, begin.incarnation))
 
-    def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
-        self.end(Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
+    def on_stop(self, stop: Stop, _sender: ActorAddress) -> None:
+        if is_for(stop, self.begin):
+            self.end(Ended(self.begin.id, self.begin.incarnation, Exit(ExitClass.SHUTDOWN, "stop requested")))
 
     def on_watch(self, watch: Watch, sender: ActorAddress) -> None:
         self.liveness.watch(watch, time.monotonic())

@@ -37,6 +37,17 @@ async def _patiently(look: Callable[[], _Found]) -> _Found:
         await asyncio.sleep(_REAP_AGAIN)
 
 
+def hold(pid: int) -> int:
+    """A descriptor of a process (pidfd_open(2)). Raises ProcessLookupError when there is none, or its pid is that of a thread by now."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        # Of a thread kernels say either.
+        if error.errno in (errno.ENOENT, errno.EINVAL):
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from None
+        raise
+
+
 async def pidfd_readable(pidfd: int) -> None:
     """Return when the process behind the descriptor has ended."""
     loop = asyncio.get_running_loop()
@@ -51,7 +62,7 @@ async def pidfd_readable(pidfd: int) -> None:
 async def process_ended(pid: int) -> None:
     """Return when a process has ended; somebody else reaps it."""
     with contextlib.suppress(ProcessLookupError):
-        pidfd = await _patiently(partial(os.pidfd_open, pid))
+        pidfd = await _patiently(partial(hold, pid))
         try:
             await pidfd_readable(pidfd)
         finally:
@@ -70,7 +81,7 @@ async def end_child(pid: int, began_at: int | None = None) -> None:
     With when it began, no other child is ended that has got its pid since, as one may when another sweep has reaped it.
     """
     try:
-        pidfd = await _patiently(partial(os.pidfd_open, pid))
+        pidfd = await _patiently(partial(hold, pid))
     except ProcessLookupError:
         return
     try:

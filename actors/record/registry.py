@@ -30,6 +30,7 @@ from ..base.messages import (
     Snapshot,
     Started,
     Stop,
+    is_for,
 )
 from ..deaths.death_recorder import Deaths
 from ..errors import UnknownEvent
@@ -108,8 +109,9 @@ class RegistryActor(LoopActor):
         self.every(begin.context.heartbeat.interval, partial(STAMPS.stamp, "registry"))
         self.spawn(self._serve_link())
 
-    def on_stop(self, _stop: Stop, _sender: ActorAddress) -> None:
-        self.spawn(self._end())
+    def on_stop(self, stop: Stop, _sender: ActorAddress) -> None:
+        if is_for(stop, self.begin):
+            self.spawn(self._end())
 
     def on_services(self, services: Services, _sender: ActorAddress) -> None:
         self.heartbeat = None if services.heartbeat is None else self.open(services.heartbeat)

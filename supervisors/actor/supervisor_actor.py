@@ -33,6 +33,7 @@ from suptree.actors.base.messages import (
     Suspect,
     Unkillable,
     Unwatched,
+    is_for,
 )
 from suptree.actors.events.event_types import Decided, Exited, Kind, Starting, Stopping, WaitCancelled
 from suptree.actors.exits import Exit, ExitClass
@@ -169,7 +170,7 @@ class SupervisorActor(LoopActor):
                 on(AgentAnswered, lambda answered, _sender: self.requests.agent_answered(answered)),
                 on(ClientRequest, lambda request, _sender: self.requests.take(request)),
                 on(Services, lambda services, _sender: self.neighbours.use(services)),
-                on(Stop, lambda _stop, _sender: self.shut_down()),
+                on(Stop, self.on_stop),
                 on(Flushed, lambda flushed, _sender: self.flushing.flushed(flushed.number)),
                 on(QuotaHit, self.on_quota_hit),
             ]
@@ -203,6 +204,10 @@ class SupervisorActor(LoopActor):
         if not self.announced and self.core.is_up:
             self.announced = True
             self.flushing.then(partial(self.place.announce, self.reporter))
+
+    def on_stop(self, stop: Stop, _sender: ActorAddress) -> None:
+        if is_for(stop, self.begin):
+            self.shut_down()
 
     def shut_down(self) -> None:
         """Stop all children in reverse order, then exit; a second call kills what still stops."""
@@ -247,7 +252,8 @@ class SupervisorActor(LoopActor):
                 self.reporter.report(Stopping(*child.life))
             self.signs.forget_deadline(child)
             child.stopping = True
-            child.channel.tell(Stop(child.id, child.incarnation))
+            if not child.gone:
+                child.channel.tell(Stop(child.id, child.incarnation))
 
     def _kill_child(self, command: c.KillChild) -> None:
         self.forks_again.take_back(command)

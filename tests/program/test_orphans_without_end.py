@@ -126,7 +126,7 @@ def sweeps_twice_while_a_pid_is_used_again() -> list[object]:
 
 def names_itself_after_another() -> list[object]:
     """As two supervisors name the source of their events, of which the second has got the pid of the first."""
-    names = []
+    names: list[str] = []
     for _ in range(2):
         reads, writes = os.pipe()
         if names:
