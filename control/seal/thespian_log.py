@@ -25,11 +25,15 @@ def hear_thespian() -> None:
     utilis.thesplog_control(baseLevel=logging.CRITICAL + 1, useLogging=False, tmpFileMaxSize=0)
 
 
-def say(message: str, *values: Any, level: int = logging.INFO, **_more: Any) -> None:
-    """In place of Thespian's `thesplog`: warnings and errors are logged, each text once a minute."""
+def say(message: str, *_values: Any, level: int = logging.INFO, **_more: Any) -> None:
+    """In place of Thespian's `thesplog`: what it warns of is logged, each text once a minute.
+
+    Not with the values that belong into the text: one may be a message between actors, with what a client said to an agent. And not as a
+    warning: that an actor which has ended is not reached is as it should be.
+    """
     now = time.monotonic()
     if level >= logging.WARNING and now >= _said.get(message, now):
         if len(_said) > _MOST_TEXTS:
             _said.clear()
         _said[message] = now + _AGAIN_AFTER
-        log.warning("thespian", said=message, values=[str(value) for value in values])
+        log.info("thespian", said=message)

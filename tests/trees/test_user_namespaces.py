@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from suptree.actors.kernel.peers import Peer, is_owner
+from suptree.actors.kernel.peers import Peer, is_owner, unmapped_users
 from suptree.actors.kernel.trusted_folder import FolderNotTrusted, make_own, trusted_folder, who_could_change
 from tests.access.other_user import NOBODY, as_user, needs_root
 
@@ -48,6 +48,7 @@ def inside(mapped_to: int, act: Callable[[], str]) -> Any:
         if libc.unshare(_CLONE_NEWUSER) != 0:
             return "no user namespaces"
         Path("/proc/self/uid_map").write_bytes(f"{mapped_to} {OWNER.pw_uid} 1".encode())
+        unmapped_users.cache_clear()
         assert (os.geteuid(), NOBODY.pw_uid) == (mapped_to, Path("/").stat().st_uid)
         return act()
 
