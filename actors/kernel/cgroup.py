@@ -60,8 +60,12 @@ class Groups:
     def kill(self) -> bool:
         """SIGKILL everything that lives in them, all together; return whether that is all.
 
-        A kernel without `cgroup.kill` has it done one by one: for about 20 ms, and then the rest is for the next call.
+        A kernel without `cgroup.kill` has it done one by one: for about 20 ms, and then the rest is for the next call. What they may use of
+        the CPUs is not limited any more, for a process needs CPU time to die.
         """
+        for path, file, most in ((self.unified, "cpu.max", "max"), (self.cpu_v1, "cpu.cfs_quota_us", -1)):
+            if path is not None:
+                _write(Path(path, file), most)
         until = time.monotonic() + LONGEST
         return all(_kill(path, until) for path in self.paths if path.is_dir())
 
@@ -140,6 +144,7 @@ class Cgroup:
         self._memory_v1: Path | None = None
         self._unified: Path | None = None
         self._made_v1: list[Path] = []
+        self._cpu_quota: int | None = None
         self.held: frozenset[str] = frozenset()
         """Of `memory`, `pids` and `cpu`: whose limits, that were asked for, the kernel holds."""
 
@@ -152,6 +157,7 @@ class Cgroup:
             "pids": pids_max is not None and self._limit(("pids.max", pids_max), self._groups.pids_v1, ("pids.max", pids_max)),
             "cpu": cpu_max is not None and self._limit_cpu(int(cpu_max * _CPU_PERIOD)),
         }
+        self._cpu_quota = int(cpu_max * _CPU_PERIOD) if held["cpu"] and cpu_max is not None else None
         self.held = frozenset(name for name, is_held in held.items() if is_held)
 
     def _limit_memory(self, most: int) -> bool:
@@ -166,6 +172,11 @@ class Cgroup:
         is_held = _write(self._memory_v1 / "memory.limit_in_bytes", most)
         _write(self._memory_v1 / "memory.memsw.limit_in_bytes", most)
         return is_held
+
+    def limit_again(self) -> None:
+        """After a kill, which has lifted the limit on CPU time: for hooks that are still to run."""
+        if self._cpu_quota is not None:
+            self._limit_cpu(self._cpu_quota)
 
     def _limit_cpu(self, quota: int) -> bool:
         # The period of a v1 group is the same, unless somebody has changed it.

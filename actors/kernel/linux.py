@@ -7,7 +7,7 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -25,6 +25,7 @@ OOM_SCORE_OF_AGENTS = 500
 
 _READ_SIZE = 64 * 1024
 _WALL = 0x40000000
+_WCLONE = -0x80000000  # as a signed number, which os.waitid() wants
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -180,11 +181,22 @@ def this_process() -> str:
     return f"{os.getpid()}.{began(os.getpid())}"
 
 
-def reap_traced_threads(pid: int) -> None:
-    """Reap the threads of a child that have ended and are traced by this process, as they are when they ask for it (PTRACE_TRACEME).
+def reap_all_traced_threads(children: Collection[int]) -> None:
+    """Reap the threads that have ended and are traced by this process, as they are when they ask for it (PTRACE_TRACEME).
 
-    Until then the child is not over: the kernel says to nobody that it has ended, and it cannot be reaped.
+    Until then the process of such a thread is not over: the kernel says to nobody that it has ended, and it cannot be reaped.
+    The `children` of this process are left to others.
     """
+    with contextlib.suppress(ChildProcessError):
+        # Of the children that are not traced, none is found with `__WCLONE`: they end with SIGCHLD.
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WCLONE):
+            if ended.si_pid in children:
+                break
+            os.waitpid(ended.si_pid, os.WNOHANG | _WALL)
+
+
+def reap_traced_threads(pid: int) -> None:
+    """The same of one child, whose first thread has ended, and that may be traced itself."""
     with contextlib.suppress(OSError):
         if read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] != b"Z":
             return

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from .end_below import EndBelow
 from .kill_below import kill_below
-from .linux import began, own_children, reap_traced_threads
+from .linux import began, own_children, reap_all_traced_threads, reap_traced_threads
 
 _UNKILLABLE_AFTER = 5.0
 _REAP_AGAIN = _LOOK_AGAIN = 0.2
@@ -202,7 +202,9 @@ def _say_stuck(
 
 def reap_zombies(keep: Collection[int]) -> None:
     """Reap the adopted children that have ended by themselves; those to keep are waited for elsewhere."""
-    for pid in own_children():
+    children = own_children()
+    reap_all_traced_threads(children)
+    for pid in children:
         reap_traced_threads(pid)
         if pid not in keep:
             try:

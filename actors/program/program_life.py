@@ -263,6 +263,7 @@ class ProgramLife:
         self._groups.kill()
         await sweep(lambda: {running.pid}, self._incarnation.report_unkillable, swept.note)
         await self._groups.kill_all()
+        self._cgroup.limit_again()
         if self._descent is not None:
             await self._descent
         code = await self._reaped(running.process)

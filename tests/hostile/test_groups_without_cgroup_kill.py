@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suptree.actors.kernel.cgroup import Groups, own_groups
+from suptree.actors.kernel.cgroup import Cgroup, Groups, own_groups
 from tests.polling import poll_until
 
 MANY = 3_000
@@ -78,3 +78,22 @@ def test_every_process_of_a_large_group_is_killed_in_turns(group: Path) -> None:
         assert -9 == starter.wait(10)
     # A batch may take longer than a turn, on a machine that does other things.
     assert longest < 1
+
+
+def test_what_is_killed_has_all_the_cpu_time_that_it_needs_to_die_and_its_hooks_are_limited_again() -> None:
+    own = own_groups()
+    name = f"suptree-test-{os.getpid()}"
+    groups = Groups(*(path and f"{path}/{name}" for path in own.each))
+    cgroup = Cgroup(groups)
+    try:
+        cgroup.make(cpu_max=0.02)
+        if "cpu" not in cgroup.held:
+            pytest.skip("there is no group that limits the use of CPUs")
+        quota = next(path / name for path in groups.paths for name in ("cpu.max", "cpu.cfs_quota_us") if (path / name).exists())
+        assert "2000" == quota.read_text().split()[0]
+        groups.kill()
+        assert quota.read_text().split()[0] in ("max", "-1")
+        cgroup.limit_again()
+        assert "2000" == quota.read_text().split()[0]
+    finally:
+        groups.remove()

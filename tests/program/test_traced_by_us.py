@@ -28,7 +28,7 @@ stop = {{ cancel = 0, sigint = 0, sigterm = 0.2 }}
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-@pytest.mark.parametrize(("arguments", "why"), [('"exits", "3"', "exit 3"), ('"exits", "0"', "exit 0")])
+@pytest.mark.parametrize(("arguments", "why"), [('"exits", "3"', "exit 3"), ('"exits", "0"', "exit 0"), ('"after", "3"', "exit 3")])
 def test_its_end_is_noticed(arguments: str, why: str) -> None:
     with LiveTree(TREE.replace("ARGUMENTS", arguments)) as tree:
         ended = tree.wait_until(lambda s: s["agents"][0]["status"] not in ("starting", "running"), 20)["agents"][0]

@@ -1,4 +1,4 @@
-"""A thread has its parent trace it. Then the process `exits` with a status, `waits`, or `leaves` another behind that does the same."""
+"""A thread has its parent trace it. Then the process `exits`, also `after` that thread, `waits`, or `leaves` another behind."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ asked = threading.Event()
 def ask():
     assert ctypes.CDLL(None).ptrace(0, 0, None, None) == 0
     asked.set()
-    time.sleep(1000)
+    time.sleep(0 if what == "after" else 1000)
 
 
 def be_traced():
@@ -33,6 +33,8 @@ if what == "leaves":
     os._exit(4)
 be_traced()
 print("traced", flush=True)
-if what == "exits":
+if what == "after":
+    time.sleep(1)
+if what in ("exits", "after"):
     os._exit(int(sys.argv[2]))
 time.sleep(1000)
