@@ -4,7 +4,7 @@ import asyncio
 import os
 import termios
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from ..errors import InputRefused
 from .program_streams import ProgramStreams
@@ -14,6 +14,63 @@ INPUT_LIMIT = 1024 * 1024
 # What a terminal that collects lines takes of one (N_TTY_BUF_SIZE); it drops the rest without a word.
 _TERMINAL_LINE = 4095
 _END_OF_FILE = b"\x04"
+_REST = 0.1
+
+
+class TerminalWriter(asyncio.WriteTransport):
+    """Our end of a terminal.
+
+    While nobody has its other end open, the kernel says all the time that it may be written to, though it takes nothing: then this rests.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, descriptor: int, protocol: asyncio.BaseProtocol) -> None:
+        super().__init__({"pipe": descriptor})
+        self._loop = loop
+        self._descriptor = descriptor
+        self._protocol = protocol
+        self._waiting = bytearray()
+        self._is_lost = False
+        protocol.connection_made(self)
+
+    def write(self, data: Any) -> None:
+        """Write what it takes now, and the rest later."""
+        begins = not self._waiting
+        self._waiting += data
+        if begins:
+            self._write()
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that it has not taken."""
+        return len(self._waiting)
+
+    def is_closing(self) -> bool:
+        """Whether it takes nothing any more."""
+        return self._is_lost
+
+    def _write(self) -> None:
+        try:
+            written = os.write(self._descriptor, self._waiting)
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            self._lost(error)
+            return
+        del self._waiting[:written]
+        if self._waiting:
+            self._loop.add_writer(self._descriptor, self._may_write)
+
+    def _may_write(self) -> None:
+        self._loop.remove_writer(self._descriptor)
+        before = len(self._waiting)
+        self._write()
+        if self._waiting and len(self._waiting) == before:
+            self._loop.remove_writer(self._descriptor)
+            self._loop.call_later(_REST, self._loop.add_writer, self._descriptor, self._may_write)
+
+    def _lost(self, error: OSError) -> None:
+        self._is_lost = True
+        self._waiting.clear()
+        self._loop.call_soon(self._protocol.connection_lost, error)
 
 
 class ProgramInput(asyncio.BaseProtocol):
@@ -29,8 +86,14 @@ class ProgramInput(asyncio.BaseProtocol):
         """The input of a program that has been started; None when its stdin is /dev/null."""
         if streams.input is None:
             return None
+        loop = asyncio.get_running_loop()
+        if streams.is_terminal:
+            os.set_blocking(streams.input, False)
+            protocol = cls(is_terminal=True)
+            TerminalWriter(loop, streams.input, protocol)
+            return protocol
         sink = os.fdopen(streams.input, "wb", buffering=0)
-        made = await asyncio.get_running_loop().connect_write_pipe(lambda: cls(is_terminal=streams.is_terminal), sink)
+        made = await loop.connect_write_pipe(lambda: cls(is_terminal=False), sink)
         return made[1]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -52,7 +115,8 @@ class ProgramInput(asyncio.BaseProtocol):
     def fileno(self) -> int:
         """Our end of it, which must not be closed."""
         assert self._transport is not None  # noqa: S101
-        return int(self._transport.get_extra_info("pipe").fileno())
+        pipe = self._transport.get_extra_info("pipe")
+        return pipe if isinstance(pipe, int) else int(pipe.fileno())
 
     def tell(self, text: bytes) -> None:
         """Write one line, as soon as the program reads. Raises InputRefused when that cannot be."""

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import os
 import time
+import tty
 from pathlib import Path
 
 import psutil
 import pytest
 
 from suptree.actors.errors import AgentEnded
+from suptree.actors.program.program_input import ProgramInput, TerminalWriter
 from tests.embedded.managed import run
 from tests.embedded.test_stdio import kill, talker
 
@@ -121,3 +123,33 @@ def test_what_waits_to_be_written_ends_with_its_program_although_another_process
                 os.close(other)
 
     run(talk)
+
+
+def test_what_waits_for_a_terminal_that_nobody_has_open_costs_nothing_and_is_read_when_somebody_has() -> None:
+    async def write() -> tuple[int, int, bool]:
+        ours, its = os.openpty()
+        tty.setraw(its)
+        name = os.ttyname(its)
+        protocol = ProgramInput(is_terminal=True)
+        os.set_blocking(ours, False)
+        writer = TerminalWriter(asyncio.get_running_loop(), ours, protocol)
+        writer.write(b"x" * 100_000)
+        os.close(its)
+        before = writer.get_write_buffer_size()
+        began = os.times().user + os.times().system
+        await asyncio.sleep(1)  # nothing happens meanwhile: this is what it is about
+        used = round((os.times().user + os.times().system - began) * 100)
+        reader = os.open(name, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        async with asyncio.timeout(20):
+            while writer.get_write_buffer_size():
+                with contextlib.suppress(BlockingIOError):
+                    os.read(reader, 65536)
+                await asyncio.sleep(0.001)
+        os.close(reader)
+        os.close(ours)
+        return before, used, writer.is_closing()
+
+    waited, hundredths, is_closing = asyncio.run(write())
+    assert waited > 50_000
+    assert hundredths < 30
+    assert not is_closing
