@@ -25,6 +25,7 @@ OOM_SCORE_OF_AGENTS = 500
 
 _READ_SIZE = 64 * 1024
 _WALL = 0x40000000
+_ENDED = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
 _WCLONE = -0x80000000  # as a signed number, which os.waitid() wants
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -189,10 +190,14 @@ def reap_all_traced_threads(children: Collection[int]) -> None:
     """
     with contextlib.suppress(ChildProcessError):
         # Of the children that are not traced, none is found with `__WCLONE`: they end with SIGCHLD.
-        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WCLONE):
-            if ended.si_pid in children:
+        while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WCLONE):
+            if found.si_code not in _ENDED:
+                # Of one that is traced the kernel says, too, that it has been stopped, until somebody has taken note of that.
+                os.waitid(os.P_PID, found.si_pid, os.WSTOPPED | os.WNOHANG | _WALL)
+            elif found.si_pid in children:
                 break
-            os.waitpid(ended.si_pid, os.WNOHANG | _WALL)
+            else:
+                os.waitpid(found.si_pid, os.WNOHANG | _WALL)
 
 
 def reap_traced_threads(pid: int) -> None:

@@ -21,9 +21,10 @@ class OrphanReaper:
         self._rest: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """Listen to SIGCHLD."""
+        """Listen to SIGCHLD, and look for what has ended before."""
         # Not the loop's own handler: with one, the loop is woken by every signal, our pings' timer too.
         signal.signal(signal.SIGCHLD, lambda _number, _frame: self._one_ended())
+        self._one_ended()
 
     def end(self) -> None:
         """Leave SIGCHLD alone."""

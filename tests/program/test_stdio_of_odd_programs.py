@@ -127,6 +127,7 @@ def test_what_waits_to_be_written_ends_with_its_program_although_another_process
 
 def test_what_waits_for_a_terminal_that_nobody_has_open_costs_nothing_and_is_read_when_somebody_has() -> None:
     async def write() -> tuple[int, int, bool]:
+        """Polls, for what is read makes no event here."""
         ours, its = os.openpty()
         tty.setraw(its)
         name = os.ttyname(its)
