@@ -5,9 +5,8 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from ..kernel.linux import with_descendants
+from ..kernel.linux import stat_fields, with_descendants
 from ..spec.agent_spec import ProgressSpec
 
 _LOOKS = 5
@@ -25,7 +24,7 @@ def cpu_seconds(pid: int) -> float:
 
 def _ticks(pid: int) -> int:
     with contextlib.suppress(OSError):
-        return sum(map(int, Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[11:15]))
+        return sum(map(int, stat_fields(f"/proc/{pid}")[11:15]))
     return 0
 
 

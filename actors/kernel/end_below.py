@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable
 
 from .kill_below import kill_below
-from .linux import reap_traced_threads
+from .traced_threads import reap_traced_threads
 
 _DIES_WITHIN = 2.0
 """Seconds after its SIGKILL within which a process dies, unless it waits in the kernel."""

@@ -47,19 +47,28 @@ def kill_together(pidfds: Iterable[int]) -> set[int]:
 
     Return the descriptors of those that got it: they had not ended, and were ours to signal.
     """
-    killed = set()
-    for pidfd in pidfds:
-        # One that runs as somebody else, by a set-user-ID program, may be none of ours to signal.
-        with contextlib.suppress(PermissionError, ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            killed.add(pidfd)
-    return killed
+    return {pidfd for pidfd in pidfds if kill_held(pidfd)}
 
 
-def stop_held(pidfd: int) -> None:
-    """SIGSTOP the process behind a descriptor, if it may be signalled and has not ended."""
-    with contextlib.suppress(PermissionError, ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
+def kill_held(pidfd: int) -> bool:
+    """SIGKILL the process behind a descriptor; return whether it had not ended, and was ours to signal.
+
+    Another process that has its pid by then is left alone, and so is one that runs as somebody else, by a set-user-ID program.
+    """
+    return _send(signal.SIGKILL, pidfd)
+
+
+def stop_held(pidfd: int) -> bool:
+    """The same with SIGSTOP."""
+    return _send(signal.SIGSTOP, pidfd)
+
+
+def _send(number: signal.Signals, pidfd: int) -> bool:
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except (PermissionError, ProcessLookupError):
+        return False
+    return True
 
 
 def most_held() -> int:

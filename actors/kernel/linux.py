@@ -7,7 +7,7 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -24,9 +24,6 @@ OOM_SCORE_OF_AGENTS = 500
 """So much higher is the `oom_score_adj` of agents than that of the processes that supervise them."""
 
 _READ_SIZE = 64 * 1024
-_WALL = 0x40000000
-_ENDED = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
-_WCLONE = -0x80000000  # as a signed number, which os.waitid() wants
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -147,6 +144,12 @@ def read_kernel_file(path: str, most: int = sys.maxsize) -> bytes:
     return b"".join(parts)
 
 
+def stat_fields(task: str) -> list[bytes]:
+    """What proc_pid_stat(5) lists of a task (`/proc/PID`), from the third on, which follows the name. Raises OSError when it has ended."""
+    # The name stands in parentheses, and may hold some itself.
+    return read_kernel_file(f"{task}/stat").rpartition(b")")[2].split()
+
+
 def children_of(pid: int) -> list[int]:
     """The pids of all direct children of a process, adopted ones and zombies too, oldest first."""
     pids: list[int] = []
@@ -163,8 +166,7 @@ def children_of(pid: int) -> list[int]:
 def parent_of(pid: int) -> int | None:
     """The parent of a process, None where it has ended, or cannot be looked at."""
     try:
-        # Its name stands in parentheses, and may hold some itself.
-        return int(read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
+        return int(stat_fields(f"/proc/{pid}")[1])
     except OSError:
         return None
 
@@ -172,7 +174,7 @@ def parent_of(pid: int) -> int | None:
 def began(pid: int) -> int | None:
     """When a process began, in clock ticks after boot: with its pid that says which process it is. None where it cannot be looked at."""
     try:
-        return int(read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
+        return int(stat_fields(f"/proc/{pid}")[19])
     except OSError:
         return None
 
@@ -180,35 +182,6 @@ def began(pid: int) -> int | None:
 def this_process() -> str:
     """A name of this process that no other process has, nor will have its pid some day: its pid, and when it began."""
     return f"{os.getpid()}.{began(os.getpid())}"
-
-
-def reap_all_traced_threads(children: Collection[int]) -> None:
-    """Reap the threads that have ended and are traced by this process, as they are when they ask for it (PTRACE_TRACEME).
-
-    Until then the process of such a thread is not over: the kernel says to nobody that it has ended, and it cannot be reaped.
-    The `children` of this process are left to others.
-    """
-    with contextlib.suppress(ChildProcessError):
-        # Of the children that are not traced, none is found with `__WCLONE`: they end with SIGCHLD.
-        while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WCLONE):
-            if found.si_code not in _ENDED:
-                # Of one that is traced the kernel says, too, that it has been stopped, until somebody has taken note of that.
-                os.waitid(os.P_PID, found.si_pid, os.WSTOPPED | os.WNOHANG | _WALL)
-            elif found.si_pid in children:
-                break
-            else:
-                os.waitpid(found.si_pid, os.WNOHANG | _WALL)
-
-
-def reap_traced_threads(pid: int) -> None:
-    """The same of one child, whose first thread has ended, and that may be traced itself."""
-    with contextlib.suppress(OSError):
-        if read_kernel_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] != b"Z":
-            return
-        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
-            if task != str(pid):
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(int(task), os.WNOHANG | _WALL)
 
 
 def with_descendants(*pids: int) -> list[int]:

@@ -6,7 +6,7 @@ Both are memory of that process, which may give them any length and any content 
 import os
 from pathlib import Path
 
-from .linux import read_kernel_file
+from .linux import read_kernel_file, stat_fields
 
 _ENVIRONMENT = 2 * 1024 * 1024
 """What execve(2) takes of arguments and environment together where the stack has the usual limit of 8 MiB."""
@@ -50,22 +50,17 @@ def carries(pid: int, name: str, value: str) -> bool | None:
 def _environment(pid: int) -> tuple[str, bytes]:
     """What a process was started with, and the folder in /proc that shows it: of another thread, where the first has ended."""
     task = f"/proc/{pid}"
-    if _fields(task)[0] == b"Z":
+    if stat_fields(task)[0] == b"Z":
         with os.scandir(f"{task}/task") as threads:
             # There may be very many.
             task = next((thread.path for thread in threads if thread.name != str(pid)), task)
     return task, read_kernel_file(f"{task}/environ", _ENVIRONMENT)
 
 
-def _fields(task: str) -> list[bytes]:
-    """What proc_pid_stat(5) lists, from the third on, which follows the name: that stands in parentheses, and may hold some itself."""
-    return read_kernel_file(f"{task}/stat").rpartition(b")")[2].split()
-
-
 def _was_given_none(task: str) -> bool:
     """Whether a process has an environment, which is empty. In the middle of execve(2) it has none, or one that only begins."""
     # startcode, env_start and env_end are the fields 26, 50 and 51.
-    fields = _fields(task)
+    fields = stat_fields(task)
     # The kernel sets the first of them when the environment is complete.
     code, begins, ends = fields[23], fields[47], fields[48]
     return code != b"0" and begins == ends != b"0"

@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from .end_below import EndBelow
 from .kill_below import kill_below
-from .linux import began, own_children, reap_all_traced_threads, reap_traced_threads
+from .linux import began, own_children
+from .traced_threads import reap_all_traced_threads, reap_traced_threads
 
 _UNKILLABLE_AFTER = 5.0
 _REAP_AGAIN = _LOOK_AGAIN = 0.2
@@ -67,12 +68,6 @@ async def process_ended(pid: int) -> None:
             await pidfd_readable(pidfd)
         finally:
             os.close(pidfd)
-
-
-def kill_held(pidfd: int) -> None:
-    """SIGKILL the process behind a descriptor, unless it has ended, or become root's: another that has its pid by then is left alone."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 async def end_child(pid: int, began_at: int | None = None) -> None:

@@ -31,9 +31,10 @@ from suptree.actors.errors import RequestTimeout, SuptreeError
 from suptree.actors.events.entry import Entry, encode, time_of_day
 from suptree.actors.heartbeat.stamp_watch import StampWatch
 from suptree.actors.kernel.cgroup import Groups, make_run_groups
+from suptree.actors.kernel.kill_below import kill_held
 from suptree.actors.kernel.linux import become_subreaper, children_of, own_children
 from suptree.actors.kernel.private_files import remove_folder, tighten
-from suptree.actors.kernel.sweep import kill_held, process_ended, reap_zombies, sweep
+from suptree.actors.kernel.sweep import process_ended, reap_zombies, sweep
 from suptree.actors.record.link_offers import LinkOffers
 from suptree.actors.record.registry import RECORD, RegistryActor
 from suptree.supervisors.actor.top import TOP, TopSupervisor

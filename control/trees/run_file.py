@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from suptree.actors.events.json_values import boolean, each, or_none, read_json, record, text, whole
+from suptree.actors.kernel.linux import stat_fields
 from suptree.actors.kernel.private_files import open_to_read, write_private
 
 from .paths import CONTROL_SOCKET, TreePaths
@@ -144,6 +145,6 @@ def mount_namespace(pid: int | str = "self") -> int:
 def start_time(pid: int) -> int | None:
     """When a process began, in clock ticks after boot (proc_pid_stat(5), field 22); None when it has ended, reaped or not."""
     with contextlib.suppress(OSError):
-        state, *rest = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return None if state in _ENDED else int(rest[18])
+        fields = stat_fields(f"/proc/{pid}")
+        return None if fields[0] in _ENDED else int(fields[19])
     return None

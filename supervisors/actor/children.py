@@ -15,7 +15,7 @@ from suptree.actors.base.messages import Ended
 from suptree.actors.events.event_types import Kind
 from suptree.actors.exits import Exit
 from suptree.actors.kernel.end_below import EndBelow
-from suptree.actors.kernel.sweep import kill_held
+from suptree.actors.kernel.kill_below import kill_held
 from suptree.actors.notify.notification import Notification
 from suptree.actors.output.redaction import Redactor
 from suptree.actors.spec.agent_secrets import agent_redactor, variables_in_file

@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from suptree.actors.errors import AgentEnded
-from suptree.actors.program.program_input import ProgramInput, TerminalWriter
+from suptree.actors.kernel.terminal_writer import TerminalWriter
+from suptree.actors.program.program_input import ProgramInput
 from tests.embedded.managed import run
 from tests.embedded.test_stdio import kill, talker
 
